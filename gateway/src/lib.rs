@@ -1,1 +1,11 @@
-//! x
+//! Tidegate: events from browsers and devices into Kafka, acknowledged when durable.
+
+pub mod access;
+pub mod carrier;
+pub mod config;
+pub mod deliver;
+pub mod listen;
+pub mod metrics;
+pub mod outcome;
+pub mod record;
+pub mod ticket;

@@ -1,0 +1,52 @@
+//! Destinations: mechanism only. What goes where, and how it is written, was decided upstream and is
+//! stamped on the record.
+
+pub mod kafka;
+pub mod log;
+
+use std::future::Future;
+use std::pin::Pin;
+use std::time::Duration;
+
+use tidegate_wire::codes::{Level, Reason};
+
+use crate::record::Records;
+use crate::ticket::Ticket;
+
+/// A boxed future of a [`Sink`], which is used as a trait object.
+pub type Pending<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// Where records become durable.
+pub trait Sink: Send + Sync + 'static {
+    /// What an acknowledgement by this sink is worth.
+    fn level(&self) -> Level;
+
+    /// Takes records from position `from` on, in order, copying what it keeps, and returns how many it took.
+    /// Each one taken is settled once through `ticket`, from another thread and possibly before this returns.
+    /// Fewer than all means full: wait for [`Sink::room`] and offer the rest. Never blocks.
+    fn submit(&self, records: &Records, from: usize, ticket: &Ticket) -> usize;
+
+    /// Resolves when there may be room again, or at once if there is. Cancel safe.
+    fn room(&self) -> Pending<'_, ()>;
+
+    /// Whether records are becoming durable now. Cheap enough to ask for every acknowledgement.
+    fn health(&self) -> Health;
+
+    /// Waits until everything taken has settled, at most `deadline`. What is left then is dropped, and its
+    /// tickets with it, so its clients are not told that it is safe. Further records are not taken.
+    fn drain(&self, deadline: Duration) -> Pending<'_, ()>;
+}
+
+/// Whether a sink makes progress.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Health {
+    /// It does.
+    Ready,
+    /// It does not, for now.
+    Away {
+        /// What clients are told: `broker` or `full`.
+        reason: Reason,
+        /// What an operator is told by `/readyz`: one sentence.
+        detail: String,
+    },
+}

@@ -1,0 +1,2 @@
+//! Carriers: bytes to frames and back, one file each.
+pub mod link;

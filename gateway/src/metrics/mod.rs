@@ -1,0 +1,380 @@
+//! Every series the gateway exports, declared once; nothing else registers one.
+//!
+//! Labels come from enums and static words, never from what a client sent. Handles are looked up once
+//! and cost one atomic each after that.
+
+mod latency;
+mod process;
+
+use std::sync::atomic::AtomicU64;
+
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::info::Info;
+use prometheus_client::registry::{Registry, Unit};
+use tidegate_wire::codes::Reason;
+
+pub use self::latency::Latency;
+use crate::carrier::Carrier;
+use crate::outcome::Outcome;
+
+/// A gauge of fractions of seconds.
+pub type SecondsGauge = Gauge<f64, AtomicU64>;
+
+type Labels<const N: usize> = [(&'static str, &'static str); N];
+
+/// A part of an event's way, as `tidegate_latency_seconds` names it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Stage {
+    /// From the whole frame to its events' places in it, inflating included.
+    Decode,
+    /// Validating, routing and encoding.
+    Pipeline,
+    /// Waiting for room in the destination.
+    Queue,
+    /// From the destination taking the event to its being durable.
+    Durable,
+    /// From the whole frame to the last of its events being durable.
+    Total,
+}
+
+impl Stage {
+    const ALL: [Self; 5] = [Self::Decode, Self::Pipeline, Self::Queue, Self::Durable, Self::Total];
+
+    const fn label(self) -> &'static str {
+        match self {
+            Self::Decode => "decode",
+            Self::Pipeline => "pipeline",
+            Self::Queue => "queue",
+            Self::Durable => "durable",
+            Self::Total => "total",
+        }
+    }
+}
+
+/// Where something was refused as a whole.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Surface {
+    /// A TCP connection or its TLS handshake.
+    Tcp,
+    /// A QUIC connection or its handshake, and the HTTP/3 session upon it.
+    Quic,
+    /// A datagram.
+    Datagram,
+    /// An HTTP request, WebSocket handshakes included.
+    Http,
+    /// A session: the reason is the CLOSE that the client got.
+    Session,
+}
+
+impl Surface {
+    const fn label(self) -> &'static str {
+        match self {
+            Self::Tcp => "tcp",
+            Self::Quic => "quic",
+            Self::Datagram => "datagram",
+            Self::Http => "http",
+            Self::Session => "session",
+        }
+    }
+}
+
+/// All series. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Metrics {
+    carriers: [CarrierSeries; Carrier::ALL.len()],
+    refused: Family<Labels<2>, Counter>,
+    stalls: Family<Labels<1>, Counter>,
+    /// Payload bytes received and not yet settled.
+    pub bytes_in_flight: Gauge,
+    /// The most that [`Metrics::bytes_in_flight`] may be.
+    pub bytes_budget: Gauge,
+    /// Numberings kept for clients that are away.
+    pub sessions_kept: Gauge,
+    /// What the embedded log holds and does.
+    pub log: LogSeries,
+    /// What librdkafka says of itself.
+    pub kafka: KafkaSeries,
+}
+
+/// The series of one carrier.
+#[derive(Clone, Debug)]
+pub struct CarrierSeries {
+    /// Events received; what has not ended in an outcome is in flight.
+    pub received: Counter,
+    /// Events received and without an outcome yet.
+    pub in_flight: Gauge,
+    /// Sessions open now.
+    pub sessions: Gauge,
+    /// Numbers that clients gave up: never received, so outside the equation.
+    pub abandoned: Counter,
+    outcomes: [Counter; Outcome::ALL.len()],
+    latency: [Latency; Stage::ALL.len()],
+}
+
+impl CarrierSeries {
+    /// Counts `count` events in: received, and in flight until [`CarrierSeries::ended`].
+    pub fn came(&self, count: u32) {
+        self.received.inc_by(u64::from(count));
+        self.in_flight.inc_by(i64::from(count));
+    }
+
+    /// Counts `count` events out, with the outcome they ended in.
+    pub fn ended(&self, outcome: Outcome, count: u32) {
+        if count > 0 {
+            if let Some(counter) = self.outcomes.get(outcome.index()) {
+                counter.inc_by(u64::from(count));
+            }
+            self.in_flight.dec_by(i64::from(count));
+        }
+    }
+
+    /// The histogram of one stage.
+    pub fn latency(&self, stage: Stage) -> &Latency {
+        let [decode, pipeline, queue, durable, total] = &self.latency;
+        match stage {
+            Stage::Decode => decode,
+            Stage::Pipeline => pipeline,
+            Stage::Queue => queue,
+            Stage::Durable => durable,
+            Stage::Total => total,
+        }
+    }
+}
+
+/// The series of the embedded log.
+#[derive(Clone, Debug, Default)]
+pub struct LogSeries {
+    /// Bytes on disk.
+    pub bytes: Gauge,
+    /// Segment files.
+    pub segments: Gauge,
+    /// Groups written and fsynced.
+    pub fsyncs: Counter,
+    /// Records skipped because their checksum or framing was broken.
+    pub damaged: Counter,
+    /// Writes or fsyncs that failed and are tried again.
+    pub failures: Counter,
+}
+
+/// librdkafka's own figures, from its statistics.
+#[derive(Clone, Debug, Default)]
+pub struct KafkaSeries {
+    /// Records in librdkafka's queues.
+    pub queue_messages: Gauge,
+    /// Bytes in librdkafka's queues.
+    pub queue_bytes: Gauge,
+    /// Brokers connected now.
+    pub brokers_up: Gauge,
+    /// Mean round trip of the slowest connected broker.
+    pub broker_rtt: SecondsGauge,
+    /// Mean time a record waits in librdkafka before it is sent.
+    pub internal_latency: SecondsGauge,
+    /// Mean records a batch.
+    pub batch_messages: Gauge<f64, AtomicU64>,
+    /// Requests that failed.
+    pub transmit_errors: Gauge,
+    /// Delivery reports without success that were not permanent refusals.
+    pub failures: Counter,
+}
+
+impl Metrics {
+    /// All series, registered, and the registry that writes them.
+    pub fn register() -> (Self, Registry) {
+        let mut registry = Registry::with_prefix("tidegate");
+        let metrics = Self {
+            carriers: carriers(&mut registry),
+            refused: Family::default(),
+            stalls: Family::default(),
+            bytes_in_flight: Gauge::default(),
+            bytes_budget: Gauge::default(),
+            sessions_kept: Gauge::default(),
+            log: LogSeries::default(),
+            kafka: KafkaSeries::default(),
+        };
+        metrics.register_gateway(&mut registry);
+        metrics.register_log(&mut registry);
+        metrics.register_kafka(&mut registry);
+        process::register(&mut registry);
+        (metrics, registry)
+    }
+
+    /// The series of one carrier.
+    pub fn carrier(&self, carrier: Carrier) -> &CarrierSeries {
+        let [webtransport, quic, datagram, websocket, https] = &self.carriers;
+        match carrier {
+            Carrier::WebTransport => webtransport,
+            Carrier::Quic => quic,
+            Carrier::Datagram => datagram,
+            Carrier::WebSocket => websocket,
+            Carrier::Https => https,
+        }
+    }
+
+    /// Counts a connection, request, datagram or session refused as a whole.
+    pub fn refused(&self, surface: Surface, reason: &'static str) {
+        self.refused.get_or_create(&[("surface", surface.label()), ("reason", reason)]).inc();
+    }
+
+    /// Counts a client made to wait.
+    pub fn stalled(&self, reason: Reason) {
+        self.stalls.get_or_create(&[("reason", reason.name())]).inc();
+    }
+
+    fn register_gateway(&self, registry: &mut Registry) {
+        registry.register(
+            "refused",
+            "Connections, requests, datagrams and sessions refused as a whole",
+            self.refused.clone(),
+        );
+        registry.register(
+            "credit_stalls",
+            "Times a client used up its credit or was made to wait, by reason",
+            self.stalls.clone(),
+        );
+        registry.register(
+            "bytes_in_flight",
+            "Payload bytes received and not yet settled",
+            self.bytes_in_flight.clone(),
+        );
+        registry.register(
+            "bytes_budget",
+            "The most payload bytes that may be in flight",
+            self.bytes_budget.clone(),
+        );
+        registry.register(
+            "sessions_kept",
+            "Numberings kept for clients that are disconnected",
+            self.sessions_kept.clone(),
+        );
+        registry.register(
+            "build",
+            "Version of the gateway",
+            Info::new([("version", env!("CARGO_PKG_VERSION"))]),
+        );
+    }
+
+    fn register_log(&self, registry: &mut Registry) {
+        let log = &self.log;
+        registry.register("log_bytes", "Bytes on disk in the embedded log", log.bytes.clone());
+        registry.register("log_segments", "Segment files of the embedded log", log.segments.clone());
+        registry.register("log_fsyncs", "Groups of records written and fsynced", log.fsyncs.clone());
+        registry.register("log_damaged_records", "Records skipped as damaged", log.damaged.clone());
+        registry.register(
+            "log_failures",
+            "Writes or fsyncs that failed and are retried",
+            log.failures.clone(),
+        );
+    }
+
+    fn register_kafka(&self, registry: &mut Registry) {
+        let kafka = &self.kafka;
+        registry.register(
+            "kafka_queue_messages",
+            "Records in librdkafka's queues",
+            kafka.queue_messages.clone(),
+        );
+        registry.register("kafka_queue_bytes", "Bytes in librdkafka's queues", kafka.queue_bytes.clone());
+        registry.register("kafka_brokers_up", "Brokers connected", kafka.brokers_up.clone());
+        registry.register_with_unit(
+            "kafka_broker_rtt",
+            "Mean round trip of the slowest connected broker",
+            Unit::Seconds,
+            kafka.broker_rtt.clone(),
+        );
+        registry.register_with_unit(
+            "kafka_internal_latency",
+            "Mean time a record waits in librdkafka before it is sent",
+            Unit::Seconds,
+            kafka.internal_latency.clone(),
+        );
+        registry.register("kafka_batch_messages", "Mean records a batch", kafka.batch_messages.clone());
+        registry.register(
+            "kafka_transmit_errors",
+            "Requests to brokers that failed since the producer was made",
+            kafka.transmit_errors.clone(),
+        );
+        registry.register(
+            "kafka_failures",
+            "Delivery reports without success that were not permanent refusals",
+            kafka.failures.clone(),
+        );
+    }
+}
+
+/// The registry as OpenMetrics text.
+pub fn text(registry: &Registry) -> Result<String, std::fmt::Error> {
+    let mut text = String::new();
+    encode(&mut text, registry)?;
+    Ok(text)
+}
+
+fn carriers(registry: &mut Registry) -> [CarrierSeries; Carrier::ALL.len()] {
+    let received = Family::<Labels<1>, Counter>::default();
+    let outcomes = Family::<Labels<2>, Counter>::default();
+    let in_flight = Family::<Labels<1>, Gauge>::default();
+    let sessions = Family::<Labels<1>, Gauge>::default();
+    let abandoned = Family::<Labels<1>, Counter>::default();
+    let latency = Family::<Labels<2>, Latency>::default();
+    registry.register("events_received", "Events received, by carrier", received.clone());
+    registry.register(
+        "events",
+        "Events by what became of them; received = the sum over outcomes + in flight",
+        outcomes.clone(),
+    );
+    registry.register("events_in_flight", "Events received and without an outcome yet", in_flight.clone());
+    registry.register("sessions", "Sessions open", sessions.clone());
+    registry.register("abandoned", "Numbers that clients gave up; never received", abandoned.clone());
+    registry.register_with_unit(
+        "latency",
+        "Time of an event's frame in each stage, counted once an event",
+        Unit::Seconds,
+        latency.clone(),
+    );
+    Carrier::ALL.map(|carrier| {
+        let by_carrier = ("carrier", carrier.label());
+        CarrierSeries {
+            received: received.get_or_create_owned(&[by_carrier]),
+            in_flight: in_flight.get_or_create_owned(&[by_carrier]),
+            sessions: sessions.get_or_create_owned(&[by_carrier]),
+            abandoned: abandoned.get_or_create_owned(&[by_carrier]),
+            outcomes: Outcome::ALL
+                .map(|outcome| outcomes.get_or_create_owned(&[by_carrier, ("outcome", outcome.label())])),
+            latency: Stage::ALL
+                .map(|stage| latency.get_or_create_owned(&[by_carrier, ("stage", stage.label())])),
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_carrier_and_outcome_is_there_from_the_start() {
+        let (_metrics, registry) = Metrics::register();
+        let text = text(&registry).unwrap();
+        for carrier in Carrier::ALL {
+            for outcome in Outcome::ALL {
+                let series = format!(
+                    "tidegate_events_total{{carrier=\"{}\",outcome=\"{}\"}} 0",
+                    carrier.label(),
+                    outcome.label()
+                );
+                assert!(text.contains(&series), "{series} is not in\n{text}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_came_and_has_not_ended_is_in_flight() {
+        let (metrics, _registry) = Metrics::register();
+        let series = metrics.carrier(Carrier::WebSocket);
+        series.came(5);
+        series.ended(Outcome::Committed, 3);
+        series.ended(Outcome::Malformed, 1);
+        assert_eq!((series.received.get(), series.in_flight.get()), (5, 1));
+    }
+}
