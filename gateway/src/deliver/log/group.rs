@@ -256,9 +256,11 @@ impl Shared {
         drop(lost);
     }
 
-    /// The writer has ended.
+    /// The writer has ended: nothing is taken and what is left will not become durable.
     pub(super) fn finish(&self) {
+        self.away.store(true, Ordering::Release);
         self.enter(Phase::Finished);
+        self.drop_tickets();
         self.finished.notify_waiters();
     }
 
@@ -281,6 +283,7 @@ impl Shared {
         let detail = match (&state.trouble, state.at_cap) {
             (Some(sentence), _) => sentence.clone(),
             (None, Some(_)) => cap_sentence(),
+            (None, None) if state.phase == Phase::Finished => "the log is closed".to_owned(),
             (None, None) => return Health::Ready,
         };
         Health::Away { reason: Reason::Full, detail }

@@ -119,6 +119,7 @@ impl Log {
             next: found.next,
             active: None,
             sealed_bytes: 0,
+            sealed_count: 0,
         };
         writer.recount();
         shared.recounted(writer.stored_bytes());

@@ -22,8 +22,10 @@ pub struct Cursor {
     open: Option<(u64, Scan)>,
     /// The sequences that segments begin with, as of the last look.
     firsts: Vec<u64>,
-    /// The first sequence that is not durable yet; `None` while no gateway runs: then nothing is being written.
-    durable: Option<u64>,
+    /// Whether a gateway has the log. If none has, nothing is being written and all that is there is shown.
+    is_claimed: bool,
+    /// The first sequence that is not durable yet; after a crash, perhaps an older one.
+    watermark: Option<u64>,
     /// Everything that was there at the last look has been read.
     at_end: bool,
     damaged: u64,
@@ -38,7 +40,8 @@ impl Cursor {
             expected: from,
             open: None,
             firsts: Vec::new(),
-            durable: None,
+            is_claimed: false,
+            watermark: None,
             at_end: false,
             damaged: 0,
         };
@@ -73,9 +76,10 @@ impl Cursor {
     /// Moves to the next record, shown or not, and returns its sequence.
     fn advance(&mut self) -> Result<Option<u64>, LogError> {
         loop {
-            if self.durable.is_some_and(|durable| self.expected >= durable) && !self.look()? {
+            if self.expected >= self.limit() && !self.look()? {
                 return Ok(None);
             }
+            let limit = self.limit();
             let Some((first, scan)) = &mut self.open else {
                 if self.enter()? {
                     continue;
@@ -84,14 +88,15 @@ impl Cursor {
             };
             let later = self.firsts.iter().copied().find(|later| later > first);
             // What a segment has from where the next one begins was left behind by a failed write.
-            let end = later.unwrap_or(u64::MAX).min(self.durable.unwrap_or(u64::MAX));
+            let end = later.unwrap_or(u64::MAX).min(limit);
             let found = scan.next(self.expected..end);
             if let Some(sequence) = found.map_err(LogError::io("read a segment in", &self.directory))? {
                 self.damaged += sequence.saturating_sub(self.expected.max(self.from));
                 self.expected = sequence + 1;
                 return Ok(Some(sequence));
             }
-            let Some(after) = later.or(self.durable) else { return Ok(None) };
+            let durable = self.watermark.filter(|durable| *durable > self.expected);
+            let Some(after) = later.or(durable) else { return Ok(None) };
             if scan.has_rest() {
                 self.damaged += after.saturating_sub(self.expected.max(self.from));
             }
@@ -124,32 +129,38 @@ impl Cursor {
         }
     }
 
+    /// No record from this sequence on is shown.
+    fn limit(&self) -> u64 {
+        if self.is_claimed { self.watermark.unwrap_or(0) } else { u64::MAX }
+    }
+
     /// Looks how far the log goes now; whether there may be more to read than before.
     fn look(&mut self) -> Result<bool, LogError> {
-        let durable =
+        let (is_claimed, watermark) =
             claimed(&self.directory).map_err(LogError::io("read", &self.directory.join("durable")))?;
         let files = directory::segments(&self.directory).map_err(LogError::io("list", &self.directory))?;
         self.firsts = files.iter().map(|file| file.first).collect();
-        if durable.is_some() != self.durable.is_some() {
+        if is_claimed != self.is_claimed {
             // A gateway that starts replaces a segment in which nothing was durable.
             self.from = self.from.max(self.expected);
             self.open = None;
         } else if let Some((_, scan)) = &mut self.open {
             scan.rewind().map_err(LogError::io("read a segment in", &self.directory))?;
         }
-        self.durable = durable;
+        (self.is_claimed, self.watermark) = (is_claimed, watermark);
         let newest = self.firsts.last().copied();
-        let more = match durable {
-            Some(durable) => self.expected < durable,
-            None => newest.is_some_and(|newest| self.open.as_ref().is_none_or(|(first, _)| newest > *first)),
+        let more = if is_claimed {
+            self.expected < self.limit()
+        } else {
+            newest.is_some_and(|newest| self.open.as_ref().is_none_or(|(first, _)| newest > *first))
         };
         self.at_end = !more;
         Ok(more)
     }
 }
 
-/// The first sequence that is not durable, if a gateway has the directory.
-fn claimed(directory: &Path) -> io::Result<Option<u64>> {
-    let Some(watermark) = Watermark::watch(directory)? else { return Ok(None) };
-    Ok(if watermark.is_claimed()? { Some(watermark.load().unwrap_or(0)) } else { None })
+/// Whether a gateway has the directory, and how far it is durable as far as is known.
+fn claimed(directory: &Path) -> io::Result<(bool, Option<u64>)> {
+    let Some(watermark) = Watermark::watch(directory)? else { return Ok((false, None)) };
+    Ok((watermark.is_claimed()?, watermark.load()))
 }

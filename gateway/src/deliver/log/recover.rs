@@ -7,7 +7,7 @@ use std::path::Path;
 use super::LogError;
 use super::directory::{self, SegmentFile};
 use super::scan::Scan;
-use super::segment::HEADER_BYTES;
+use super::segment::{HEADER_BYTES, RECORD_BYTES_MIN};
 
 /// What was found.
 #[derive(Debug)]
@@ -61,6 +61,10 @@ pub(super) fn survey(file: &SegmentFile, end: Option<u64>, limit: u64) -> io::Re
     // What is missing behind a segment that was ended in order is not damaged but elsewhere.
     if scan.has_rest() {
         damaged += end.unwrap_or(0).saturating_sub(next);
+    }
+    if scan.is_foreign() {
+        // Its records cannot be counted, and none of their sequences may be used again.
+        next = file.first.saturating_add(file.bytes / RECORD_BYTES_MIN + 1);
     }
     let (found_end, rubbish_end) = (scan.found_end(), scan.rubbish_end());
     Ok(Survey { next, damaged, found_end, rubbish_end, foreign: scan.is_foreign() })

@@ -23,7 +23,8 @@ struct Told(SyncSender<Settlement>);
 
 impl Settled for Told {
     fn settled(&self, frame: Settlement) {
-        self.0.send(frame).unwrap();
+        // Not every test waits for what becomes of its records.
+        let _ = self.0.send(frame);
     }
 }
 

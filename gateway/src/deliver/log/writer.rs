@@ -29,8 +29,9 @@ pub(super) struct Writer<D> {
     /// The sequence of the next record.
     pub next: u64,
     pub active: Option<Active>,
-    /// Bytes of the other segments.
+    /// Bytes of the other segments, and how many there are.
     pub sealed_bytes: u64,
+    pub sealed_count: usize,
 }
 
 /// The segment that is being written. It exists from the first group on.
@@ -42,9 +43,25 @@ pub(super) struct Active {
     capacity: u64,
 }
 
+/// Says that the writer has ended, be it by a fault.
+struct End(Arc<Shared>);
+
+impl Drop for End {
+    fn drop(&mut self) {
+        self.0.finish();
+    }
+}
+
 impl<D: Disk> Writer<D> {
     /// Writes what comes until the log is closed.
-    pub(super) fn run(mut self) {
+    pub(super) fn run(self) {
+        // Dropped after the writer, so that the directory is unlocked before anybody is told.
+        let _end = End(self.shared.clone());
+        let mut writer = self;
+        writer.work();
+    }
+
+    fn work(&mut self) {
         let mut group = Vec::new();
         let mut tickets = Tickets::new();
         loop {
@@ -63,10 +80,6 @@ impl<D: Disk> Writer<D> {
         if let Err(error) = self.watermark.sync() {
             tracing::warn!(%error, "the log's watermark could not be synced");
         }
-        // Unlocks the directory before anybody is told that the log has ended.
-        let Self { shared, watermark, .. } = self;
-        drop(watermark);
-        shared.finish();
     }
 
     /// Makes the group durable and settles its tickets; empties both.
@@ -140,6 +153,7 @@ impl<D: Disk> Writer<D> {
     fn seal(&mut self) {
         let Some(active) = self.active.take() else { return };
         self.sealed_bytes += active.used;
+        self.sealed_count += 1;
         if let Err(error) = active.file.set_len(active.used) {
             // It stays longer than it need be.
             tracing::warn!(%error, first = active.first, "a segment could not be cut to its size");
@@ -166,10 +180,11 @@ impl<D: Disk> Writer<D> {
     pub(super) fn recount(&mut self) {
         match directory::segments(&self.directory) {
             Ok(mut files) => {
-                files.retain(|file| self.active.as_ref().is_none_or(|active| active.first != file.first));
+                // Of the segment that is about to begin there may be a first attempt, which it will replace.
+                let being_written = self.active.as_ref().map_or(self.next, |active| active.first);
+                files.retain(|file| file.first != being_written);
                 self.sealed_bytes = files.iter().map(|file| file.bytes).sum();
-                let open = usize::from(self.active.is_some());
-                self.metrics.segments.set(i64::try_from(files.len() + open).unwrap_or(i64::MAX));
+                self.sealed_count = files.len();
                 self.count();
             }
             Err(error) => tracing::warn!(%error, "the log's directory cannot be listed"),
@@ -182,6 +197,8 @@ impl<D: Disk> Writer<D> {
     }
 
     fn count(&self) {
+        let segments = self.sealed_count + usize::from(self.active.is_some());
+        self.metrics.segments.set(i64::try_from(segments).unwrap_or(i64::MAX));
         self.metrics.bytes.set(i64::try_from(self.stored_bytes()).unwrap_or(i64::MAX));
     }
 }

@@ -163,9 +163,11 @@ fn empty_files_and_files_of_a_newer_version_do_not_keep_the_log_from_starting() 
     newer[8] = 2;
     let sum = crc32c::crc32c(&newer[..28]);
     newer[28..32].copy_from_slice(&sum.to_le_bytes());
-    let home = image.with(&newer, true);
-    assert_eq!(recovered(&home), (vec![], 0));
-    assert_eq!(fs::read(home.path().join(&image.name)).unwrap(), newer);
+    for watermark in [true, false] {
+        let home = image.with(&newer, watermark);
+        assert_eq!(recovered(&home), (vec![], 0));
+        assert_eq!(fs::read(home.path().join(&image.name)).unwrap(), newer);
+    }
 }
 
 #[test]
