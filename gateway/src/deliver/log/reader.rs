@@ -122,7 +122,7 @@ impl Cursor {
                 }
                 // It was moved away since the last look.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                    self.firsts.retain(|other| *other != first)
+                    self.firsts.retain(|other| *other != first);
                 }
                 Err(source) => return Err(LogError::io("read", &path)(source)),
             }
