@@ -2,6 +2,7 @@
 
 pub mod access;
 pub mod carrier;
+pub mod cli;
 pub mod config;
 pub mod deliver;
 pub mod listen;
