@@ -8,5 +8,7 @@ pub mod deliver;
 pub mod listen;
 pub mod metrics;
 pub mod outcome;
+pub mod pipeline;
 pub mod record;
+pub mod session;
 pub mod ticket;

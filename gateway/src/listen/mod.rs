@@ -1,2 +1,4 @@
 //! Carriers: bytes to frames and back, one file each.
 pub mod link;
+#[cfg(test)]
+pub mod memory;

@@ -1,0 +1,1 @@
+//! Assembly, in order; the only file that knows everything.
