@@ -92,3 +92,6 @@ impl Pipeline {
         Ok(event)
     }
 }
+
+#[cfg(test)]
+mod tests;

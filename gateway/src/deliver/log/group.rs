@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tidegate_wire::codes::Reason;
+use tidegate_wire::Reason;
 use tokio::sync::Notify;
 
 use super::segment::{self, HEADER_BYTES, RECORD_BYTES_MAX};

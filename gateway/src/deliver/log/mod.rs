@@ -28,7 +28,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use tidegate_wire::codes::Level;
+use tidegate_wire::Level;
 
 pub use self::reader::{Cursor, Stored};
 

@@ -110,7 +110,7 @@ fn end(log: Log) {
 }
 
 fn is_full(log: &Log, word: &str) -> bool {
-    matches!(log.health(), Health::Away { reason: tidegate_wire::codes::Reason::Full, detail } if detail.contains(word))
+    matches!(log.health(), Health::Away { reason: tidegate_wire::Reason::Full, detail } if detail.contains(word))
 }
 
 fn numbered(count: usize) -> Vec<String> {
