@@ -206,7 +206,7 @@ mod tests {
     struct Told(SyncSender<Settlement>);
 
     impl Settled for Told {
-        fn settled(&self, frame: Settlement) {
+        fn settled(self: Box<Self>, frame: Settlement) {
             self.0.send(frame).unwrap();
         }
     }

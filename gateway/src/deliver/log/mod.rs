@@ -37,7 +37,7 @@ use self::disk::{Disk, Os};
 use self::group::Shared;
 use self::writer::Writer;
 use super::{Health, Pending, Sink};
-use crate::config;
+use crate::config::{self, ByteSize};
 use crate::metrics::LogSeries;
 use crate::record::Records;
 use crate::ticket::Ticket;
@@ -76,7 +76,7 @@ pub struct Log {
     shared: Arc<Shared>,
     topics: Arc<[String]>,
     directory: PathBuf,
-    bytes_max: u64,
+    cap: ByteSize,
     closed: Arc<AtomicBool>,
 }
 
@@ -129,7 +129,13 @@ impl Log {
             thread.map(drop).map_err(LogError::io("start a thread for", &directory))
         };
         spawn("log-writer", Box::new(move || writer.run()))?;
-        let log = Self { shared, topics, directory: directory.clone(), bytes_max, closed: closed.clone() };
+        let log = Self {
+            shared,
+            topics,
+            directory: directory.clone(),
+            cap: config.max_bytes,
+            closed: closed.clone(),
+        };
         if !found.older.is_empty() {
             spawn("log-survey", Box::new(move || count_damaged(&found.older, &metrics, &closed)))?;
         }
@@ -170,10 +176,10 @@ impl Sink for Log {
     fn health(&self) -> Health {
         self.shared.health(|| {
             format!(
-                "the log in {} is at its cap of {} bytes: raise log.max_bytes, or move its oldest .segment files \
+                "the log in {} is at its cap of {}: raise log.max_bytes, or move its oldest .segment files \
                  elsewhere, which also works while the gateway runs",
                 self.directory.display(),
-                self.bytes_max
+                self.cap
             )
         })
     }

@@ -11,7 +11,6 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 use super::*;
-use crate::config::ByteSize;
 use crate::record::{Encoding, TopicId};
 use crate::ticket::{Settled, Settlement};
 
@@ -22,7 +21,7 @@ const SEGMENT_BYTES: u64 = 64 << 10;
 struct Told(SyncSender<Settlement>);
 
 impl Settled for Told {
-    fn settled(&self, frame: Settlement) {
+    fn settled(self: Box<Self>, frame: Settlement) {
         // Not every test waits for what becomes of its records.
         let _ = self.0.send(frame);
     }

@@ -114,6 +114,26 @@ fn a_flipped_bit_costs_the_record_it_is_in_and_no_other() {
 }
 
 #[test]
+fn a_record_is_found_behind_zeros_even_if_it_begins_with_some() {
+    let group = |n: u32| {
+        let mut group = Vec::new();
+        let records = records(&["x".to_owned(), n.to_string()]);
+        for record in records.iter_from(0) {
+            segment::append(&mut group, "events", &record, segment::size("events", &record));
+        }
+        segment::number(&mut group, 1);
+        group
+    };
+    let second = segment::size("events", &records(&["x"]).get(0).unwrap());
+    let mut content = (0..10_000).map(group).find(|group| group[second] == 0).unwrap();
+    content[..second].fill(0);
+    let home = TempDir::new().unwrap();
+    fs::write(directory::path(home.path(), 1), [segment::header(1), content].concat()).unwrap();
+    let (found, damaged) = read(home.path());
+    assert_eq!((found.len(), found[0].0, damaged), (1, 2, 1));
+}
+
+#[test]
 fn damage_in_an_older_segment_is_counted_too() {
     let home = TempDir::new().unwrap();
     for _ in 0..3 {

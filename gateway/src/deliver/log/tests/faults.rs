@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Condvar, Mutex};
 
@@ -19,6 +20,10 @@ struct Faults {
     held: Mutex<bool>,
     released: Condvar,
     waiting: AtomicUsize,
+    /// The file whose sync failed first.
+    distrusted: Mutex<Option<u64>>,
+    /// Whether it was written again.
+    trusted_again: AtomicBool,
 }
 
 impl Faulty {
@@ -41,6 +46,9 @@ impl Disk for Faulty {
     }
 
     fn write(&self, file: &File, bytes: &[u8], offset: u64) -> io::Result<()> {
+        if *self.0.distrusted.lock().unwrap() == Some(file.metadata()?.ino()) {
+            self.0.trusted_again.store(true, Ordering::SeqCst);
+        }
         if fails(&self.0.write, ENOSPC).is_err() {
             // What a full disk does: some of it, then no more.
             Os.write(file, &bytes[..bytes.len() / 2], offset)?;
@@ -53,6 +61,10 @@ impl Disk for Faulty {
         let held = self.0.released.wait_while(self.0.held.lock().unwrap(), |held| *held);
         drop(held.unwrap());
         self.0.waiting.fetch_sub(1, Ordering::SeqCst);
+        if fails(&self.0.sync, EIO).is_err() {
+            // Only the first: a later one may be removed and its number given to a new file.
+            self.0.distrusted.lock().unwrap().get_or_insert(file.metadata()?.ino());
+        }
         fails(&self.0.sync, EIO).and_then(|()| Os.sync(file))
     }
 }
@@ -179,6 +191,24 @@ fn failing_writes_are_survived() {
 fn failing_syncs_are_survived() {
     survives(|faults| &faults.sync, 0);
     survives(|faults| &faults.sync, 2);
+}
+
+#[test]
+fn a_segment_whose_sync_failed_is_not_written_again() {
+    let home = TempDir::new().unwrap();
+    let disk = Faulty::default();
+    let (log, metrics) = open_on(disk.clone(), home.path());
+    store(&log, &["before"]);
+    disk.0.sync.store(true, Ordering::SeqCst);
+    // Keeps the file and with it its identity.
+    let suspect = File::open(&directory::segments(home.path()).unwrap()[0].path).unwrap();
+    let told = submit(&log, &["a"]);
+    until(|| metrics.failures.get() >= 1);
+    disk.0.sync.store(false, Ordering::SeqCst);
+    assert_eq!(told.recv_timeout(LONG).unwrap().stored, 1);
+    assert_eq!(*disk.0.distrusted.lock().unwrap(), Some(suspect.metadata().unwrap().ino()));
+    assert!(!disk.0.trusted_again.load(Ordering::SeqCst));
+    assert_eq!(directory::segments(home.path()).unwrap().last().unwrap().first, 2);
 }
 
 #[test]
