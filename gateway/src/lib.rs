@@ -1,6 +1,7 @@
 //! Tidegate: events from browsers and devices into Kafka, acknowledged when durable.
 
 pub mod access;
+pub mod app;
 pub mod carrier;
 pub mod cli;
 pub mod config;

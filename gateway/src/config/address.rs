@@ -1,19 +1,19 @@
-//! `host:port`, as listeners take it.
+//! `host:port`, as listeners and brokers are written.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr};
 
-/// Where a listener binds.
+/// An address that is well-formed; it has not been looked up.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Address {
+pub(super) struct Address {
     /// Without brackets.
-    pub host: String,
-    /// 0 picks a free port.
-    pub port: u16,
+    host: String,
+    /// 0 picks a free one.
+    pub(super) port: u16,
 }
 
 impl Address {
     /// Reads `host:port`; an IPv6 address is written in brackets. The error says what is wrong, without the text.
-    pub fn parse(text: &str) -> Result<Self, String> {
+    pub(super) fn parse(text: &str) -> Result<Self, String> {
         let (host, port) = text.rsplit_once(':').ok_or("has no port")?;
         let port =
             port.parse().map_err(|_| format!("has the port `{port}`, which is not a number up to 65535"))?;
@@ -27,7 +27,7 @@ impl Address {
             }
             None if host.is_empty() => return Err("has no host".into()),
             None if host.contains(':') => return Err("has an IPv6 address without brackets".into()),
-            None if !host.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'.' || b == b'-') => {
+            None if !host.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_')) => {
                 return Err(format!("has `{host}` where a host name or an IP address is due"));
             }
             None => host,
@@ -35,20 +35,10 @@ impl Address {
         Ok(Self { host: host.to_owned(), port })
     }
 
-    /// The addresses to bind: one, or both loopback addresses for `localhost`. `None` for a name that has to be
-    /// looked up first.
-    pub fn sockets(&self) -> Option<Vec<SocketAddr>> {
-        if self.host.eq_ignore_ascii_case("localhost") {
-            let both = [IpAddr::from(Ipv4Addr::LOCALHOST), IpAddr::from(Ipv6Addr::LOCALHOST)];
-            return Some(both.map(|ip| SocketAddr::new(ip, self.port)).to_vec());
-        }
-        let ip = self.host.parse().ok()?;
-        Some(vec![SocketAddr::new(ip, self.port)])
-    }
-
-    /// Whether only this machine can reach it. A name that has to be looked up counts as reachable.
-    pub fn is_loopback(&self) -> bool {
-        self.sockets().is_some_and(|sockets| sockets.iter().all(|socket| socket.ip().is_loopback()))
+    /// Whether only this machine can reach it. A name other than `localhost` counts as reachable.
+    pub(super) fn is_loopback(&self) -> bool {
+        let ip = self.host.parse::<IpAddr>();
+        self.host.eq_ignore_ascii_case("localhost") || ip.is_ok_and(|ip| ip.is_loopback())
     }
 }
 
@@ -64,14 +54,13 @@ mod tests {
             ("[::1]:0", "::1", 0, true),
             ("0.0.0.0:443", "0.0.0.0", 443, false),
             ("[::]:443", "::", 443, false),
+            ("kafka_1:9092", "kafka_1", 9092, false),
             ("ingest.example.com:443", "ingest.example.com", 443, false),
         ] {
             let address = Address::parse(text).unwrap();
             assert_eq!((address.host.as_str(), address.port), (host, port), "{text}");
             assert_eq!(address.is_loopback(), loopback, "{text}");
         }
-        assert_eq!(Address::parse("localhost:7").unwrap().sockets().unwrap().len(), 2);
-        assert_eq!(Address::parse("a.example:7").unwrap().sockets(), None);
     }
 
     #[test]

@@ -27,7 +27,6 @@ use std::path::Path;
 
 use serde::Deserialize;
 
-pub use self::address::Address;
 pub use self::auth::{Auth, AuthMode, HASH_PREFIX, Token};
 pub use self::condition::{Attribute, Condition, Test};
 pub use self::destination::{Delivery, DeliveryMode, Kafka, Log};
