@@ -54,7 +54,12 @@ impl Gateway {
             dir = directory.path().display(),
         );
         std::fs::write(directory.path().join("tidegate.toml"), config).unwrap();
-        let http = reqwest::Client::builder().no_proxy().timeout(PATIENCE).build().unwrap();
+        let http = reqwest::Client::builder()
+            .tls_backend_preconfigured(authority.client(&["h2", "http/1.1"]))
+            .no_proxy()
+            .timeout(PATIENCE)
+            .build()
+            .unwrap();
         Self { child: None, directory, secure, plain, ops, authority, log: Arc::default(), http }
     }
 
