@@ -1,10 +1,11 @@
 //! Carriers: bytes to frames and back, one file each.
 
 pub mod bind;
+pub mod http;
 pub mod link;
 #[cfg(test)]
 pub mod memory;
-mod query;
+
 mod quic;
 pub mod quic_key;
 mod stream;

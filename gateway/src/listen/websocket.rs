@@ -15,6 +15,7 @@ use tidegate_wire::{Violation, frame};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::timeout;
 use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::error::{CapacityError, ProtocolError};
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
@@ -63,6 +64,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Link for WebSocketLink<
         let writer = WebSocketWriter { socket: Arc::clone(&socket), coding };
         (WebSocketReader { socket, coding, limits }, writer)
     }
+}
+
+/// What a server answers to a client's `Sec-WebSocket-Key` (RFC 6455 section 4.2.2).
+pub fn accept_key(key: &[u8]) -> String {
+    derive_accept_key(key)
 }
 
 /// What both halves share. Locked for the length of a poll, never while waiting: a client that takes nothing

@@ -11,7 +11,7 @@ use wtransport::endpoint::SessionRequest;
 use wtransport::{Connection, RecvStream, SendStream, VarInt};
 
 use super::link::{Coding, Gate, Peer};
-use super::query::Query;
+use super::http::Query;
 use super::stream::{AsMutRecv, AsMutSend, StreamLink, Transport, short};
 use super::udp::Door;
 use crate::access::Grant;

@@ -6,15 +6,15 @@ use percent_encoding::percent_decode_str;
 
 /// `?token=` and `?type=`, decoded; the first of each counts.
 #[derive(Default)]
-pub(super) struct Query<'a> {
-    pub(super) token: Option<Cow<'a, str>>,
+pub(in crate::listen) struct Query<'a> {
+    pub(in crate::listen) token: Option<Cow<'a, str>>,
     pub(super) event_type: Option<Cow<'a, str>>,
 }
 
 impl<'a> Query<'a> {
     /// Reads what stands behind the `?`. A value that is not UTF-8 once decoded has the bad parts replaced, and
     /// so matches nothing.
-    pub(super) fn parse(query: Option<&'a str>) -> Self {
+    pub(in crate::listen) fn parse(query: Option<&'a str>) -> Self {
         let mut found = Self::default();
         for (name, value) in query.unwrap_or_default().split('&').filter_map(|member| member.split_once('=')) {
             let place = match name {
