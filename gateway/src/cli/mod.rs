@@ -1,5 +1,6 @@
 //! The command line: what can be asked for, one file for each command.
 
+mod certs;
 mod check;
 mod serve;
 pub mod tail;
@@ -33,6 +34,8 @@ enum Command {
     Tail(tail::TailArgs),
     /// Says whether the configuration is right, and if not, what is wrong where.
     Check,
+    /// Makes a self-signed certificate.
+    Certs(certs::CertsArgs),
     /// Makes a token, and prints it with the lines that admit it.
     Token(token::TokenArgs),
 }
@@ -44,6 +47,7 @@ pub fn run(cli: Cli) -> Result<()> {
         Command::Serve => serve::run(config()?),
         Command::Tail(args) => tail::run(args, &config()?),
         Command::Check => check::run(&config()?, cli.config.as_deref()),
+        Command::Certs(args) => certs::run(&args),
         Command::Token(args) => token::run(&args),
     }
 }
