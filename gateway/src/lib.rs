@@ -8,6 +8,7 @@ pub mod config;
 pub mod deliver;
 pub mod listen;
 pub mod metrics;
+pub mod ops;
 pub mod outcome;
 pub mod pipeline;
 pub mod record;

@@ -34,7 +34,7 @@ enum Command {
     Tail(tail::TailArgs),
     /// Says whether the configuration is right, and if not, what is wrong where.
     Check,
-    /// Makes a self-signed certificate.
+    /// Makes a certificate for development.
     Certs(certs::CertsArgs),
     /// Makes a token, and prints it with the lines that admit it.
     Token(token::TokenArgs),
@@ -47,7 +47,7 @@ pub fn run(cli: Cli) -> Result<()> {
         Command::Serve => serve::run(config()?),
         Command::Tail(args) => tail::run(args, &config()?),
         Command::Check => check::run(&config()?, cli.config.as_deref()),
-        Command::Certs(args) => certs::run(&args),
+        Command::Certs(args) => certs::run(&args, wall_clock()),
         Command::Token(args) => token::run(&args),
     }
 }
@@ -62,4 +62,9 @@ pub fn report(error: &anyhow::Error) -> ExitCode {
         None => eprintln!("tidegate: {error:#}"),
     }
     ExitCode::from(if error.is::<ConfigError>() { 78 } else { 1 })
+}
+
+#[expect(clippy::disallowed_methods, reason = "certificates are dated by the wall clock")]
+fn wall_clock() -> std::time::SystemTime {
+    std::time::SystemTime::now()
 }

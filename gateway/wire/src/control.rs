@@ -12,7 +12,7 @@ use crate::codes::CloseCode;
 use crate::limits::{ALIASES, NUMBER_MAX};
 use crate::refusal::Violation;
 
-pub(crate) use field::{Fields, fields};
+pub(crate) use field::fields;
 pub use hello::{Hello, is_client_name};
 pub use ping::Ping;
 pub use report::{Dropped, Report};

@@ -37,7 +37,6 @@ pub(super) struct Producer {
 /// What librdkafka calls back with; runs on its polling thread and never waits.
 pub(super) struct Reports {
     in_flight: InFlight,
-    topics: Arc<[String]>,
     series: KafkaSeries,
     notes: Notes,
     batch_bytes: u32,
@@ -66,7 +65,6 @@ impl Producer {
     ) -> Result<Self, KafkaError> {
         let reports = Reports {
             in_flight: InFlight::new(budget_bytes, Arc::clone(&room)),
-            topics: Arc::clone(&topics),
             series,
             notes: Notes::default(),
             batch_bytes: batch_bytes(config),

@@ -105,10 +105,6 @@ impl Refusal {
         self.0.reason
     }
 
-    pub(super) fn status(&self) -> StatusCode {
-        self.0.status
-    }
-
     pub(super) fn into_reply(self) -> Reply {
         let Details { status, detail, busy, header, .. } = *self.0;
         let problem = Problem::new(status.as_u16(), detail);
