@@ -54,6 +54,8 @@ impl Gateway {
             dir = directory.path().display(),
         );
         std::fs::write(directory.path().join("tidegate.toml"), config).unwrap();
+        // Fails when another test was first, which is as good.
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let http = reqwest::Client::builder().no_proxy().timeout(PATIENCE).build().unwrap();
         Self { child: None, directory, secure, plain, ops, authority, log: Arc::default(), http }
     }
