@@ -9,7 +9,9 @@ use crate::token;
 /// What one token of an example's gateway looks like in its configuration.
 async fn gateway_with_token() -> (Gateway, String) {
     let (token, hash) = token::make("device");
-    let tokens = format!("auth.mode = \"tokens\"\n[[auth.tokens]]\nid = \"device\"\nhash = \"{hash}\"\ntenant = \"hall\"");
+    let tokens = format!(
+        "auth.mode = \"tokens\"\n[[auth.tokens]]\nid = \"device\"\nhash = \"{hash}\"\ntenant = \"hall\""
+    );
     (Gateway::start(&tokens).await, token)
 }
 
@@ -47,7 +49,8 @@ async fn an_event_goes_in_by_curl_and_by_the_standard_sdk() {
         let answer: serde_json::Value = serde_json::from_str(&printed(&output)).unwrap();
         assert_eq!(answer, serde_json::json!({"accepted": 1, "rejected": [], "level": "stored"}));
     }
-    let types: Vec<_> = gateway.tail().iter().map(|event| event["type"].as_str().unwrap().to_owned()).collect();
+    let types: Vec<_> =
+        gateway.tail().iter().map(|event| event["type"].as_str().unwrap().to_owned()).collect();
     assert_eq!(types, ["greeting.sent", "order.placed"]);
 
     let refused = run(&mut Command::new(example("first_event.sh")), &gateway.url(""), "device.wrong");
@@ -59,7 +62,9 @@ async fn an_event_goes_in_by_curl_and_by_the_standard_sdk() {
 async fn a_simple_device_sends_over_a_restart_of_the_gateway() {
     let (mut gateway, token) = gateway_with_token().await;
     let url = format!("ws://{}/v1/stream", gateway.plain);
-    let device = std::thread::spawn(move || printed(&run(python("python/websocket_device.py").arg("2000"), &url, &token)));
+    let device = std::thread::spawn(move || {
+        printed(&run(python("python/websocket_device.py").arg("2000"), &url, &token))
+    });
     // It is under way when the gateway goes, and there are events left for the next one.
     while gateway.metrics().await.sum("tidegate_events_total", "stored") < 10.0 {
         tokio::task::yield_now().await;
@@ -73,7 +78,8 @@ async fn a_simple_device_sends_over_a_restart_of_the_gateway() {
 
     let events = gateway.tail();
     assert!(events.iter().all(|event| event["source"] == "/hall/device-1"));
-    let numbers = events.iter().map(|event| event["id"].as_str().unwrap().rsplit('-').next().unwrap().to_owned());
+    let numbers =
+        events.iter().map(|event| event["id"].as_str().unwrap().rsplit('-').next().unwrap().to_owned());
     let mut numbers: Vec<u32> = numbers.map(|seq| seq.parse().unwrap()).collect();
     // What was in flight when the gateway was killed may be there twice, side by side.
     numbers.dedup();

@@ -141,7 +141,7 @@ impl Stream {
         loop {
             let limits = Limits::default();
             let mut frames = Frames::new(&self.buffer, &limits);
-            if whole(&self.buffer, &Limits::default())? > 0
+            if whole(&self.buffer, &limits)? > 0
                 && let Some(frame) = frames.next()
             {
                 let frame = frame?;
