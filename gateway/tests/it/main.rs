@@ -4,6 +4,7 @@ mod bad_input;
 mod client;
 mod destination;
 mod drain;
+mod examples;
 mod faults;
 mod gateway;
 mod kafka;
