@@ -39,7 +39,7 @@ impl Gateway {
 
     /// Starts a gateway that delivers to the Kafka at `brokers`.
     pub async fn start_with_kafka(brokers: &str, more: &str) -> Self {
-        Self::start(&format!("[kafka]\nbrokers = \"{brokers}\"\n{more}")).await
+        Self::start(&format!("kafka.brokers = \"{brokers}\"\n{more}")).await
     }
 
     /// Writes the configuration, and starts nothing yet.
