@@ -29,10 +29,7 @@ const RETRY_MS: u64 = 1_000;
 ///
 /// Cancel safe: what was received settles all the same.
 pub(super) async fn post(core: &Arc<Core>, post: Post<'_>) -> Answer {
-    if core.draining.is_cancelled() {
-        return busy(Reason::Draining);
-    }
-    let reason = core.reason();
+    let reason = core.reason_now();
     if reason != Reason::Ok {
         return busy(reason);
     }

@@ -310,7 +310,11 @@ struct Idle {
 impl Idle {
     fn new(idle_ms: u32) -> Self {
         let patience = Duration::from_millis(u64::from(idle_ms));
-        Self { patience, heard_at: tokio::time::Instant::now(), timer: Box::pin(tokio::time::sleep(patience)) }
+        Self {
+            patience,
+            heard_at: tokio::time::Instant::now(),
+            timer: Box::pin(tokio::time::sleep(patience)),
+        }
     }
 
     fn heard(&mut self) {

@@ -132,10 +132,6 @@ impl Gateway {
         }
     }
 
-    pub fn is_running(&mut self) -> bool {
-        self.child.as_mut().is_some_and(|child| child.try_wait().unwrap().is_none())
-    }
-
     pub fn pid(&self) -> Pid {
         Pid::from_child(self.child.as_ref().unwrap())
     }
@@ -164,6 +160,19 @@ impl Gateway {
             Some((name.to_owned(), value.parse().ok()?))
         });
         Metrics(samples.collect())
+    }
+
+    /// Waits until no session is open; what `/metrics` says then.
+    pub async fn idle(&self) -> Metrics {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let metrics = self.metrics().await;
+            if metrics.sum("tidegate_sessions", "") == 0.0 {
+                return metrics;
+            }
+            assert!(Instant::now() < deadline, "sessions are still open");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     }
 
     /// Waits until nothing is in flight, then holds the gateway to its equation.

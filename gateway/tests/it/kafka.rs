@@ -162,7 +162,8 @@ impl Node {
 fn consume(config: &ClientConfig, topic: &str) -> Vec<Consumed> {
     let consumer: BaseConsumer = config.create().unwrap();
     let metadata = consumer.fetch_metadata(Some(topic), PATIENCE).unwrap();
-    let partitions: Vec<i32> = metadata.topics()[0].partitions().iter().map(|partition| partition.id()).collect();
+    let partitions: Vec<i32> =
+        metadata.topics()[0].partitions().iter().map(|partition| partition.id()).collect();
     let mut records = Vec::new();
     for partition in partitions {
         let (low, high) = consumer.fetch_watermarks(topic, partition, PATIENCE).unwrap();
@@ -178,7 +179,9 @@ fn consume(config: &ClientConfig, topic: &str) -> Vec<Consumed> {
             records.push(Consumed {
                 key: message.key().map(<[u8]>::to_vec),
                 value: message.payload().unwrap_or_default().to_vec(),
-                headers: headers.map(|header| (header.key.to_owned(), text(header.value.unwrap_or_default()))).collect(),
+                headers: headers
+                    .map(|header| (header.key.to_owned(), text(header.value.unwrap_or_default())))
+                    .collect(),
                 timestamp_ms: message.timestamp().to_millis().unwrap_or(0),
             });
         }

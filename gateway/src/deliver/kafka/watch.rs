@@ -89,7 +89,10 @@ impl Trouble {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "the watch owns a clock: a producer that stands still shows by nothing else")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the watch owns a clock: a producer that stands still shows by nothing else"
+)]
 pub(super) fn now() -> Instant {
     Instant::now()
 }
@@ -157,7 +160,8 @@ impl Watch {
             Ok(()) if idle >= self.patience.wedged => {
                 drop(live);
                 let seconds = idle.as_secs();
-                let detail = format!("the Kafka producer has reported nothing for {seconds} s and is replaced");
+                let detail =
+                    format!("the Kafka producer has reported nothing for {seconds} s and is replaced");
                 Some(self.retire("wedged", detail))
             }
             Ok(()) if stands_still => {

@@ -234,7 +234,8 @@ async fn the_json_coding_speaks_of_the_same_numbering() {
     let gateway = Gateway::new();
     let (binary, _) = gateway.client("a", 1).await;
     let mut json = gateway.connect(Carrier::WebSocket, Coding::Json);
-    json.send(&ClientFrame::Hello(Hello { client: Some("a".into()), epoch: Some(1), ..Hello::default() })).await;
+    json.send(&ClientFrame::Hello(Hello { client: Some("a".into()), epoch: Some(1), ..Hello::default() }))
+        .await;
     assert!(json.welcome().await.resumed);
     json.packet(Packet::Text(r#"{"t":"ev","s":1,"e":[{"type":"t"}]}"#.into())).await;
     gateway.sink.holds(1).await;
