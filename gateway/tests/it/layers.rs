@@ -91,7 +91,9 @@ fn sessions_see_links_and_sinks_as_traits_only() {
         for line in
             text.lines().filter(|line| line.contains("crate::listen") || line.contains("crate::deliver"))
         {
-            let by_trait = line.contains("crate::listen::link") || line.contains("crate::deliver::Sink");
+            let by_trait = line.contains("crate::listen::link")
+                || line.contains("crate::deliver::Sink")
+                || line.contains("crate::deliver::{Health, Sink}");
             assert!(by_trait, "{file}: {line}");
         }
     }
