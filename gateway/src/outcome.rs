@@ -1,6 +1,6 @@
 //! What became of one event: the metric label and the reply to the client from one enum.
 
-use tidegate_wire::codes::Code;
+use tidegate_wire::Code;
 
 /// What became of one event. Every event that is received gets exactly one.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]

@@ -1,16 +1,16 @@
 //! The duty to settle: every event handed to a sink ends in an outcome, by name or by being dropped.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use crate::outcome::Outcome;
 
 /// Who is told once the last event of a frame has its outcome.
-pub trait Settled: Send + Sync {
+pub trait Settled: Send {
     /// Called exactly once a ticket, by whichever thread settled the last event: a sink's own, so it must
     /// be short and must not wait.
-    fn settled(&self, frame: Settlement);
+    fn settled(self: Box<Self>, frame: Settlement);
 }
 
 /// How the events of one frame that went to a sink have ended.
@@ -22,6 +22,8 @@ pub struct Settlement {
     pub stored: u32,
     /// Events without a verdict: they must not be acknowledged.
     pub lost: u32,
+    /// Lossy events for which there was no room.
+    pub dropped: u32,
     /// Events that the destination refused for good.
     pub refused: Vec<Refused>,
 }
@@ -50,9 +52,9 @@ struct Duty {
     total: u32,
     stored: AtomicU32,
     lost: AtomicU32,
+    dropped: AtomicU32,
     refused: Mutex<Vec<Refused>>,
-    told: AtomicU8,
-    owner: Box<dyn Settled>,
+    owner: Mutex<Option<Box<dyn Settled>>>,
 }
 
 impl Ticket {
@@ -63,9 +65,9 @@ impl Ticket {
             total: count,
             stored: AtomicU32::new(0),
             lost: AtomicU32::new(0),
+            dropped: AtomicU32::new(0),
             refused: Mutex::default(),
-            told: AtomicU8::new(0),
-            owner,
+            owner: Mutex::new(Some(owner)),
         }));
         if count == 0 {
             ticket.0.tell();
@@ -97,6 +99,12 @@ impl Ticket {
         self.0.lost.fetch_add(count, Ordering::Relaxed);
         self.0.end(count);
     }
+
+    /// Settles `count` lossy events as dropped for want of room.
+    pub fn dropped(&self, count: u32) {
+        self.0.dropped.fetch_add(count, Ordering::Relaxed);
+        self.0.end(count);
+    }
 }
 
 impl Duty {
@@ -110,15 +118,15 @@ impl Duty {
     }
 
     fn tell(&self) {
-        if self.told.swap(1, Ordering::AcqRel) == 1 {
-            return;
-        }
+        let owner = self.owner.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(owner) = owner else { return };
         let refused = std::mem::take(&mut *self.refused.lock().unwrap_or_else(PoisonError::into_inner));
         let stored = self.stored.load(Ordering::Relaxed);
         let lost = self.lost.load(Ordering::Relaxed);
-        let rest = stored + lost + u32::try_from(refused.len()).unwrap_or(u32::MAX);
+        let dropped = self.dropped.load(Ordering::Relaxed);
+        let rest = stored + lost + dropped + u32::try_from(refused.len()).unwrap_or(u32::MAX);
         let committed = self.total.saturating_sub(rest);
-        self.owner.settled(Settlement { committed, stored, lost, refused });
+        owner.settled(Settlement { committed, stored, lost, dropped, refused });
     }
 }
 
@@ -141,7 +149,7 @@ mod tests {
     struct Told(SyncSender<Settlement>);
 
     impl Settled for Told {
-        fn settled(&self, frame: Settlement) {
+        fn settled(self: Box<Self>, frame: Settlement) {
             self.0.send(frame).unwrap();
         }
     }

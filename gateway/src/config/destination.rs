@@ -3,9 +3,20 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer, de};
 
 use super::ByteSize;
+use super::address::Address;
+use super::findings::Findings;
+
+/// Properties of librdkafka that the gateway's promise rests on, and the values it can live with.
+const PROMISED: [(&str, &[&str]); 5] = [
+    ("acks", &["all", "-1"]),
+    ("request.required.acks", &["all", "-1"]),
+    ("enable.idempotence", &["true"]),
+    ("enable.gapless.guarantee", &["false"]),
+    ("delivery.report.only.error", &["false"]),
+];
 
 /// Brokers, and what librdkafka is told beside them.
 #[derive(Clone, Debug, Deserialize, PartialEq)]
@@ -16,6 +27,33 @@ pub struct Kafka {
     /// Handed to librdkafka as they are, over the gateway's own settings.
     #[serde(default)]
     pub properties: BTreeMap<String, String>,
+}
+
+impl Kafka {
+    pub(super) fn check(&self, findings: &mut Findings<'_>) {
+        for broker in self.brokers.split(',') {
+            if let Err(fault) = Address::parse(broker.trim()) {
+                let message = format!("the broker `{broker}` {fault}");
+                let help = "write host:port, separated by commas, such as \"kafka-1:9092,kafka-2:9092\"";
+                findings.refuse("kafka.brokers", message, help);
+            }
+        }
+        for (name, value) in &self.properties {
+            let path = format!("kafka.properties.{name}");
+            if matches!(name.as_str(), "bootstrap.servers" | "metadata.broker.list") {
+                findings.refuse(&path, format!("{name} is set by kafka.brokers"), "write the brokers there");
+            }
+            let promised = PROMISED.iter().find(|(promised, _)| promised == name);
+            if let Some((_, allowed)) = promised.filter(|(_, allowed)| !allowed.contains(&value.as_str())) {
+                let message = format!("with {name} = \"{value}\" an acknowledged event could be lost");
+                findings.refuse(
+                    &path,
+                    message,
+                    format!("remove the line, or write \"{}\"", allowed.join("\" or \"")),
+                );
+            }
+        }
+    }
 }
 
 /// The embedded log.
@@ -36,6 +74,30 @@ impl Default for Log {
     }
 }
 
+impl Log {
+    pub(super) fn check(&self, max_event_bytes: ByteSize, findings: &mut Findings<'_>) {
+        if self.directory.as_os_str().is_empty() {
+            findings.refuse("log.directory", "directory is empty", "name a directory, such as \"data/log\"");
+        }
+        // A structured record holds the event's attributes too, and data that is not JSON as base64.
+        let least = ByteSize(max_event_bytes.0.saturating_mul(2));
+        if self.segment_bytes < least || self.segment_bytes > ByteSize(1 << 30) {
+            findings.refuse_together(
+                &["log.segment_bytes", "limits.max_event_bytes"],
+                format!("a segment of {} is not possible", self.segment_bytes),
+                format!("segment_bytes must be from {least} (twice limits.max_event_bytes) to 1GiB"),
+            );
+        }
+        if self.max_bytes < self.segment_bytes {
+            findings.refuse_together(
+                &["log.max_bytes", "log.segment_bytes"],
+                format!("the log's {} do not hold one segment of {}", self.max_bytes, self.segment_bytes),
+                "raise max_bytes, or lower segment_bytes",
+            );
+        }
+    }
+}
+
 /// Which destination acknowledges.
 #[derive(Clone, Debug, Deserialize, PartialEq, Default)]
 #[serde(default, deny_unknown_fields)]
@@ -45,10 +107,22 @@ pub struct Delivery {
 }
 
 /// How Kafka and the log work together.
-#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum DeliveryMode {
     /// Acknowledge when Kafka did (without Kafka: when the log did).
     #[default]
     Direct,
+}
+
+impl<'de> Deserialize<'de> for DeliveryMode {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match String::deserialize(deserializer)?.as_str() {
+            "direct" => Ok(Self::Direct),
+            mode @ ("spool" | "failover") => Err(de::Error::custom(format!(
+                "the delivery mode `{mode}` is not available in this version\n\
+                 write \"direct\": acknowledge when Kafka did, or the log where no Kafka is configured"
+            ))),
+            mode => Err(de::Error::unknown_variant(mode, &["direct"])),
+        }
+    }
 }

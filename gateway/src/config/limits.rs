@@ -3,6 +3,7 @@
 use serde::Deserialize;
 
 use super::ByteSize;
+use super::findings::Findings;
 
 /// What bounds memory and patience. Payload held is at most `budget_bytes`; each connection adds at most one frame.
 #[derive(Clone, Debug, Deserialize, PartialEq)]
@@ -59,6 +60,117 @@ impl Default for Limits {
     }
 }
 
+/// What the protocol allows at most, in bytes where the key ends so.
+mod most {
+    use tidegate_wire::limits as wire;
+
+    pub(super) const EVENT_BYTES: u64 = wire::EVENT_BYTES_MAX as u64;
+    pub(super) const FRAME_BYTES: u64 = wire::FRAME_BYTES_MAX as u64;
+    pub(super) const BATCH_EVENTS: u64 = wire::BATCH_EVENTS as u64;
+    pub(super) const BODY_BYTES: u64 = wire::BODY_BYTES as u64;
+    pub(super) const INFLATED_BODY_BYTES: u64 = wire::INFLATED_BODY_BYTES as u64;
+    pub(super) const CREDIT_EVENTS: u64 = wire::CREDIT_EVENTS_MAX as u64;
+    pub(super) const CREDIT_BYTES: u64 = wire::CREDIT_BYTES_MAX as u64;
+    pub(super) const CONNECTIONS: u64 = 1_000_000;
+    pub(super) const KEPT_SESSIONS: u64 = 10_000_000;
+    pub(super) const BUDGET_BYTES: u64 = 1 << 40;
+    pub(super) const MILLISECONDS: u64 = 24 * 60 * 60 * 1_000;
+    pub(super) const KEEP_SECONDS: u64 = 30 * 24 * 60 * 60;
+}
+
+impl Limits {
+    pub(super) fn check(&self, findings: &mut Findings<'_>) {
+        self.check_ranges(findings);
+        self.check_order(findings);
+    }
+
+    fn check_ranges(&self, findings: &mut Findings<'_>) {
+        for (key, size, most) in [
+            ("max_event_bytes", self.max_event_bytes, most::EVENT_BYTES),
+            ("max_frame_bytes", self.max_frame_bytes, most::FRAME_BYTES),
+            ("max_body_bytes", self.max_body_bytes, most::BODY_BYTES),
+            ("max_inflated_body_bytes", self.max_inflated_body_bytes, most::INFLATED_BODY_BYTES),
+            ("credit_bytes", self.credit_bytes, most::CREDIT_BYTES),
+            ("budget_bytes", self.budget_bytes, most::BUDGET_BYTES),
+        ] {
+            if !(1..=most).contains(&size.0) {
+                let help = format!("write a size from 1B to {}", ByteSize(most));
+                findings.refuse(&format!("limits.{key}"), format!("{key} cannot be {size}"), help);
+            }
+        }
+        for (key, number, least, most) in [
+            ("max_batch_events", self.max_batch_events, 1, most::BATCH_EVENTS),
+            ("sessions", self.sessions, 1, most::CONNECTIONS),
+            ("connections", self.connections, 1, most::CONNECTIONS),
+            ("kept_sessions", self.kept_sessions, 0, most::KEPT_SESSIONS),
+            ("keep_seconds", self.keep_seconds, 0, most::KEEP_SECONDS),
+            ("credit_events", self.credit_events, 1, most::CREDIT_EVENTS),
+            ("ping_ms", self.ping_ms, 1, most::MILLISECONDS),
+            ("idle_ms", self.idle_ms, 1, most::MILLISECONDS),
+        ] {
+            if !(least..=most).contains(&u64::from(number)) {
+                let help = format!("write a number from {least} to {most}");
+                findings.refuse(&format!("limits.{key}"), format!("{key} cannot be {number}"), help);
+            }
+        }
+    }
+
+    /// What must not be larger than something else, and why.
+    fn check_order(&self, findings: &mut Findings<'_>) {
+        for ((small, less), (large, more), why) in [
+            (
+                ("max_event_bytes", self.max_event_bytes),
+                ("max_body_bytes", self.max_body_bytes),
+                "an event must fit into a body",
+            ),
+            (
+                ("max_event_bytes", self.max_event_bytes),
+                ("credit_bytes", self.credit_bytes),
+                "a client's credit must hold one event",
+            ),
+            (
+                ("max_body_bytes", self.max_body_bytes),
+                ("max_inflated_body_bytes", self.max_inflated_body_bytes),
+                "a body that is not compressed is as large inflated",
+            ),
+            (
+                ("max_inflated_body_bytes", self.max_inflated_body_bytes),
+                ("budget_bytes", self.budget_bytes),
+                "the budget must hold one body",
+            ),
+            (
+                ("credit_bytes", self.credit_bytes),
+                ("budget_bytes", self.budget_bytes),
+                "the budget must hold one client's credit",
+            ),
+        ] {
+            if less > more {
+                let message = format!("{small} ({less}) is larger than {large} ({more})");
+                let help = format!("{why}: raise {large} or lower {small}");
+                let paths = [format!("limits.{large}"), format!("limits.{small}")];
+                findings.refuse_together(&paths.each_ref().map(String::as_str), message, help);
+            }
+        }
+        if self.max_event_bytes >= self.max_frame_bytes {
+            findings.refuse_together(
+                &["limits.max_frame_bytes", "limits.max_event_bytes"],
+                format!(
+                    "max_frame_bytes ({}) is not larger than max_event_bytes ({})",
+                    self.max_frame_bytes, self.max_event_bytes
+                ),
+                "a frame holds an event and what describes it: raise max_frame_bytes or lower max_event_bytes",
+            );
+        }
+        if self.idle_ms <= self.ping_ms {
+            findings.refuse_together(
+                &["limits.idle_ms", "limits.ping_ms"],
+                format!("idle_ms ({}) is not longer than ping_ms ({})", self.idle_ms, self.ping_ms),
+                "a quiet client must be pinged before it counts as idle: three times ping_ms is usual",
+            );
+        }
+    }
+}
+
 /// How the gateway goes away on SIGTERM.
 #[derive(Clone, Debug, Deserialize, PartialEq)]
 #[serde(default, deny_unknown_fields)]
@@ -74,5 +186,20 @@ pub struct Shutdown {
 impl Default for Shutdown {
     fn default() -> Self {
         Self { drain_ms: 10_000, reconnect_after_ms: 500, reconnect_jitter_ms: 5_000 }
+    }
+}
+
+impl Shutdown {
+    pub(super) fn check(&self, findings: &mut Findings<'_>) {
+        for (key, ms) in [
+            ("drain_ms", self.drain_ms),
+            ("reconnect_after_ms", self.reconnect_after_ms),
+            ("reconnect_jitter_ms", self.reconnect_jitter_ms),
+        ] {
+            if u64::from(ms) > most::MILLISECONDS {
+                let help = format!("write milliseconds, at most {} (a day)", most::MILLISECONDS);
+                findings.refuse(&format!("shutdown.{key}"), format!("{key} cannot be {ms}"), help);
+            }
+        }
     }
 }

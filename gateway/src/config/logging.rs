@@ -1,6 +1,9 @@
 //! The gateway's own log lines, on standard error.
 
 use serde::Deserialize;
+use tracing_subscriber::EnvFilter;
+
+use super::findings::Findings;
 
 /// How the gateway logs.
 #[derive(Clone, Debug, Deserialize, PartialEq)]
@@ -15,6 +18,22 @@ pub struct Logging {
 impl Default for Logging {
     fn default() -> Self {
         Self { level: "info".into(), format: Format::Text }
+    }
+}
+
+impl Logging {
+    pub(super) fn check(&self, findings: &mut Findings<'_>) {
+        let is_filter = !self.level.is_empty() && EnvFilter::builder().parse(&self.level).is_ok();
+        // A single word that is no level would be taken for a module and switch everything else off.
+        let is_word = self.level.bytes().all(|b| b.is_ascii_alphanumeric());
+        let is_level = matches!(self.level.as_str(), "off" | "error" | "warn" | "info" | "debug" | "trace");
+        if !is_filter || (is_word && !is_level) {
+            findings.refuse(
+                "logging.level",
+                format!("`{}` is not a level", self.level),
+                "write error, warn, info, debug, trace or off, or directives such as \"info,tidegate::session=debug\"",
+            );
+        }
     }
 }
 

@@ -1,22 +1,50 @@
 //! The configuration: one file a section, plain data, defaults in the code, unknown keys refused.
+//!
+//! Every refusal names file, line and column, shows the line and says what would be right. `${NAME}` in a string
+//! stands for an environment variable, and a string `file:/path` for that file's content.
 
+mod address;
 mod auth;
+mod condition;
 mod destination;
+mod document;
+mod explain;
+mod findings;
+mod interpolate;
 mod limits;
 mod listen;
 mod logging;
+mod origins;
+mod problem;
 mod routes;
 mod size;
+#[cfg(test)]
+mod tests;
+
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::path::Path;
 
 use serde::Deserialize;
 
-pub use self::auth::{Auth, AuthMode, Origins, Token};
+pub use self::auth::{Auth, AuthMode, HASH_PREFIX, Token};
+pub use self::condition::{Attribute, Condition, Test};
 pub use self::destination::{Delivery, DeliveryMode, Kafka, Log};
 pub use self::limits::{Limits, Shutdown};
 pub use self::listen::{Demo, Discovery, Exclude, Listen, Tls};
 pub use self::logging::{Format, Logging};
-pub use self::routes::{Attribute, Condition, Route, Test};
+pub use self::origins::Origins;
+pub use self::problem::ConfigError;
+pub use self::routes::Route;
 pub use self::size::ByteSize;
+
+use self::document::Document;
+use self::explain::explain;
+use self::findings::Findings;
+use self::interpolate::Sources;
+
+/// The largest configuration file, in bytes.
+const FILE_BYTES_MAX: u64 = 4 * 1024 * 1024;
 
 /// Everything an operator can say.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq)]
@@ -37,7 +65,6 @@ pub struct Config {
     /// Which pages may send.
     pub origins: Origins,
     /// Where events go; none: everything goes to topic `events`.
-    #[serde(skip)]
     pub routes: Vec<Route>,
     /// How much, how many, how long.
     pub limits: Limits,
@@ -49,4 +76,72 @@ pub struct Config {
     pub demo: Demo,
     /// The gateway's own log lines.
     pub logging: Logging,
+}
+
+impl Config {
+    /// The configuration in the file at `path`; without one, the defaults. Blocks while it reads.
+    pub fn load(path: Option<&Path>) -> Result<Self, ConfigError> {
+        let Some(path) = path else { return Ok(Self::default()) };
+        let text = read(path).map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
+        Self::parse(&path.display().to_string(), &text)
+    }
+
+    /// The configuration that `text` says; `name` is what errors call it. Reads the environment and the files that
+    /// values refer to.
+    pub fn parse(name: &str, text: &str) -> Result<Self, ConfigError> {
+        let variable = |name: &str| std::env::var(name).ok();
+        Self::parse_with(name, text, &Sources { variable: &variable, file: &interpolate::read_file })
+    }
+
+    /// The table that [`crate::record::TopicId`] counts in: the routes' topics in their order, each once; without
+    /// routes `events` alone.
+    pub fn topics(&self) -> Vec<String> {
+        let mut topics: Vec<String> = Vec::new();
+        for route in &self.routes {
+            if !topics.contains(&route.topic) {
+                topics.push(route.topic.clone());
+            }
+        }
+        if topics.is_empty() { vec![Route::to_events().topic] } else { topics }
+    }
+
+    fn parse_with(name: &str, text: &str, sources: &Sources<'_>) -> Result<Self, ConfigError> {
+        Document::parse(text, sources)
+            .and_then(|document| {
+                let config: Self = document.read(explain)?;
+                let mut findings = Findings::of(&document);
+                config.check(&mut findings);
+                let problems = findings.into_problems();
+                if problems.is_empty() { Ok(config) } else { Err(problems) }
+            })
+            .map_err(|problems| problem::report(name, text, problems))
+    }
+
+    fn check(&self, findings: &mut Findings<'_>) {
+        self.listen.check(self.auth.is_settled(), findings);
+        if let Some(tls) = &self.tls {
+            tls.check(findings);
+        }
+        if let Some(kafka) = &self.kafka {
+            kafka.check(findings);
+        }
+        self.log.check(self.limits.max_event_bytes, findings);
+        self.auth.check(&self.topics(), findings);
+        self.origins.check(findings);
+        routes::check(&self.routes, findings);
+        self.limits.check(findings);
+        self.shutdown.check(findings);
+        self.discovery.check(findings);
+        self.demo.check(&self.listen, findings);
+        self.logging.check(findings);
+    }
+}
+
+fn read(path: &Path) -> io::Result<String> {
+    let mut text = String::new();
+    File::open(path)?.take(FILE_BYTES_MAX + 1).read_to_string(&mut text)?;
+    if text.len() as u64 > FILE_BYTES_MAX {
+        return Err(io::Error::other(format!("it is larger than {FILE_BYTES_MAX} bytes")));
+    }
+    Ok(text)
 }

@@ -8,7 +8,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::time::Duration;
 
-use tidegate_wire::codes::{Level, Reason};
+use tidegate_wire::{Level, Reason};
 
 use crate::record::Records;
 use crate::ticket::Ticket;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use tidegate_wire::body::BodyKind;
-use tidegate_wire::codes::{CloseCode, Level, Reason};
+use tidegate_wire::{CloseCode, Level, Reason};
 use tidegate_wire::{Reject, Violation};
 
 use crate::access::Grant;

@@ -1,2 +1,16 @@
 //! Carriers: bytes to frames and back, one file each.
+
+pub mod bind;
+pub mod http;
 pub mod link;
+#[cfg(test)]
+pub mod memory;
+
+mod quic;
+pub mod quic_key;
+mod stream;
+pub mod tcp;
+pub mod tls;
+pub mod udp;
+pub mod websocket;
+mod webtransport;

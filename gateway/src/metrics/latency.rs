@@ -58,7 +58,7 @@ impl EncodeMetric for Latency {
         let mut buckets = Vec::with_capacity(BUCKETS + 1);
         for (position, cell) in self.0.counts.iter().enumerate() {
             let here = cell.load(Ordering::Relaxed);
-            let bound = if position == BUCKETS { f64::MAX } else { seconds(bound_us) };
+            let bound = if position == BUCKETS { f64::INFINITY } else { seconds(bound_us) };
             buckets.push((bound, here));
             count += here;
             bound_us = bound_us.saturating_mul(2);

@@ -3,6 +3,7 @@
 //! Labels come from enums and static words, never from what a client sent. Handles are looked up once
 //! and cost one atomic each after that.
 
+mod clients;
 mod latency;
 mod process;
 
@@ -14,8 +15,9 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
-use tidegate_wire::codes::Reason;
+use tidegate_wire::Reason;
 
+pub use self::clients::ClientSeries;
 pub use self::latency::Latency;
 use crate::carrier::Carrier;
 use crate::outcome::Outcome;
@@ -97,6 +99,8 @@ pub struct Metrics {
     pub log: LogSeries,
     /// What librdkafka says of itself.
     pub kafka: KafkaSeries,
+    /// What clients say of themselves.
+    pub clients: ClientSeries,
 }
 
 /// The series of one carrier.
@@ -129,6 +133,11 @@ impl CarrierSeries {
             }
             self.in_flight.dec_by(i64::from(count));
         }
+    }
+
+    /// How many events ended so.
+    pub fn count(&self, outcome: Outcome) -> u64 {
+        self.outcomes.get(outcome.index()).map_or(0, Counter::get)
     }
 
     /// The histogram of one stage.
@@ -193,10 +202,12 @@ impl Metrics {
             sessions_kept: Gauge::default(),
             log: LogSeries::default(),
             kafka: KafkaSeries::default(),
+            clients: ClientSeries::default(),
         };
         metrics.register_gateway(&mut registry);
         metrics.register_log(&mut registry);
         metrics.register_kafka(&mut registry);
+        metrics.clients.register(&mut registry);
         process::register(&mut registry);
         (metrics, registry)
     }

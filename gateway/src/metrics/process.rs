@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use procfs::WithCurrentSystemInfo as _;
 use procfs::process::Process;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
@@ -10,7 +11,7 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::{Registry, Unit};
 
 /// Registers the process series under the registry's prefix.
-pub fn register(registry: &mut Registry) {
+pub(super) fn register(registry: &mut Registry) {
     registry.register_collector(Box::new(ProcessCollector));
 }
 

@@ -1,0 +1,44 @@
+# The commands of this project. What they build stays in the cache directory, so a fresh clone starts warm.
+
+CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/tidegate
+export CARGO_TARGET_DIR ?= $(CACHE)/target
+GATEWAY := $(CARGO_TARGET_DIR)/debug/tidegate
+NODE_MODULES := web-client/node_modules/.package-lock.json
+
+.DEFAULT_GOAL := help
+.PHONY: help run test lint kafka clean
+
+help: ## Say what there is (the default)
+	@sed -n 's/^\([a-z]*\):.*## /  make \1	/p' $(MAKEFILE_LIST) | expand -t 16
+
+run: $(NODE_MODULES) ## Start the gateway with the demo page, on the embedded log
+	@scripts/setup build
+	cargo build --locked --package tidegate
+	cd web-client && npm run --silent build
+	exec $(GATEWAY) --config config/demo.toml
+
+test: lint ## Everything that CI checks
+	cargo test --workspace --locked
+	cd web-client && npm run --silent build && npm test --silent
+	scripts/fuzz-build
+
+lint: $(NODE_MODULES) ## Formatting, lints, licences
+	@scripts/setup test
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+	$(CACHE)/tools/bin/cargo-deny --locked --log-level error check bans licenses sources
+	cd web-client && npm run --silent lint
+
+kafka: ## Start a Kafka node on localhost:9092, to try things out
+	@scripts/setup test
+	scripts/kafka
+
+clean: ## Remove what was built; nothing that a gateway stored
+	cargo clean
+	rm -rf web-client/dist web-client/node_modules
+
+# Not `npm ci`, which refuses a lock file without the optional packages of other platforms; versions are the locked ones.
+$(NODE_MODULES): web-client/package.json web-client/package-lock.json
+	@scripts/setup build
+	cd web-client && npm install --no-save --no-audit --no-fund --silent
+	@touch $@

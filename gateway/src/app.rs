@@ -1,0 +1,356 @@
+//! Assembly, in order; the only file that knows everything.
+
+use std::net::SocketAddr;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use anyhow::{Context as _, Result};
+use prometheus_client::registry::Registry;
+use tidegate_wire::{Limits, Reason, limits};
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{Semaphore, watch};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::access::Access;
+use crate::config::{self, Config};
+use crate::deliver::kafka::KafkaSink;
+use crate::deliver::log::Log;
+use crate::deliver::{Health, Sink};
+use crate::listen::http::{Discovery, Http, PublicUrl, Settings};
+use crate::listen::link::Gate as _;
+use crate::listen::quic_key::QuicKey;
+use crate::listen::tls::Certificates;
+use crate::listen::{bind, tcp, udp};
+use crate::metrics::Metrics;
+use crate::ops::{Ops, Readiness};
+use crate::pipeline::{Encodes, Pipeline};
+use crate::session::{Parts, Sessions};
+
+/// How often the destination's health is looked at for clients that wait.
+const HEALTH_EVERY: Duration = Duration::from_millis(100);
+/// Of the drain's time, what is left for the destination and the connections once sessions have been ended.
+const LAST_WORDS: Duration = Duration::from_millis(500);
+
+/// Serves until SIGTERM or SIGINT, then drains. Errors are of the start alone: what cannot be bound, read or made.
+pub async fn run(config: Config) -> Result<()> {
+    let mut terminate = signal(SignalKind::terminate()).context("cannot wait for SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("cannot wait for SIGINT")?;
+    let gateway = Gateway::start(config)?;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    gateway.stop().await;
+    Ok(())
+}
+
+/// A gateway that serves.
+struct Gateway {
+    sessions: Sessions,
+    sink: Arc<dyn Sink>,
+    /// Ends the listeners.
+    shutdown: CancellationToken,
+    tasks: TaskTracker,
+    drain: Duration,
+}
+
+/// Sockets, and what is to be known of them before anything is served.
+struct Sockets {
+    secure: bind::Secure,
+    plain: Vec<std::net::TcpListener>,
+    ops: Vec<std::net::TcpListener>,
+}
+
+/// What every listener needs.
+struct Common {
+    sessions: Sessions,
+    access: Arc<Access>,
+    metrics: Metrics,
+    limits: Limits,
+    connections: Arc<Semaphore>,
+}
+
+impl Gateway {
+    fn start(config: Config) -> Result<Self> {
+        let (metrics, registry) = Metrics::register();
+        let topics: Arc<[String]> = config.topics().into();
+        let access = Arc::new(Access::new(&config.auth, &config.origins, &topics));
+        let certificates = Certificates::load(config.tls.as_ref(), wall_clock())?;
+        let sockets = Sockets::bind(&config.listen)?;
+        let sink = sink(&config, &metrics, &topics)?;
+        let encodes = if config.kafka.is_some() { Encodes::ByRoute } else { Encodes::Structured };
+        let limits = wire_limits(&config.limits);
+        let (reasons, reason) = watch::channel(Reason::Ok);
+        let sessions = Sessions::new(Parts {
+            metrics: Arc::new(metrics.clone()),
+            pipeline: Pipeline::new(limits, &config.routes, &topics, encodes),
+            sink: Arc::clone(&sink),
+            access: Arc::clone(&access),
+            limits: config.limits.clone(),
+            shutdown: config.shutdown.clone(),
+            reason,
+        });
+        let connections = Arc::new(Semaphore::new(config.limits.connections as usize));
+        let gateway = Self {
+            sessions: sessions.clone(),
+            sink: Arc::clone(&sink),
+            shutdown: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+            drain: Duration::from_millis(u64::from(config.shutdown.drain_ms)),
+        };
+        gateway.tasks.spawn(report_health(sessions.clone(), reasons, gateway.shutdown.clone()));
+        let common = Common { sessions, access, metrics, limits, connections };
+        announce(&config, &sockets, &topics);
+        gateway.serve(&config, sockets, certificates, common, registry)?;
+        Ok(gateway)
+    }
+
+    fn serve(
+        &self,
+        config: &Config,
+        sockets: Sockets,
+        certificates: Certificates,
+        common: Common,
+        registry: Registry,
+    ) -> Result<()> {
+        let (tcp_tls, quic_tls) = (certificates.tcp()?, certificates.quic()?);
+        let certificates = Arc::new(certificates);
+        let http = http(config, &sockets, &common, Arc::clone(&certificates));
+        let idle_ms = config.limits.idle_ms;
+        let Common { sessions, access, metrics, limits, connections } = common;
+        let entrance = |listeners: Vec<std::net::TcpListener>, tls| -> Result<tcp::Entrance> {
+            let listeners =
+                listeners.into_iter().map(TcpListener::from_std).collect::<std::io::Result<_>>()?;
+            let (connections, patience) = (Arc::clone(&connections), tcp::Patience::default());
+            Ok(tcp::Entrance { listeners, tls, connections, patience })
+        };
+        let secure = entrance(sockets.secure.tcp, Some(tcp_tls))?;
+        self.tasks.spawn(tcp::serve(secure, http.secure(), metrics.clone(), self.shutdown.clone()));
+        let plain = entrance(sockets.plain, None)?;
+        let demo = config.demo.directory.as_deref();
+        self.tasks.spawn(tcp::serve(plain, http.plain(demo), metrics.clone(), self.shutdown.clone()));
+        let udp = udp::Entrance {
+            sockets: sockets.secure.udp,
+            tls: quic_tls,
+            key: QuicKey::load(&config.listen.quic_key),
+            connections: Arc::clone(&connections),
+            limits,
+            prefix: config.listen.prefix.clone(),
+            patience: udp::Patience::new(idle_ms),
+        };
+        let (sessions, shutdown) = (sessions.clone(), self.shutdown.clone());
+        let readiness = readiness(Arc::clone(&self.sink), sessions.clone());
+        let series = metrics.clone();
+        self.tasks.spawn(async move {
+            if let Err(error) = udp::serve(udp, sessions, access, series, shutdown).await {
+                tracing::error!(%error, "QUIC and WebTransport are not served");
+            }
+        });
+        let (watched, shutdown) = (certificates, self.shutdown.clone());
+        self.tasks.spawn(async move { watched.watch(wall_clock, shutdown).await });
+        let ops = entrance(sockets.ops, None)?;
+        // An operator must get in when clients have used up every connection.
+        let ops = tcp::Entrance { connections: Arc::new(Semaphore::new(OPS_CONNECTIONS)), ..ops };
+        self.tasks.spawn(tcp::serve(ops, Ops::new(registry, readiness), metrics, self.shutdown.clone()));
+        self.tasks.close();
+        Ok(())
+    }
+
+    /// Drains: everybody is asked to leave, what was received settles, and the destination is flushed, all within
+    /// the configured time.
+    async fn stop(self) {
+        let deadline = clock() + self.drain;
+        tracing::info!(within_ms = self.drain.as_millis(), "draining");
+        self.sessions.drain();
+        let patience = self.drain.saturating_sub(LAST_WORDS);
+        if tokio::time::timeout(patience, self.sessions.ended()).await.is_err() {
+            tracing::warn!("the drain deadline has come before everything received had settled");
+        }
+        self.sessions.close();
+        self.shutdown.cancel();
+        let left = || deadline.saturating_duration_since(clock()).max(LAST_WORDS / 2);
+        self.sink.drain(left()).await;
+        // What does not end by itself ends with the process.
+        let _ = tokio::time::timeout(left(), self.tasks.wait()).await;
+        tracing::info!("stopped");
+    }
+}
+
+/// Connections to the operators' port at once.
+const OPS_CONNECTIONS: usize = 64;
+
+impl Sockets {
+    fn bind(listen: &config::Listen) -> Result<Self, bind::BindError> {
+        let tcp = |key, address: &str| match address {
+            "" => Ok(Vec::new()),
+            address => bind::tcp(key, address),
+        };
+        let secure = match listen.secure.as_str() {
+            "" => bind::Secure::default(),
+            address => bind::secure("secure", address)?,
+        };
+        Ok(Self { secure, plain: tcp("plain", &listen.plain)?, ops: tcp("ops", &listen.ops)? })
+    }
+}
+
+fn sink(config: &Config, metrics: &Metrics, topics: &Arc<[String]>) -> Result<Arc<dyn Sink>> {
+    Ok(match &config.kafka {
+        Some(kafka) => {
+            let budget_bytes = config.limits.budget_bytes.0;
+            Arc::new(KafkaSink::new(kafka, Arc::clone(topics), metrics.kafka.clone(), budget_bytes)?)
+        }
+        None => Arc::new(Log::open(&config.log, metrics.log.clone(), Arc::clone(topics))?),
+    })
+}
+
+fn http(
+    config: &Config,
+    sockets: &Sockets,
+    common: &Common,
+    certificates: Arc<Certificates>,
+) -> Http<Sessions> {
+    let prefix = config.listen.prefix.clone();
+    let discovery = Discovery {
+        public: public_url(&config.listen.public_url),
+        secure_port: first_port(&sockets.secure.tcp),
+        prefix: prefix.clone(),
+        limits: common.limits,
+        exclude: config.discovery.exclude.clone(),
+        hashes: Box::new(move || certificates.hashes()),
+    };
+    let settings = Settings {
+        prefix,
+        limits: common.limits,
+        bodies_bytes: config.limits.budget_bytes.0,
+        body_patience: Duration::from_millis(limits::BODY_TIMEOUT_MS),
+    };
+    Http::new(
+        common.sessions.clone(),
+        Arc::clone(&common.access),
+        common.metrics.clone(),
+        discovery,
+        settings,
+    )
+}
+
+/// Tells sessions what holds credit back, until `shutdown`.
+async fn report_health(sessions: Sessions, reasons: watch::Sender<Reason>, shutdown: CancellationToken) {
+    loop {
+        let reason = sessions.reason_now();
+        reasons.send_if_modified(|told| std::mem::replace(told, reason) != reason);
+        tokio::select! {
+            () = shutdown.cancelled() => return,
+            () = tokio::time::sleep(HEALTH_EVERY) => {}
+        }
+    }
+}
+
+fn readiness(sink: Arc<dyn Sink>, sessions: Sessions) -> Arc<dyn Fn() -> Readiness + Send + Sync> {
+    Arc::new(move || {
+        let mut why = Vec::new();
+        if sessions.is_draining() {
+            why.push("the gateway is shutting down".to_owned());
+        }
+        if let Health::Away { detail, .. } = sink.health() {
+            why.push(detail);
+        }
+        Readiness { ready: why.is_empty(), why }
+    })
+}
+
+/// Says where everything is, and how to send a first event.
+fn announce(config: &Config, sockets: &Sockets, topics: &[String]) {
+    let at = |listeners: &[std::net::TcpListener]| {
+        let addresses = listeners.iter().filter_map(|listener| listener.local_addr().ok());
+        addresses.map(|address| address.to_string()).collect::<Vec<_>>().join(", ")
+    };
+    let destination = match &config.kafka {
+        Some(kafka) => format!("Kafka at {}", kafka.brokers),
+        None => format!("the log in {}", config.log.directory.display()),
+    };
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        destination,
+        topics = topics.join(", "),
+        "tidegate starts"
+    );
+    if !sockets.secure.tcp.is_empty() {
+        tracing::info!("secure: {} (HTTPS, WebSocket, WebTransport, QUIC)", at(&sockets.secure.tcp));
+    }
+    if let Some(port) = first_port(&sockets.plain) {
+        tracing::info!("plain: {} (HTTP, WebSocket)", at(&sockets.plain));
+        if config.demo.directory.is_some() {
+            tracing::info!("demo page: http://localhost:{port}/");
+        }
+        let prefix = config.listen.prefix.trim_end_matches('/');
+        tracing::info!(
+            "first event: curl http://localhost:{port}{prefix}/events -H 'content-type: application/json' \
+             -d '{{\"type\":\"hello\",\"data\":{{\"from\":\"curl\"}}}}'"
+        );
+    }
+    if !sockets.ops.is_empty() {
+        tracing::info!("ops: {} (/metrics, /healthz, /readyz)", at(&sockets.ops));
+    }
+}
+
+fn first_port(listeners: &[std::net::TcpListener]) -> Option<u16> {
+    listeners
+        .first()
+        .and_then(|listener| listener.local_addr().ok())
+        .map(|address: SocketAddr| address.port())
+}
+
+fn public_url(url: &str) -> Option<PublicUrl> {
+    let authority = url.strip_prefix("https://")?;
+    match authority.rsplit_once(':').and_then(|(host, port)| Some((host, port.parse().ok()?))) {
+        Some((host, port)) => Some(PublicUrl { host: host.to_owned(), port }),
+        None => Some(PublicUrl { host: authority.to_owned(), port: 443 }),
+    }
+}
+
+/// What the wire format is held to. Configured sizes are within the protocol's limits, so nothing is cut off here.
+fn wire_limits(limits: &config::Limits) -> Limits {
+    let size = |size: config::ByteSize| u32::try_from(size.0).unwrap_or(u32::MAX);
+    Limits {
+        max_event_bytes: size(limits.max_event_bytes),
+        max_frame_bytes: size(limits.max_frame_bytes),
+        max_batch_events: limits.max_batch_events,
+        max_body_bytes: size(limits.max_body_bytes),
+        max_inflated_body_bytes: size(limits.max_inflated_body_bytes),
+        ..Limits::default()
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "certificates are dated by the wall clock")]
+fn wall_clock() -> SystemTime {
+    SystemTime::now()
+}
+
+#[expect(clippy::disallowed_methods, reason = "the drain has a deadline")]
+fn clock() -> Instant {
+    Instant::now()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_public_url_has_a_port_even_when_it_does_not_say_so() {
+        let url = public_url("https://in.example.com").unwrap();
+        assert_eq!((url.host.as_str(), url.port), ("in.example.com", 443));
+        let url = public_url("https://in.example.com:8443").unwrap();
+        assert_eq!((url.host.as_str(), url.port), ("in.example.com", 8443));
+        assert!(public_url("").is_none());
+    }
+
+    #[test]
+    fn configured_sizes_reach_the_wire() {
+        let configured = config::Limits { max_batch_events: 7, ..config::Limits::default() };
+        let limits = wire_limits(&configured);
+        assert_eq!((limits.max_batch_events, limits.max_event_bytes), (7, 256 << 10));
+    }
+}

@@ -1,0 +1,50 @@
+//! `tidegate check`: what a configuration comes to. That it is right was found out by reading it.
+
+use std::io::{self, Write as _};
+use std::path::Path;
+
+use anyhow::Result;
+
+use crate::config::{AuthMode, Config};
+
+/// Prints one line for a configuration that holds.
+pub(super) fn run(config: &Config, path: Option<&Path>) -> Result<()> {
+    let name = path.map_or("the defaults".into(), |path| path.display().to_string());
+    Ok(writeln!(io::stdout(), "ok: {name}: {}", summary(config))?)
+}
+
+fn summary(config: &Config) -> String {
+    let listen = &config.listen;
+    let listeners = [("secure", &listen.secure), ("plain", &listen.plain), ("ops", &listen.ops)];
+    let on = listeners.into_iter().filter(|(_, address)| !address.is_empty());
+    let on: Vec<String> = on.map(|(key, address)| format!("{key} {address}")).collect();
+    let destination = match &config.kafka {
+        Some(kafka) => format!("Kafka at {}", kafka.brokers),
+        None => format!("the log in {}, at most {}", config.log.directory.display(), config.log.max_bytes),
+    };
+    let access = match config.auth.mode {
+        Some(AuthMode::Tokens) => format!("{} tokens", config.auth.tokens.len()),
+        Some(AuthMode::None) => "no authentication".to_owned(),
+        None => "no authentication, loopback only".to_owned(),
+    };
+    format!("{}; into {destination}; topics {}; {access}", on.join(", "), config.topics().join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_line_says_where_events_come_in_and_go() {
+        assert_eq!(
+            summary(&Config::default()),
+            "secure localhost:4433, plain localhost:8080, ops localhost:9600; into the log in data/log, at most 1GiB; \
+             topics events; no authentication, loopback only"
+        );
+        let text = "listen.secure = \"\"\nkafka.brokers = \"k:9092\"\nauth.mode = \"none\"\n";
+        assert_eq!(
+            summary(&Config::parse("t.toml", text).unwrap()),
+            "plain localhost:8080, ops localhost:9600; into Kafka at k:9092; topics events; no authentication"
+        );
+    }
+}

@@ -1,0 +1,70 @@
+//! The command line: what can be asked for, one file for each command.
+
+mod certs;
+mod check;
+mod serve;
+pub mod tail;
+mod token;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+use crate::config::{Config, ConfigError};
+
+/// Takes events from browsers and devices over WebTransport, QUIC, WebSocket and HTTPS into Kafka or a log of its own,
+/// and acknowledges them once they are durable.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "tidegate", version)]
+pub struct Cli {
+    /// The configuration; without it everything has its default.
+    #[arg(short, long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Clone, Debug, Subcommand)]
+enum Command {
+    /// Serves until SIGTERM or SIGINT. This is what happens without a command.
+    Serve,
+    /// Prints the events of the embedded log.
+    Tail(tail::TailArgs),
+    /// Says whether the configuration is right, and if not, what is wrong where.
+    Check,
+    /// Makes a certificate for development.
+    Certs(certs::CertsArgs),
+    /// Makes a token, and prints it with the lines that admit it.
+    Token(token::TokenArgs),
+}
+
+/// Does what was asked for. Blocks until it is done.
+pub fn run(cli: Cli) -> Result<()> {
+    let config = || Config::load(cli.config.as_deref());
+    match cli.command.unwrap_or(Command::Serve) {
+        Command::Serve => serve::run(config()?),
+        Command::Tail(args) => tail::run(args, &config()?),
+        Command::Check => check::run(&config()?, cli.config.as_deref()),
+        Command::Certs(args) => certs::run(&args, wall_clock()),
+        Command::Token(args) => token::run(&args),
+    }
+}
+
+/// Says on standard error why it could not be done, in one line; a configuration's report is as long as it has to be.
+/// The exit status is 78 (`EX_CONFIG`) for the configuration and 1 for everything else. (A command line that does not
+/// parse ends with 2 before it comes to this.)
+pub fn report(error: &anyhow::Error) -> ExitCode {
+    match error.downcast_ref::<ConfigError>() {
+        Some(ConfigError::Invalid { report }) => eprintln!("{report}"),
+        Some(unreadable) => eprintln!("tidegate: {unreadable}"),
+        None => eprintln!("tidegate: {error:#}"),
+    }
+    ExitCode::from(if error.is::<ConfigError>() { 78 } else { 1 })
+}
+
+#[expect(clippy::disallowed_methods, reason = "certificates are dated by the wall clock")]
+fn wall_clock() -> std::time::SystemTime {
+    std::time::SystemTime::now()
+}

@@ -1,0 +1,151 @@
+//! Kafka, by librdkafka. Nothing outside this module names it.
+//!
+//! A frame enters [`in_flight`], its records go to librdkafka one by one ([`producer`]), their delivery reports
+//! settle its ticket by the table in [`verdict`]. A thread of its own ([`watch`]) judges whether records become
+//! durable, makes a new producer when one is beyond repair, and drains.
+
+mod in_flight;
+mod producer;
+mod room;
+mod settings;
+mod statistics;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
+mod verdict;
+mod watch;
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::thread::{self, Thread};
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwap;
+use tidegate_wire::{Level, Reason};
+
+use self::producer::Producer;
+use self::room::Room;
+pub use self::settings::KafkaError;
+use self::watch::{Patience, Plan, Watch};
+use super::{Health, Pending, Sink};
+use crate::config;
+use crate::metrics::KafkaSeries;
+use crate::record::Records;
+use crate::ticket::Ticket;
+
+/// Kafka as a destination: acknowledged by all in-sync replicas, written once and in order by an idempotent producer.
+///
+/// Events wait for ever while Kafka is away; what bounds them is the budget. Dropping the sink gives up what it
+/// holds, as lost: [`Sink::drain`] first.
+pub struct KafkaSink {
+    shared: Arc<Shared>,
+    watch: Thread,
+}
+
+/// What the sink, the watch and the callbacks share.
+struct Shared {
+    /// None while a producer is being replaced, and after the drain. Written by the watch alone.
+    live: RwLock<Option<Producer>>,
+    room: Arc<Room>,
+    health: ArcSwap<Health>,
+    closing: AtomicBool,
+    /// When the drain has to be over, once there is one.
+    close_by: Mutex<Option<Instant>>,
+    closed: tokio::sync::watch::Sender<bool>,
+}
+
+impl KafkaSink {
+    /// A sink for `topics`, which [`crate::record::TopicId`]s are positions in. It holds about `budget_bytes`
+    /// of records at most, librdkafka's overhead included.
+    ///
+    /// Connects in the background, for ever; [`Sink::health`] says how far it is. Errors are of the
+    /// configuration alone.
+    pub fn new(
+        kafka: &config::Kafka,
+        topics: Arc<[String]>,
+        series: KafkaSeries,
+        budget_bytes: u64,
+    ) -> Result<Self, KafkaError> {
+        Self::with_patience(kafka, topics, series, budget_bytes, Patience::default())
+    }
+
+    fn with_patience(
+        kafka: &config::Kafka,
+        topics: Arc<[String]>,
+        series: KafkaSeries,
+        budget_bytes: u64,
+        patience: Patience,
+    ) -> Result<Self, KafkaError> {
+        topics.iter().try_for_each(|topic| settings::check_topic(topic))?;
+        let client = settings::client(kafka, budget_bytes)?;
+        let plan = Plan { brokers: kafka.brokers.clone(), client, topics, series, budget_bytes };
+        let room = Arc::new(Room::default());
+        let producer = plan.producer(&room)?;
+        let detail = format!("connecting to Kafka at {}", kafka.brokers);
+        let shared = Arc::new(Shared {
+            live: RwLock::new(Some(producer)),
+            room,
+            health: ArcSwap::from_pointee(Health::Away { reason: Reason::Broker, detail }),
+            closing: AtomicBool::new(false),
+            close_by: Mutex::default(),
+            closed: tokio::sync::watch::Sender::new(false),
+        });
+        let watch = Watch::new(plan, patience, Arc::clone(&shared));
+        let watch = thread::Builder::new().name("kafka-watch".into()).spawn(move || watch.run())?;
+        Ok(Self { shared, watch: watch.thread().clone() })
+    }
+
+    /// Has the watch end by `deadline` from now; the first call counts.
+    fn close(&self, deadline: Duration) {
+        self.shared.closing.store(true, Ordering::SeqCst);
+        let mut close_by = self.shared.close_by.lock().unwrap_or_else(PoisonError::into_inner);
+        if close_by.is_none() {
+            *close_by = Some(watch::now() + deadline);
+        }
+        drop(close_by);
+        self.watch.unpark();
+    }
+}
+
+impl Sink for KafkaSink {
+    fn level(&self) -> Level {
+        Level::Committed
+    }
+
+    fn submit(&self, records: &Records, from: usize, ticket: &Ticket) -> usize {
+        let live = self.shared.live.read().unwrap_or_else(PoisonError::into_inner);
+        match live.as_ref() {
+            Some(producer) if !self.shared.closing.load(Ordering::Relaxed) => {
+                producer.submit(records, from, ticket)
+            }
+            _ => {
+                self.shared.room.stall();
+                0
+            }
+        }
+    }
+
+    fn room(&self) -> Pending<'_, ()> {
+        Box::pin(self.shared.room.wait())
+    }
+
+    fn health(&self) -> Health {
+        Health::clone(&self.shared.health.load())
+    }
+
+    fn drain(&self, deadline: Duration) -> Pending<'_, ()> {
+        let mut closed = self.shared.closed.subscribe();
+        self.close(deadline);
+        Box::pin(async move {
+            // The sender lives as long as the sink that is borrowed here.
+            let _ = closed.wait_for(|closed| *closed).await;
+        })
+    }
+}
+
+impl Drop for KafkaSink {
+    fn drop(&mut self) {
+        self.close(Duration::ZERO);
+    }
+}

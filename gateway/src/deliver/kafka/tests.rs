@@ -1,0 +1,300 @@
+//! The sink against librdkafka's mock cluster, with faults.
+
+use rdkafka::bindings::rd_kafka_resp_err_t as MockError;
+use rdkafka::mocking::MockCluster;
+use rdkafka::producer::DefaultProducerContext;
+use rdkafka::types::RDKafkaApiKey;
+
+use super::testing::{LONG, records, ticket, told};
+use super::*;
+use crate::metrics::KafkaSeries;
+use crate::outcome::Outcome;
+
+const BUDGET: u64 = 64 << 20;
+
+struct Bench {
+    cluster: MockCluster<'static, DefaultProducerContext>,
+    sink: KafkaSink,
+    series: KafkaSeries,
+}
+
+/// Three mock brokers with topic `events`, and a sink that looks often.
+struct Setup {
+    budget: u64,
+    patience: Patience,
+    properties: Vec<(&'static str, &'static str)>,
+    create_topic: bool,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        let look = Duration::from_millis(20);
+        let patience = Patience { look, replace: (look, look), ..Patience::default() };
+        Self {
+            budget: BUDGET,
+            patience,
+            properties: vec![("statistics.interval.ms", "20")],
+            create_topic: true,
+        }
+    }
+}
+
+impl Setup {
+    fn start(self) -> Bench {
+        let cluster = MockCluster::new(3).unwrap();
+        if self.create_topic {
+            cluster.create_topic("events", 4, 3).unwrap();
+        }
+        let series = KafkaSeries::default();
+        let properties =
+            self.properties.iter().map(|(key, value)| (key.to_string(), value.to_string())).collect();
+        let kafka = config::Kafka { brokers: cluster.bootstrap_servers(), properties };
+        let topics = Arc::from(["events".to_owned()]);
+        let sink =
+            KafkaSink::with_patience(&kafka, topics, series.clone(), self.budget, self.patience).unwrap();
+        Bench { cluster, sink, series }
+    }
+
+    fn ready(self) -> Bench {
+        let bench = self.start();
+        bench.becomes("ready", |health| *health == Health::Ready);
+        bench
+    }
+}
+
+impl Bench {
+    #[track_caller]
+    fn becomes(&self, what: &str, wanted: impl Fn(&Health) -> bool) -> Health {
+        let until = watch::now() + LONG;
+        loop {
+            let health = self.sink.health();
+            if wanted(&health) {
+                return health;
+            }
+            assert!(watch::now() < until, "not {what}: {health:?}");
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    #[track_caller]
+    fn becomes_away(&self, saying: &str) {
+        self.becomes(
+            saying,
+            |health| matches!(health, Health::Away { detail, .. } if detail.contains(saying)),
+        );
+    }
+
+    fn produce_errors(&self, errors: &[MockError]) {
+        self.cluster.request_errors(RDKafkaApiKey::Produce, errors);
+    }
+
+    fn brokers(&self, up: bool) {
+        for broker in 1..=3 {
+            if up { self.cluster.broker_up(broker) } else { self.cluster.broker_down(broker) }.unwrap();
+        }
+    }
+
+    /// Submits one event and returns how it ended.
+    #[track_caller]
+    fn settles(&self, value: &[u8]) -> crate::ticket::Settlement {
+        let (ticket, settled) = ticket(1);
+        assert_eq!(self.sink.submit(&records([value]), 0, &ticket), 1);
+        told(&settled)
+    }
+}
+
+#[test]
+fn events_are_committed_once_brokers_acknowledged_them() {
+    let bench = Setup::default().ready();
+    let values: Vec<Vec<u8>> = (0..1000).map(|n| format!("{{\"n\":{n}}}").into_bytes()).collect();
+    let (ticket, settled) = ticket(1000);
+    assert_eq!(bench.sink.submit(&records(values.iter().map(Vec::as_slice)), 0, &ticket), 1000);
+    let frame = told(&settled);
+    assert_eq!((frame.committed, frame.lost, frame.refused.len()), (1000, 0, 0));
+    assert_eq!(bench.series.failures.get(), 0);
+}
+
+#[test]
+fn an_event_that_kafka_refuses_is_refused_alone() {
+    let bench = Setup::default().ready();
+    bench.produce_errors(&[MockError::RD_KAFKA_RESP_ERR_INVALID_RECORD]);
+    let frame = bench.settles(b"{}");
+    assert_eq!((frame.committed, frame.lost), (0, 0));
+    assert_eq!((frame.refused[0].index, frame.refused[0].outcome), (0, Outcome::BrokerRejected));
+    assert_eq!(bench.settles(b"{}").committed, 1);
+    assert_eq!(bench.series.failures.get(), 0, "a refusal is not a failure");
+}
+
+#[test]
+fn an_event_too_large_for_the_producer_is_refused_and_its_neighbours_are_not() {
+    let setup = Setup::default();
+    let properties = [setup.properties.clone(), vec![("message.max.bytes", "2000")]].concat();
+    let bench = Setup { properties, ..setup }.ready();
+    let (ticket, settled) = ticket(3);
+    let large = vec![b'x'; 3000];
+    assert_eq!(bench.sink.submit(&records([&b"{}"[..], &large, b"{}"]), 0, &ticket), 3);
+    let frame = told(&settled);
+    assert_eq!((frame.committed, frame.lost), (2, 0));
+    assert_eq!(frame.refused[0].index, 1);
+    assert!(frame.refused[0].message.contains("message.max.bytes"), "{:?}", frame.refused);
+}
+
+#[test]
+fn a_batch_too_large_is_taken_apart_until_the_event_to_blame_is_alone() {
+    let bench = Setup::default().ready();
+    let value = vec![b'x'; 300_000];
+    // Two producers meet the error with batches that others might be in; the third knows that it was alone.
+    for _ in 0..2 {
+        bench.produce_errors(&[MockError::RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE]);
+        assert_eq!(bench.settles(&value).lost, 1);
+        bench.becomes_away("too large");
+        bench.becomes("ready again", |health| *health == Health::Ready);
+    }
+    bench.produce_errors(&[MockError::RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE]);
+    assert_eq!(bench.settles(&value).refused.len(), 1);
+    assert_eq!(bench.settles(b"{}").committed, 1);
+}
+
+#[test]
+fn a_missing_permission_costs_no_event() {
+    let bench = Setup::default().ready();
+    bench.produce_errors(&[MockError::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED]);
+    let frame = bench.settles(b"{}");
+    assert_eq!((frame.committed, frame.lost, frame.refused.len()), (0, 1, 0));
+    bench.becomes_away("may not write");
+    assert_eq!(bench.series.failures.get(), 1);
+}
+
+#[test]
+fn errors_that_pass_are_retried_without_anybody_noticing() {
+    let bench = Setup::default().ready();
+    bench.produce_errors(&[
+        MockError::RD_KAFKA_RESP_ERR_NOT_ENOUGH_REPLICAS,
+        MockError::RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION,
+        MockError::RD_KAFKA_RESP_ERR_REQUEST_TIMED_OUT,
+        MockError::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART,
+    ]);
+    assert_eq!(bench.settles(b"{}").committed, 1);
+}
+
+#[test]
+fn events_wait_while_brokers_are_away_and_flow_when_they_are_back() {
+    let bench = Setup::default().ready();
+    bench.brokers(false);
+    bench.becomes_away("is unreachable");
+    let (ticket, settled) = ticket(2);
+    assert_eq!(bench.sink.submit(&records([&b"1"[..], b"2"]), 0, &ticket), 2);
+    bench.brokers(true);
+    assert_eq!(told(&settled).committed, 2);
+    bench.becomes("ready again", |health| *health == Health::Ready);
+}
+
+#[test]
+fn an_unreachable_kafka_is_named_with_the_reason() {
+    // A port that was free a moment ago: nobody listens.
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let kafka = config::Kafka { brokers: format!("127.0.0.1:{port}"), properties: [].into() };
+    let topics = Arc::from(["events".to_owned()]);
+    let sink = KafkaSink::new(&kafka, topics, KafkaSeries::default(), BUDGET).unwrap();
+    let bench = Bench { cluster: MockCluster::new(1).unwrap(), sink, series: KafkaSeries::default() };
+    bench.becomes_away(&format!("Kafka at 127.0.0.1:{port} is unreachable"));
+    bench.becomes_away("Connection refused");
+}
+
+#[test]
+fn a_full_sink_takes_no_more_until_reports_make_room() {
+    let bench = Setup { budget: 1, ..Setup::default() }.ready();
+    bench.brokers(false);
+    let (first, first_settled) = ticket(1);
+    let (second, second_settled) = ticket(1);
+    assert_eq!(bench.sink.submit(&records([&b"1"[..]]), 0, &first), 1);
+    assert_eq!(bench.sink.submit(&records([&b"2"[..]]), 0, &second), 0);
+    bench.brokers(true);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    while bench.sink.submit(&records([&b"2"[..]]), 0, &second) == 0 {
+        runtime.block_on(async { tokio::time::timeout(LONG, bench.sink.room()).await }).expect("woken");
+    }
+    assert_eq!(told(&first_settled).committed, 1);
+    assert_eq!(told(&second_settled).committed, 1);
+}
+
+#[test]
+fn a_topic_that_does_not_exist_is_waited_for() {
+    let bench = Setup { create_topic: false, ..Setup::default() }.start();
+    bench.cluster.topic_error("events", MockError::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART).unwrap();
+    bench.becomes_away("topic `events` does not exist");
+    let (ticket, settled) = ticket(1);
+    assert_eq!(bench.sink.submit(&records([&b"{}"[..]]), 0, &ticket), 1);
+    bench.cluster.topic_error("events", MockError::RD_KAFKA_RESP_ERR_NO_ERROR).unwrap();
+    assert_eq!(told(&settled).committed, 1);
+    bench.becomes("ready", |health| *health == Health::Ready);
+}
+
+#[test]
+fn a_producer_that_fails_for_good_is_replaced() {
+    let bench = Setup::default().ready();
+    bench.produce_errors(&[MockError::RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER]);
+    assert_eq!(bench.settles(b"{}").lost, 1);
+    bench.becomes_away("failed for good");
+    bench.becomes("ready again", |health| *health == Health::Ready);
+    assert_eq!(bench.settles(b"{}").committed, 1);
+}
+
+#[test]
+fn a_producer_that_reports_nothing_is_not_ready_and_recovers() {
+    let patience = Patience { report: Duration::from_millis(200), ..Setup::default().patience };
+    let bench = Setup { patience, ..Setup::default() }.ready();
+    // Metadata still answers: TCP looks healthy, but nothing is acknowledged.
+    bench.produce_errors(&[MockError::RD_KAFKA_RESP_ERR_NOT_ENOUGH_REPLICAS; 50]);
+    let (ticket, settled) = ticket(1);
+    assert_eq!(bench.sink.submit(&records([&b"{}"[..]]), 0, &ticket), 1);
+    bench.becomes_away("acknowledged nothing");
+    bench.cluster.clear_request_errors(RDKafkaApiKey::Produce);
+    assert_eq!(told(&settled).committed, 1);
+    bench.becomes("ready again", |health| *health == Health::Ready);
+}
+
+#[test]
+fn a_wedged_producer_is_replaced_and_its_events_are_not_acknowledged() {
+    let short = Duration::from_millis(200);
+    let patience = Patience { report: short, wedged: short * 2, ..Setup::default().patience };
+    let bench = Setup { patience, ..Setup::default() }.ready();
+    bench.produce_errors(&[MockError::RD_KAFKA_RESP_ERR_NOT_ENOUGH_REPLICAS; 50]);
+    assert_eq!(bench.settles(b"{}").lost, 1);
+    bench.cluster.clear_request_errors(RDKafkaApiKey::Produce);
+    bench.becomes("ready again", |health| *health == Health::Ready);
+    assert_eq!(bench.settles(b"{}").committed, 1);
+}
+
+#[tokio::test]
+async fn a_drain_waits_for_what_is_on_its_way() {
+    let bench = Setup::default().ready();
+    for broker in 1..=3 {
+        bench.cluster.broker_round_trip_time(broker, Duration::from_millis(200)).unwrap();
+    }
+    let (ticket, settled) = ticket(1);
+    assert_eq!(bench.sink.submit(&records([&b"{}"[..]]), 0, &ticket), 1);
+    bench.sink.drain(LONG).await;
+    assert_eq!(told(&settled).committed, 1);
+    let (after, _) = super::testing::ticket(1);
+    assert_eq!(bench.sink.submit(&records([&b"{}"[..]]), 0, &after), 0, "drained sinks take nothing");
+}
+
+#[tokio::test]
+async fn a_drain_with_dead_brokers_ends_and_nothing_is_acknowledged() {
+    let bench = Setup::default().ready();
+    bench.brokers(false);
+    let (ticket, settled) = ticket(2);
+    assert_eq!(bench.sink.submit(&records([&b"1"[..], b"2"]), 0, &ticket), 2);
+    bench.sink.drain(Duration::from_millis(100)).await;
+    let frame = settled.try_recv().expect("settled when the drain ends");
+    assert_eq!((frame.committed, frame.lost), (0, 2));
+    assert_eq!(bench.series.failures.get(), 2);
+}
+
+#[test]
+fn statistics_reach_the_metrics() {
+    let bench = Setup::default().ready();
+    assert!(bench.series.brokers_up.get() > 0);
+    assert_eq!(bench.settles(b"{}").committed, 1);
+}

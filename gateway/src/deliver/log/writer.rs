@@ -1,0 +1,204 @@
+//! The one thread that writes: a group at a time, one sync a group, then its tickets.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::directory::{self, Watermark};
+use super::disk::Disk;
+use super::group::{Shared, Tickets, Work};
+use super::segment::{self, HEADER_BYTES};
+use crate::metrics::LogSeries;
+
+/// How often a log at its cap looks whether segments were moved away.
+const RECOUNT_EVERY: Duration = Duration::from_millis(250);
+const RETRY_FIRST: Duration = Duration::from_millis(50);
+const RETRY_MAX: Duration = Duration::from_secs(2);
+
+/// Owns the directory while the log is open.
+pub(super) struct Writer<D> {
+    pub disk: D,
+    pub directory: PathBuf,
+    pub watermark: Watermark,
+    pub shared: Arc<Shared>,
+    pub metrics: LogSeries,
+    pub segment_bytes: u64,
+    pub bytes_max: u64,
+    /// The sequence of the next record.
+    pub next: u64,
+    pub active: Option<Active>,
+    /// Bytes of the other segments, and how many there are.
+    pub sealed_bytes: u64,
+    pub sealed_count: usize,
+}
+
+/// The segment that is being written. It exists from the first group on.
+pub(super) struct Active {
+    file: File,
+    first: u64,
+    /// Durable content.
+    used: u64,
+    capacity: u64,
+}
+
+/// Says that the writer has ended, be it by a fault.
+struct End(Arc<Shared>);
+
+impl Drop for End {
+    fn drop(&mut self) {
+        self.0.finish();
+    }
+}
+
+impl<D: Disk> Writer<D> {
+    /// Writes what comes until the log is closed.
+    pub(super) fn run(self) {
+        // Dropped after the writer, so that the directory is unlocked before anybody is told.
+        let _end = End(self.shared.clone());
+        let mut writer = self;
+        writer.work();
+    }
+
+    fn work(&mut self) {
+        let mut group = Vec::new();
+        let mut tickets = Tickets::new();
+        loop {
+            match self.shared.next(&mut group, RECOUNT_EVERY) {
+                Work::Write => self.write(&mut group, &mut tickets),
+                Work::Recount => {
+                    // At the cap every segment may be moved away, so none is left open.
+                    self.seal();
+                    self.recount();
+                    self.shared.recounted(self.stored_bytes());
+                }
+                Work::Finish => break,
+            }
+        }
+        self.seal();
+        if let Err(error) = self.watermark.sync() {
+            tracing::warn!(%error, "the log's watermark could not be synced");
+        }
+    }
+
+    /// Makes the group durable and settles its tickets; empties both.
+    fn write(&mut self, group: &mut Vec<u8>, tickets: &mut Tickets) {
+        let next = segment::number(group, self.next);
+        let mut delay = RETRY_FIRST;
+        while let Err(error) = self.commit(group) {
+            self.abandon();
+            self.metrics.failures.inc();
+            let directory = self.directory.display();
+            tracing::error!(%directory, %error, "the log cannot be written; trying again");
+            self.shared.failed(format!(
+                "the log cannot be written in {directory}: {error}; nothing is acknowledged until it can"
+            ));
+            if !self.shared.pause(delay) {
+                self.shared.lose();
+                group.clear();
+                return;
+            }
+            delay = (delay * 2).min(RETRY_MAX);
+        }
+        self.next = next;
+        self.metrics.fsyncs.inc();
+        if let Err(error) = self.watermark.publish(next) {
+            // Only `tail` lags until the next group.
+            tracing::warn!(%error, "the log's watermark could not be written");
+        }
+        self.shared.written(self.stored_bytes(), tickets);
+        for (ticket, count) in tickets.drain(..) {
+            ticket.stored(count);
+        }
+        group.clear();
+    }
+
+    /// Returns once the group is durable.
+    fn commit(&mut self, group: &[u8]) -> io::Result<()> {
+        let length = group.len() as u64;
+        if self.active.as_ref().is_some_and(|active| active.used + length > active.capacity) {
+            self.seal();
+        }
+        let mut active = match self.active.take() {
+            Some(active) => active,
+            None => self.create(length)?,
+        };
+        let written =
+            self.disk.write(&active.file, group, active.used).and_then(|()| self.disk.sync(&active.file));
+        if written.is_ok() {
+            active.used += length;
+        }
+        self.active = Some(active);
+        self.count();
+        written
+    }
+
+    /// Begins a segment with room for at least `length` bytes of records.
+    fn create(&mut self, length: u64) -> io::Result<Active> {
+        self.recount();
+        let capacity = self.segment_bytes.min(self.bytes_max.saturating_sub(self.sealed_bytes));
+        let capacity = capacity.max(HEADER_BYTES + length);
+        // A segment gets its name when it is whole. If that name is taken, then by one that nothing in was
+        // ever acknowledged: its first sync failed.
+        let unnamed = self.directory.join("next");
+        let file = self.disk.create(&unnamed, capacity)?;
+        self.disk.write(&file, &segment::header(self.next), 0)?;
+        file.sync_all()?;
+        self.disk.publish(&unnamed, &directory::path(&self.directory, self.next), &self.directory)?;
+        Ok(Active { file, first: self.next, used: HEADER_BYTES, capacity })
+    }
+
+    /// Ends the active segment, giving back what it does not use.
+    fn seal(&mut self) {
+        let Some(active) = self.active.take() else { return };
+        self.sealed_bytes += active.used;
+        self.sealed_count += 1;
+        if let Err(error) = active.file.set_len(active.used) {
+            // It stays longer than it need be.
+            tracing::warn!(%error, first = active.first, "a segment could not be cut to its size");
+        }
+    }
+
+    /// Leaves the active segment after a failure. What it held before stays; what the failed group left behind
+    /// it is cut off, and where that fails too is superseded by the next segment, which has the same sequences.
+    fn abandon(&mut self) {
+        let Some(active) = self.active.take() else {
+            // The reserved space of a half-made segment would keep the disk full.
+            let _ = fs::remove_file(self.directory.join("next"));
+            return;
+        };
+        if active.used > HEADER_BYTES {
+            self.active = Some(active);
+            self.seal();
+        } else if let Err(error) = fs::remove_file(directory::path(&self.directory, active.first)) {
+            tracing::warn!(%error, first = active.first, "an unused segment could not be removed");
+        }
+    }
+
+    /// Looks what is in the directory beside the active segment.
+    pub(super) fn recount(&mut self) {
+        match directory::segments(&self.directory) {
+            Ok(mut files) => {
+                // Of the segment that is about to begin there may be a first attempt, which it will replace.
+                let being_written = self.active.as_ref().map_or(self.next, |active| active.first);
+                files.retain(|file| file.first != being_written);
+                self.sealed_bytes = files.iter().map(|file| file.bytes).sum();
+                self.sealed_count = files.len();
+                self.count();
+            }
+            Err(error) => tracing::warn!(%error, "the log's directory cannot be listed"),
+        }
+    }
+
+    /// Bytes of the log that count against its cap.
+    pub(super) fn stored_bytes(&self) -> u64 {
+        self.sealed_bytes + self.active.as_ref().map_or(0, |active| active.used)
+    }
+
+    fn count(&self) {
+        let segments = self.sealed_count + usize::from(self.active.is_some());
+        self.metrics.segments.set(i64::try_from(segments).unwrap_or(i64::MAX));
+        self.metrics.bytes.set(i64::try_from(self.stored_bytes()).unwrap_or(i64::MAX));
+    }
+}

@@ -1,0 +1,141 @@
+//! Bodies: read in time, within their limit, and within what all of them together may hold.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http_body_util::BodyExt as _;
+use hyper::StatusCode;
+use hyper::body::{Body as _, Incoming};
+use hyper::header::{CONTENT_ENCODING, HeaderMap};
+use tidegate_wire::inflate::{self, Encoding, inflate};
+use tidegate_wire::{Limits, Reason};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::timeout;
+
+use super::answer::Refusal;
+
+/// The budget is handed out in these units; a request takes at least four.
+const UNIT_BYTES: u64 = 1 << 10;
+const LEAST_UNITS: u32 = 4;
+/// When a request that found no room may come again.
+const RETRY_MS: u64 = 1_000;
+
+/// What all bodies together may hold.
+#[derive(Debug)]
+pub(super) struct Budget(Arc<Semaphore>);
+
+impl Budget {
+    pub(super) fn new(bytes: u64) -> Self {
+        let units = usize::try_from(bytes.div_ceil(UNIT_BYTES)).unwrap_or(usize::MAX);
+        Self(Arc::new(Semaphore::new(units.clamp(LEAST_UNITS as usize, Semaphore::MAX_PERMITS))))
+    }
+
+    fn hold(&self, units: u32) -> Result<OwnedSemaphorePermit, Refusal> {
+        let held = Arc::clone(&self.0).try_acquire_many_owned(units);
+        held.map_err(|_| Refusal::busy(Reason::Memory, RETRY_MS))
+    }
+}
+
+/// A whole body and its share of the budget.
+pub(super) struct Body {
+    pub(super) bytes: Bytes,
+    held: OwnedSemaphorePermit,
+}
+
+/// How a body is compressed; 415 for what is not spoken here.
+pub(super) fn encoding(headers: &HeaderMap) -> Result<Option<Encoding>, Refusal> {
+    let Some(value) = headers.get(CONTENT_ENCODING) else { return Ok(None) };
+    let unsupported = || Refusal::encoding(inflate::Unsupported.to_string());
+    Encoding::from_header(value.to_str().map_err(|_| unsupported())?).map_err(|_| unsupported())
+}
+
+/// Reads a body to its end.
+pub(super) async fn read(
+    mut incoming: Incoming,
+    limits: &Limits,
+    budget: &Budget,
+    patience: Duration,
+) -> Result<Body, Refusal> {
+    let mut body = Body { bytes: Bytes::new(), held: budget.hold(LEAST_UNITS)? };
+    if let Some(announced) = incoming.size_hint().exact() {
+        body.grow(announced, budget)?;
+    }
+    let all = async {
+        let mut several = BytesMut::new();
+        while let Some(frame) = incoming.frame().await {
+            let Ok(frame) = frame else { return Err(Refusal::bad("the body broke off before its end")) };
+            let Ok(data) = frame.into_data() else { continue };
+            let total = body.bytes.len() + several.len() + data.len();
+            if total > limits.max_body_bytes as usize {
+                return Err(too_large(limits.max_body_bytes));
+            }
+            body.grow(total as u64, budget)?;
+            // A body that comes in one piece is not copied.
+            match (body.bytes.is_empty(), several.is_empty()) {
+                (true, true) => body.bytes = data,
+                (_, is_first) => {
+                    if is_first {
+                        several.extend_from_slice(&std::mem::take(&mut body.bytes));
+                    }
+                    several.extend_from_slice(&data);
+                }
+            }
+        }
+        if !several.is_empty() {
+            body.bytes = several.freeze();
+        }
+        Ok(body)
+    };
+    timeout(patience, all).await.unwrap_or_else(|_| {
+        let detail = format!("the body did not arrive within {} ms", patience.as_millis());
+        Err(Refusal::new(StatusCode::REQUEST_TIMEOUT, "body_timeout", detail))
+    })
+}
+
+/// 413 for an announced size beyond the limit.
+pub(super) fn announced(incoming: &Incoming, limits: &Limits) -> Result<(), Refusal> {
+    match incoming.size_hint().lower() > u64::from(limits.max_body_bytes) {
+        true => Err(too_large(limits.max_body_bytes)),
+        false => Ok(()),
+    }
+}
+
+impl Body {
+    /// The body inflated, with a share of the budget for what comes out.
+    pub(super) fn inflated(
+        mut self,
+        encoding: Option<Encoding>,
+        limits: &Limits,
+        budget: &Budget,
+    ) -> Result<Self, Refusal> {
+        let Some(encoding) = encoding.filter(|_| !self.bytes.is_empty()) else { return Ok(self) };
+        let most = limits.max_inflated_body_bytes;
+        match inflate(encoding, &self.bytes, most) {
+            Ok(bytes) => {
+                self.grow(bytes.len() as u64, budget)?;
+                self.bytes = bytes.into();
+                Ok(self)
+            }
+            Err(error @ inflate::Error::TooLarge { .. }) => {
+                Err(Refusal::too_large(format!("the body {error}")))
+            }
+            Err(error @ inflate::Error::Corrupt) => {
+                Err(Refusal::new(StatusCode::BAD_REQUEST, "bad_body", format!("the body {error}")))
+            }
+        }
+    }
+
+    fn grow(&mut self, bytes: u64, budget: &Budget) -> Result<(), Refusal> {
+        let needed = u32::try_from(bytes.div_ceil(UNIT_BYTES)).unwrap_or(u32::MAX);
+        let held = u32::try_from(self.held.num_permits()).unwrap_or(u32::MAX);
+        if needed > held {
+            self.held.merge(budget.hold(needed - held)?);
+        }
+        Ok(())
+    }
+}
+
+fn too_large(most: u32) -> Refusal {
+    Refusal::too_large(format!("the body has more than {most} bytes"))
+}

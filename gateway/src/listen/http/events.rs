@@ -1,0 +1,73 @@
+//! `POST /v1/events`: the checks in their order, the body, and the answer.
+
+use bytes::Bytes;
+use hyper::Request;
+use hyper::body::Incoming;
+use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderName};
+use hyper::http::request::Parts;
+use tidegate_wire::Reason;
+use tidegate_wire::body::{self as wire_body, BodyKind};
+
+use super::answer::{self, Refusal};
+use super::query::Query;
+use super::{Inner, Reply, body, request};
+use crate::listen::link::{Gate, Post};
+
+const PREFER: HeaderName = HeaderName::from_static("prefer");
+/// When a request that came during a shutdown may try again, elsewhere.
+const DRAIN_RETRY_MS: u64 = 1_000;
+
+/// Takes the events of one request.
+pub(super) async fn post<G: Gate>(http: &Inner<G>, request: Request<Incoming>) -> Result<Reply, Refusal> {
+    let (head, incoming) = request.into_parts();
+    body::announced(&incoming, &http.limits)?;
+    let query = Query::parse(head.uri.query());
+    let grant = request::authenticate(&http.access, request::token(&head.headers, &query)?)?;
+    request::allowed_origin(&head.headers, &http.access)?;
+    let numbering = request::numbering(&head.headers)?;
+    let kind = kind(&head, &query);
+    // A request that only asks needs no content type; whether it is one shows when the body has been read.
+    if numbering.is_none()
+        && let Err(unsupported) = &kind
+    {
+        return Err(unsupported_type(unsupported));
+    }
+    let encoding = body::encoding(&head.headers)?;
+    if http.gate.is_draining() {
+        return Err(Refusal::busy(Reason::Draining, DRAIN_RETRY_MS));
+    }
+    let body = body::read(incoming, &http.limits, &http.bodies, http.body_patience).await?;
+    let body = body.inflated(encoding, &http.limits, &http.bodies)?;
+    let kind = match kind {
+        _ if numbering.is_some() && body.bytes.is_empty() => BodyKind::Lines,
+        Ok(kind) => kind,
+        Err(unsupported) => return Err(unsupported_type(&unsupported)),
+    };
+    let post = Post {
+        kind,
+        body: &Bytes::clone(&body.bytes),
+        numbering,
+        respond_async: respond_async(&head.headers),
+        grant: &grant,
+    };
+    answer::reply(http.gate.post(post).await)
+}
+
+fn kind<'a>(head: &'a Parts, query: &'a Query<'_>) -> Result<BodyKind<'a>, wire_body::Unsupported> {
+    let content_type = head.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let headers = head.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
+    wire_body::kind(content_type, query.event_type.as_deref(), headers)
+}
+
+fn unsupported_type(unsupported: &wire_body::Unsupported) -> Refusal {
+    Refusal::new(hyper::StatusCode::UNSUPPORTED_MEDIA_TYPE, "content_type", unsupported.to_string())
+}
+
+/// RFC 7240: preferences are separated by commas, their parameters by semicolons.
+fn respond_async(headers: &HeaderMap) -> bool {
+    let preferences = headers.get_all(PREFER).iter().filter_map(|value| value.to_str().ok());
+    preferences
+        .flat_map(|value| value.split(','))
+        .filter_map(|preference| preference.split(';').next())
+        .any(|preference| preference.trim().eq_ignore_ascii_case("respond-async"))
+}

@@ -1,0 +1,99 @@
+//! Raw QUIC: ALPN `tidegate.v1`, one bidirectional stream of frames, and datagrams.
+
+use std::io;
+
+use bytes::Bytes;
+use quinn::{Connecting, Connection, RecvStream, SendStream, VarInt};
+use tidegate_wire::CloseCode;
+use tokio::time::timeout;
+
+use super::link::{Coding, Gate, Peer};
+use super::stream::{AsMutRecv, AsMutSend, StreamLink, Transport, short};
+use super::udp::Door;
+use crate::carrier::Carrier;
+use crate::metrics::Surface;
+
+/// What streams beyond the first are reset with.
+const NOT_WANTED: VarInt = VarInt::from_u32(0);
+
+/// Serves one connection, from the end of its handshake.
+pub(super) async fn serve<G: Gate>(door: &Door<G>, connecting: Connecting) {
+    let Ok(Ok(connection)) = timeout(door.patience.handshake, connecting).await else {
+        return door.metrics.refused(Surface::Quic, "handshake");
+    };
+    let stream = match timeout(door.patience.stream, connection.accept_bi()).await {
+        Ok(Ok(stream)) => stream,
+        Ok(Err(_)) => return,
+        Err(_) => {
+            door.metrics.refused(Surface::Quic, CloseCode::HelloTimeout.name());
+            return connection.close(code(CloseCode::HelloTimeout), b"no stream was opened in time");
+        }
+    };
+    let (send, recv) = stream;
+    let peer = Peer {
+        carrier: Carrier::Quic,
+        coding: Coding::Binary,
+        remote: connection.remote_address(),
+        grant: None,
+        datagrams: connection.max_datagram_size().is_some(),
+    };
+    let link = StreamLink {
+        transport: connection.clone(),
+        send,
+        recv,
+        limits: door.limits,
+        goodbye: door.patience.goodbye,
+    };
+    tokio::select! {
+        () = door.gate.serve(link, peer) => {}
+        () = turn_away(&connection) => {}
+    }
+}
+
+/// Resets every further stream. Never returns while the connection lives.
+async fn turn_away(connection: &Connection) {
+    loop {
+        tokio::select! {
+            stream = connection.accept_bi() => match stream {
+                Ok((mut send, mut recv)) => {
+                    // A stream that is gone already needs no reset.
+                    let _ = (send.reset(NOT_WANTED), recv.stop(NOT_WANTED));
+                }
+                Err(_) => return std::future::pending().await,
+            },
+            stream = connection.accept_uni() => match stream {
+                Ok(mut recv) => drop(recv.stop(NOT_WANTED)),
+                Err(_) => return std::future::pending().await,
+            },
+        }
+    }
+}
+
+impl Transport for Connection {
+    type Send = SendStream;
+    type Recv = RecvStream;
+
+    async fn datagram(&self) -> io::Result<Bytes> {
+        Ok(self.read_datagram().await?)
+    }
+
+    fn close(&self, close: CloseCode, reason: &str) {
+        Connection::close(self, code(close), short(reason));
+    }
+}
+
+impl AsMutSend for SendStream {
+    fn quic(&mut self) -> &mut SendStream {
+        self
+    }
+}
+
+impl AsMutRecv for RecvStream {
+    fn quic(&mut self) -> &mut RecvStream {
+        self
+    }
+}
+
+fn code(code: CloseCode) -> VarInt {
+    VarInt::from_u32(u32::from(code.number()))
+}

@@ -1,0 +1,169 @@
+//! WebTransport over HTTP/3: the one file that names the library.
+
+use std::io;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use quinn::Connecting;
+use tidegate_wire::CloseCode;
+use tokio::time::timeout;
+use wtransport::endpoint::SessionRequest;
+use wtransport::{Connection, RecvStream, SendStream, VarInt};
+
+use super::http::Query;
+use super::link::{Coding, Gate, Peer};
+use super::stream::{AsMutRecv, AsMutSend, StreamLink, Transport, short};
+use super::udp::Door;
+use crate::access::Grant;
+use crate::carrier::Carrier;
+use crate::metrics::Surface;
+
+/// Serves one connection, from the end of its handshake.
+pub(super) async fn serve<G: Gate>(door: &Door<G>, connecting: Connecting) {
+    let session = wtransport::endpoint::IncomingSessionFuture::with_quic_connecting(connecting);
+    let request = match timeout(door.patience.handshake, session).await {
+        Ok(Ok(request)) => request,
+        Ok(Err(_)) => return door.metrics.refused(Surface::Quic, "http3"),
+        Err(_) => return door.metrics.refused(Surface::Quic, "http3_timeout"),
+    };
+    let remote = request.remote_address();
+    let grant = match judge(door, &request) {
+        Ok(grant) => grant,
+        Err(refusal) => return refuse(door, request, refusal).await,
+    };
+    let Ok(Ok(connection)) = timeout(door.patience.handshake, request.accept()).await else {
+        return door.metrics.refused(Surface::Quic, "http3");
+    };
+    let (send, recv) = match timeout(door.patience.stream, connection.accept_bi()).await {
+        Ok(Ok(stream)) => stream,
+        Ok(Err(_)) => return,
+        Err(_) => {
+            door.metrics.refused(Surface::Quic, CloseCode::HelloTimeout.name());
+            return connection.close(code(CloseCode::HelloTimeout), b"no stream was opened in time");
+        }
+    };
+    let connection = Arc::new(connection);
+    let peer = Peer {
+        carrier: Carrier::WebTransport,
+        coding: Coding::Binary,
+        remote,
+        grant,
+        datagrams: connection.max_datagram_size().is_some(),
+    };
+    let transport = WebTransport(Arc::clone(&connection));
+    let link = StreamLink { transport, send, recv, limits: door.limits, goodbye: door.patience.goodbye };
+    tokio::select! {
+        () = door.gate.serve(link, peer) => {}
+        () = turn_away(&connection) => {}
+    }
+}
+
+/// Why a request opens no session.
+enum Refusal {
+    NotFound,
+    Origin,
+    Auth,
+    Drain,
+}
+
+fn judge<G: Gate>(door: &Door<G>, request: &SessionRequest) -> Result<Option<Arc<Grant>>, Refusal> {
+    let (path, query) = request.path().split_once('?').unwrap_or((request.path(), ""));
+    if path != door.path {
+        return Err(Refusal::NotFound);
+    }
+    if door.gate.is_draining() {
+        return Err(Refusal::Drain);
+    }
+    let header = request.headers().get("authorization").map(String::as_str);
+    let bearer = header.map(|value| value.strip_prefix("Bearer ").unwrap_or(value).to_owned());
+    let token = bearer.or_else(|| Query::parse(Some(query)).token.map(std::borrow::Cow::into_owned));
+    // Without a token it is HELLO's to bring one.
+    let grant =
+        token.map(|token| door.access.authenticate(Some(&token)).map_err(|_| Refusal::Auth)).transpose()?;
+    if request.origin().is_some_and(|origin| !door.access.allows_origin(origin)) {
+        return Err(Refusal::Origin);
+    }
+    Ok(grant)
+}
+
+async fn refuse<G: Gate>(door: &Door<G>, request: SessionRequest, refusal: Refusal) {
+    let (reason, answer) = match refusal {
+        Refusal::NotFound => ("not_found", Answer::NotFound),
+        Refusal::Origin => ("origin", Answer::Forbidden),
+        Refusal::Auth => ("auth", Answer::Forbidden),
+        Refusal::Drain => ("drain", Answer::TooMany),
+    };
+    door.metrics.refused(Surface::Quic, reason);
+    let answered = async {
+        match answer {
+            Answer::NotFound => request.not_found().await,
+            Answer::Forbidden => request.forbidden().await,
+            Answer::TooMany => request.too_many_requests().await,
+        }
+    };
+    // A client that does not read its answer has the connection's end for one.
+    let _ = timeout(door.patience.goodbye, answered).await;
+}
+
+/// What the library can say.
+enum Answer {
+    NotFound,
+    Forbidden,
+    TooMany,
+}
+
+/// Resets every further stream. Never returns while the connection lives.
+async fn turn_away(connection: &Connection) {
+    // The library maps it to HTTP/3's range of WebTransport codes.
+    let not_wanted = VarInt::from_u32(0);
+    loop {
+        tokio::select! {
+            stream = connection.accept_bi() => match stream {
+                Ok((mut send, recv)) => {
+                    // A stream that is gone already needs no reset.
+                    let _ = send.reset(not_wanted);
+                    recv.stop(not_wanted);
+                }
+                Err(_) => return std::future::pending().await,
+            },
+            stream = connection.accept_uni() => match stream {
+                Ok(recv) => recv.stop(not_wanted),
+                Err(_) => return std::future::pending().await,
+            },
+        }
+    }
+}
+
+/// The library's connection, shared by the halves of a link.
+#[derive(Clone)]
+pub(super) struct WebTransport(Arc<Connection>);
+
+impl Transport for WebTransport {
+    type Send = SendStream;
+    type Recv = RecvStream;
+
+    async fn datagram(&self) -> io::Result<Bytes> {
+        let datagram = self.0.receive_datagram().await.map_err(io::Error::other)?;
+        Ok(datagram.payload())
+    }
+
+    fn close(&self, close: CloseCode, reason: &str) {
+        self.0.close(code(close), short(reason));
+    }
+}
+
+impl AsMutSend for SendStream {
+    fn quic(&mut self) -> &mut quinn::SendStream {
+        self.quic_stream_mut()
+    }
+}
+
+impl AsMutRecv for RecvStream {
+    fn quic(&mut self) -> &mut quinn::RecvStream {
+        self.quic_stream_mut()
+    }
+}
+
+fn code(code: CloseCode) -> VarInt {
+    VarInt::from_u32(u32::from(code.number()))
+}

@@ -1,0 +1,97 @@
+//! What happens to an event between its frame and its destination: pure, so every rule is a table test.
+//!
+//! The reader learns the order from [`Pipeline::run`]: admit (is it an event, has it not expired), route, complete
+//! (what the client left out), encode. No clock, no I/O, no metrics: time and names come in the [`Stamp`].
+
+mod encode;
+mod route;
+mod stamp;
+
+use tidegate_wire::Aliases;
+use tidegate_wire::Code;
+use tidegate_wire::Event;
+use tidegate_wire::Limits;
+use tidegate_wire::Raw;
+use tidegate_wire::Reject;
+
+pub use self::stamp::{Ids, Stamp};
+use crate::access::Grant;
+use crate::config::Route;
+use crate::record::{Encoding, Records};
+use route::Table;
+
+/// The rules, compiled from the configuration.
+#[derive(Debug)]
+pub struct Pipeline {
+    limits: Limits,
+    routes: Table,
+    encodes: Encodes,
+}
+
+/// Which encodings the destination takes.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Encodes {
+    /// What the route says.
+    ByRoute,
+    /// Whole events, whatever the route says: the destination keeps them for later.
+    Structured,
+}
+
+/// Who sends: what they may, and what their aliases stand for.
+#[derive(Clone, Copy, Debug)]
+pub struct Sender<'a> {
+    /// Topics it may reach.
+    pub grant: &'a Grant,
+    /// Its DEFINEs.
+    pub aliases: &'a Aliases,
+}
+
+impl Pipeline {
+    /// Compiles `routes`; with none, everything goes to the first of `topics`.
+    pub fn new(limits: Limits, routes: &[Route], topics: &[String], encodes: Encodes) -> Self {
+        Self { limits, routes: Table::new(routes, topics), encodes }
+    }
+
+    /// The protocol's limits as configured.
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// Takes one event at `index` of its frame: adds its record, or says why there is none.
+    pub fn run(
+        &self,
+        raw: &Raw<'_>,
+        index: u32,
+        sender: Sender<'_>,
+        stamp: &mut Stamp<'_>,
+        records: &mut Records,
+    ) -> Result<(), Reject> {
+        let event = self.admit(raw, sender.aliases, stamp.now_ms())?;
+        let route = self.routes.take(&event)?;
+        if !sender.grant.allows_topic(route.topic) {
+            return Err(Reject {
+                code: Code::Forbidden,
+                message: format!("this token does not reach topic `{}`", route.name).into(),
+            });
+        }
+        let encoding = match self.encodes {
+            Encodes::ByRoute => route.encoding,
+            Encodes::Structured => Encoding::Structured,
+        };
+        let timestamp_ms = stamp.timestamp_ms(event.time_ms(), route.tolerance_ms);
+        let draft = records.draft(index, route.topic, encoding, timestamp_ms);
+        stamp.complete(event, index, |event, key| encode::encode(draft, encoding, event, key));
+        Ok(())
+    }
+
+    fn admit<'a>(&self, raw: &Raw<'a>, aliases: &'a Aliases, now_ms: u64) -> Result<Event<'a>, Reject> {
+        let event = Event::parse(raw, aliases, &self.limits)?;
+        if event.expiry_ms().is_some_and(|expiry_ms| i64::try_from(now_ms).is_ok_and(|now| expiry_ms < now)) {
+            return Err(Reject { code: Code::Expired, message: "its `expirytime` has passed".into() });
+        }
+        Ok(event)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,90 @@
+//! What all sessions share.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tidegate_wire::Reason;
+use tokio::sync::{Semaphore, watch};
+use tokio_util::sync::CancellationToken;
+
+use super::ingest::Budget;
+use super::numbering::CreditWindow;
+use super::registry::Registry;
+use crate::access::Access;
+use crate::config::{Limits, Shutdown};
+use crate::deliver::{Health, Sink};
+use crate::metrics::Metrics;
+use crate::pipeline::Pipeline;
+
+/// The parts that sessions are made from.
+pub struct Parts {
+    /// Every series.
+    pub metrics: Arc<Metrics>,
+    /// The rules.
+    pub pipeline: Pipeline,
+    /// The destination.
+    pub sink: Arc<dyn Sink>,
+    /// Tokens and origins.
+    pub access: Arc<Access>,
+    /// How much, how many, how long.
+    pub limits: Limits,
+    /// How the gateway goes away.
+    pub shutdown: Shutdown,
+    /// What holds credit back now: `ok` while the destination makes progress.
+    pub reason: watch::Receiver<Reason>,
+}
+
+/// What all sessions share.
+pub(super) struct Core {
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) pipeline: Pipeline,
+    pub(super) sink: Arc<dyn Sink>,
+    pub(super) access: Arc<Access>,
+    pub(super) limits: Limits,
+    pub(super) shutdown: Shutdown,
+    pub(super) reason: watch::Receiver<Reason>,
+    pub(super) registry: Registry,
+    pub(super) budget: Budget,
+    pub(super) sessions: Arc<Semaphore>,
+    /// SIGTERM has come: sessions get GOAWAY, nothing new is taken.
+    pub(super) draining: CancellationToken,
+    /// The drain deadline has come: sessions end whatever they wait for.
+    pub(super) closing: CancellationToken,
+}
+
+impl Core {
+    pub(super) fn new(parts: Parts) -> Self {
+        let Parts { metrics, pipeline, sink, access, limits, shutdown, reason } = parts;
+        let credit = CreditWindow { events: u64::from(limits.credit_events), bytes: limits.credit_bytes.0 };
+        let keep = Duration::from_secs(u64::from(limits.keep_seconds));
+        let kept = metrics.sessions_kept.clone();
+        Self {
+            registry: Registry::new(keep, limits.kept_sessions as usize, credit, kept),
+            budget: Budget::new(limits.budget_bytes.0, &metrics),
+            sessions: Arc::new(Semaphore::new(limits.sessions as usize)),
+            draining: CancellationToken::new(),
+            closing: CancellationToken::new(),
+            metrics,
+            pipeline,
+            sink,
+            access,
+            limits,
+            shutdown,
+            reason,
+        }
+    }
+
+    /// What held credit back when the destination was last looked at.
+    pub(super) fn reason(&self) -> Reason {
+        *self.reason.borrow()
+    }
+
+    /// What holds credit back this moment: for those who come with nothing in flight and would rather be told.
+    pub(super) fn reason_now(&self) -> Reason {
+        match self.sink.health() {
+            _ if self.draining.is_cancelled() => Reason::Draining,
+            Health::Ready => Reason::Ok,
+            Health::Away { reason, .. } => reason,
+        }
+    }
+}

@@ -1,0 +1,312 @@
+//! One numbering, (tenant, client, epoch), over all the connections that carry it: the window, the credit of
+//! the connection that has it now, and who is woken when something settles.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tidegate_wire::Level;
+
+use super::hold::Connection;
+use super::window::{Admission, FrameId, Refusal, Settled, Window};
+
+/// Refusals kept for resuming over all numberings; past it each forgets its own oldest first.
+const KEPT_REFUSALS_OVERALL: usize = 200_000;
+/// What a numbering may always keep.
+const KEPT_REFUSALS_EACH: usize = 16;
+
+/// Credit that a connection is given: a fixed window.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct CreditWindow {
+    pub(super) events: u64,
+    pub(super) bytes: u64,
+}
+
+/// How far a connection may send.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) struct Limit {
+    /// The highest number.
+    pub(super) seq: u64,
+    /// Payload bytes since the connection began.
+    pub(super) bytes: u64,
+}
+
+/// How much of its credit a connection has used.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) struct Used {
+    /// To the last event or byte.
+    pub(super) up: bool,
+    /// More than it had, or more bad events than have been answered.
+    pub(super) over: bool,
+}
+
+/// How numbers of a numbering are named in events.
+#[derive(Debug)]
+pub(super) struct Names {
+    /// `<client>-<epoch>-` or `<session>-`; the number follows.
+    pub(super) id_prefix: String,
+    /// `/<tenant>/<client>`.
+    pub(super) source: String,
+    /// The client, or the session of an anonymous one.
+    pub(super) key: String,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Numbering {
+    pub(super) epoch: u64,
+    pub(super) names: Names,
+    credit: CreditWindow,
+    kept_overall: Arc<AtomicUsize>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    window: Window,
+    connection: Arc<Connection>,
+    /// Payload bytes of this connection: sent, and of those the settled ones.
+    sent_bytes: u64,
+    settled_bytes: u64,
+    is_broken: bool,
+}
+
+impl Numbering {
+    pub(super) fn new(
+        epoch: u64,
+        next: u64,
+        names: Names,
+        credit: CreditWindow,
+        kept_overall: Arc<AtomicUsize>,
+    ) -> Self {
+        let state = State {
+            window: Window::starting_at(next),
+            connection: Arc::default(),
+            sent_bytes: 0,
+            settled_bytes: 0,
+            is_broken: false,
+        };
+        Self { epoch, names, credit, kept_overall, state: Mutex::new(state) }
+    }
+
+    /// Makes `connection` the one that this numbering belongs to; the one before learns that it has lost it.
+    pub(super) fn attach(&self, connection: &Arc<Connection>) {
+        let mut state = self.lock();
+        let before = std::mem::replace(&mut state.connection, Arc::clone(connection));
+        state.sent_bytes = 0;
+        state.settled_bytes = 0;
+        before.taken_over.cancel();
+    }
+
+    /// Whether the numbering belongs to `connection`.
+    pub(super) fn is_of(&self, connection: &Arc<Connection>) -> bool {
+        Arc::ptr_eq(&self.lock().connection, connection)
+    }
+
+    /// Tells the connection that has the numbering that it is another's now.
+    pub(super) fn take_over(&self) {
+        self.lock().connection.taken_over.cancel();
+    }
+
+    /// Takes a frame's numbers, or `None` when the numbering is another connection's, or broken.
+    pub(super) fn admit(
+        &self,
+        connection: &Arc<Connection>,
+        first: u64,
+        count: u32,
+        bytes: u64,
+    ) -> Option<Admission> {
+        let mut state = self.lock();
+        if state.is_broken || !Arc::ptr_eq(&state.connection, connection) {
+            return None;
+        }
+        state.sent_bytes += bytes;
+        let admission = state.window.admit(first, count);
+        if admission.frame.is_none() {
+            state.settled_bytes += bytes;
+        }
+        Some(admission)
+    }
+
+    /// Settles a frame that `connection` brought, and wakes whoever has the numbering now.
+    pub(super) fn settle(
+        &self,
+        connection: &Arc<Connection>,
+        frame: FrameId,
+        bytes: u64,
+        level: Option<Level>,
+        refusals: Vec<Refusal>,
+    ) {
+        let mut state = self.lock();
+        let before = state.window.kept_refusals();
+        state.window.settle(frame, level, refusals);
+        self.count_kept(&mut state.window, before);
+        if Arc::ptr_eq(&state.connection, connection) {
+            state.settled_bytes += bytes;
+        }
+        let connection = Arc::clone(&state.connection);
+        drop(state);
+        connection.settled.notify_one();
+        connection.credit.notify_one();
+    }
+
+    /// Says that events of this numbering were lost: what comes after them can never be acknowledged here.
+    pub(super) fn break_off(&self) {
+        let mut state = self.lock();
+        state.is_broken = true;
+        state.connection.broken.cancel();
+        state.connection.settled.notify_one();
+    }
+
+    /// Whether events were lost.
+    pub(super) fn is_broken(&self) -> bool {
+        self.lock().is_broken
+    }
+
+    /// Continues for a client whose lowest unacknowledged number is `next`: numbers given up, refusals from
+    /// `next` on, and whether older ones of those are forgotten.
+    pub(super) fn resume(&self, next: u64) -> (u64, Vec<Refusal>, bool) {
+        self.lock().window.resume(next)
+    }
+
+    /// How far the connection may send.
+    pub(super) fn limit(&self) -> Limit {
+        self.lock().limit(self.credit)
+    }
+
+    /// How much of its credit the connection has used.
+    pub(super) fn credit_used(&self) -> Used {
+        let state = self.lock();
+        let limit = state.limit(self.credit);
+        let (received, unsettled) = (state.window.received(), state.window.in_flight() > 0);
+        // With nothing unsettled a client may always send one event, whatever its size.
+        Used {
+            up: unsettled && (received >= limit.seq || state.sent_bytes >= limit.bytes),
+            over: unsettled && (received > limit.seq || state.sent_bytes > limit.bytes)
+                || state.window.is_full_of_refusals(),
+        }
+    }
+
+    /// The highest number received or given up.
+    pub(super) fn received(&self) -> u64 {
+        self.lock().window.received()
+    }
+
+    /// Everything up to here is settled.
+    pub(super) fn upto(&self) -> u64 {
+        self.lock().window.upto()
+    }
+
+    /// Events received and not settled.
+    pub(super) fn in_flight(&self) -> u64 {
+        self.lock().window.in_flight()
+    }
+
+    /// Numbers settled and not told, and events in flight.
+    pub(super) fn untold_and_in_flight(&self) -> (u64, u64) {
+        let state = self.lock();
+        (state.window.untold(), state.window.in_flight())
+    }
+
+    /// What the next ACK says, or `None` when it is another connection's to say.
+    pub(super) fn take_settled(&self, connection: &Arc<Connection>) -> Option<(Settled, Limit)> {
+        let mut state = self.lock();
+        if !Arc::ptr_eq(&state.connection, connection) {
+            return None;
+        }
+        let settled = state.window.take_settled();
+        connection.credit.notify_one();
+        Some((settled, state.limit(self.credit)))
+    }
+
+    /// The refusals still known of numbers from `first` on.
+    pub(super) fn refusals_from(&self, first: u64) -> Vec<Refusal> {
+        self.lock().window.refusals_from(first)
+    }
+
+    fn count_kept(&self, window: &mut Window, before: usize) {
+        let overall = self.kept_overall.load(Ordering::Relaxed);
+        if overall > KEPT_REFUSALS_OVERALL {
+            window.forget_refusals(before.max(KEPT_REFUSALS_EACH));
+        }
+        let after = window.kept_refusals();
+        if after >= before {
+            self.kept_overall.fetch_add(after - before, Ordering::Relaxed);
+        } else {
+            self.kept_overall.fetch_sub(before - after, Ordering::Relaxed);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Numbering {
+    fn drop(&mut self) {
+        let kept = self.lock().window.kept_refusals();
+        self.kept_overall.fetch_sub(kept, Ordering::Relaxed);
+    }
+}
+
+impl State {
+    fn limit(&self, credit: CreditWindow) -> Limit {
+        Limit { seq: self.window.upto() + credit.events, bytes: self.settled_bytes + credit.bytes }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn numbering() -> (Numbering, Arc<Connection>) {
+        let names = Names { id_prefix: "a-1-".into(), source: "/default/a".into(), key: "a".into() };
+        let credit = CreditWindow { events: 4, bytes: 100 };
+        let numbering = Numbering::new(1, 1, names, credit, Arc::default());
+        let connection = Arc::default();
+        numbering.attach(&connection);
+        (numbering, connection)
+    }
+
+    #[test]
+    fn credit_in_events_comes_back_in_order_and_in_bytes_at_once() {
+        let (numbering, connection) = numbering();
+        let first = numbering.admit(&connection, 1, 2, 60).unwrap().frame.unwrap();
+        let second = numbering.admit(&connection, 3, 3, 60).unwrap().frame.unwrap();
+        assert!(numbering.credit_used().over);
+        numbering.settle(&connection, second, 60, None, vec![]);
+        assert_eq!(numbering.limit(), Limit { seq: 4, bytes: 160 });
+        numbering.settle(&connection, first, 60, None, vec![]);
+        assert_eq!(numbering.limit(), Limit { seq: 9, bytes: 220 });
+        assert!(!numbering.credit_used().over);
+    }
+
+    #[test]
+    fn with_nothing_unsettled_any_single_event_may_come() {
+        let (numbering, connection) = numbering();
+        let huge = numbering.admit(&connection, 1, 1, 1_000).unwrap().frame.unwrap();
+        assert!(numbering.credit_used().over);
+        numbering.settle(&connection, huge, 1_000, None, vec![]);
+        assert!(!numbering.credit_used().over);
+    }
+
+    #[test]
+    fn the_newest_connection_has_the_numbering_and_bytes_start_again() {
+        let (numbering, old) = numbering();
+        let frame = numbering.admit(&old, 1, 1, 50).unwrap().frame.unwrap();
+        let new = Arc::new(Connection::default());
+        numbering.attach(&new);
+        assert!(old.taken_over.is_cancelled());
+        assert!(numbering.admit(&old, 2, 1, 1).is_none());
+        assert_eq!(numbering.admit(&new, 1, 1, 50).unwrap().repeated, 1);
+        numbering.settle(&old, frame, 50, None, vec![]);
+        assert_eq!(numbering.limit(), Limit { seq: 5, bytes: 150 });
+    }
+
+    #[test]
+    fn a_broken_numbering_takes_nothing_more() {
+        let (numbering, connection) = numbering();
+        numbering.break_off();
+        assert!(connection.broken.is_cancelled());
+        assert!(numbering.admit(&connection, 1, 1, 1).is_none());
+    }
+}

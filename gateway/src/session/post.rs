@@ -1,0 +1,235 @@
+//! One HTTP request as a session of its own: its events, and an answer once they are durable.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tidegate_wire::Batch;
+use tidegate_wire::Reason;
+use tidegate_wire::Reject;
+use tidegate_wire::body::BodyError;
+use tidegate_wire::{Aliases, limits};
+use tokio::sync::oneshot;
+use uuid::Uuid;
+
+use super::core::Core;
+use super::hold::Connection;
+use super::inflight::{Ended, InFlight, Numbers, Waiting};
+use super::ingest::{Prepared, prepare};
+use super::numbering::Numbering;
+use super::registry::{Conflict, Key, Mode};
+use crate::carrier::Carrier;
+use crate::listen::link::{Answer, Numbering as Headers, Post, Standing};
+use crate::outcome::Outcome;
+use crate::pipeline::{Ids, Sender, Stamp};
+
+/// When a refused request may come again; the listener adds jitter.
+const RETRY_MS: u64 = 1_000;
+
+/// Takes the events of one request and waits until they are durable.
+///
+/// Cancel safe: what was received settles all the same.
+pub(super) async fn post(core: &Arc<Core>, post: Post<'_>) -> Answer {
+    let reason = core.reason_now();
+    if reason != Reason::Ok {
+        return busy(reason);
+    }
+    if !core.budget.has_room(post.body.len() as u64) {
+        return busy(Reason::Memory);
+    }
+    let batch = match post.kind.clone().parse(post.body, core.pipeline.limits()) {
+        Ok(batch) => batch,
+        Err(BodyError::NotTheFormat(message)) => return Answer::BadBody(message),
+        Err(error @ BodyError::TooManyEvents { .. }) => return Answer::TooLarge(error.to_string()),
+    };
+    match post.numbering {
+        Some(headers) => numbered(core, &post, headers, &batch).await,
+        None => unnumbered(core, &post, &batch).await,
+    }
+}
+
+async fn unnumbered(core: &Arc<Core>, post: &Post<'_>, batch: &Batch<'_>) -> Answer {
+    if !post.grant.allows_anonymous() {
+        return Answer::Forbidden(
+            "this token is limited to client names: send Tidegate-Client, -Epoch and -Seq".into(),
+        );
+    }
+    core.metrics.carrier(Carrier::Https).came(batch.count);
+    let source = format!("/{}/anonymous", post.grant.tenant);
+    let mut stamp = Stamp::new(super::wall_ms(), &source, None, Ids::Unnumbered(Uuid::now_v7()));
+    let (ended, settled) = oneshot::channel();
+    let waiting = if post.respond_async { Waiting::Nobody } else { Waiting::Request(ended) };
+    let prepared = start(core, post, batch, 0, &mut stamp, waiting);
+    if post.respond_async {
+        let rejected = prepared.rejected();
+        let refused = u32::try_from(rejected.len()).unwrap_or(u32::MAX);
+        hand_over(core, prepared);
+        return Answer::Admitted { admitted: batch.count - refused, rejected };
+    }
+    hand_over(core, prepared);
+    match tokio::time::timeout(patience(), settled).await {
+        Ok(Ok(Ended { lost: 0, durable, level, rejected })) => Answer::Durable {
+            accepted: durable,
+            rejected,
+            level: level.unwrap_or_else(|| core.sink.level()),
+            standing: None,
+        },
+        Ok(_) => Answer::Lost,
+        Err(_) => Answer::Timeout,
+    }
+}
+
+async fn numbered(core: &Arc<Core>, post: &Post<'_>, headers: Headers<'_>, batch: &Batch<'_>) -> Answer {
+    if !post.grant.allows_client(headers.client) {
+        return Answer::Forbidden("this token may not use that client name".into());
+    }
+    let request = match Request::attach(core, post, headers) {
+        Ok(request) => request,
+        Err(answer) => return answer,
+    };
+    let mut last = 0;
+    let mut rejected_at_once = Vec::new();
+    if batch.count > 0 {
+        last = headers.first_seq + u64::from(batch.count) - 1;
+        match request.send(post, headers.first_seq, batch) {
+            Some(rejected) => rejected_at_once = rejected,
+            None => return taken_over(),
+        }
+    }
+    if post.respond_async {
+        let refused = u32::try_from(rejected_at_once.len()).unwrap_or(u32::MAX);
+        return Answer::Admitted { admitted: batch.count - refused, rejected: rejected_at_once };
+    }
+    match tokio::time::timeout(patience(), request.settled(last)).await {
+        Ok(Ok(())) => request.answer(headers.first_seq, batch.count),
+        Ok(Err(answer)) => answer,
+        Err(_) => Answer::Timeout,
+    }
+}
+
+/// A request's hold on the numbering of its client, given back when dropped.
+struct Request<'a> {
+    core: &'a Arc<Core>,
+    key: Key,
+    numbering: Arc<Numbering>,
+    connection: Arc<Connection>,
+}
+
+impl<'a> Request<'a> {
+    fn attach(core: &'a Arc<Core>, post: &Post<'_>, headers: Headers<'_>) -> Result<Self, Answer> {
+        let key = Key { tenant: Arc::clone(&post.grant.tenant), client: headers.client.into() };
+        let connection = Arc::new(Connection::default());
+        let at = (super::now(), super::wall_ms());
+        // Where the numbering is known nothing below its own end is given up; a new one starts at the first event.
+        let next = headers.first_seq;
+        match core.registry.attach(&key, Some(headers.epoch), next, Mode::Request, &connection, at) {
+            Ok(attached) => Ok(Self { core, key, numbering: attached.numbering, connection }),
+            Err(Conflict::Busy) => {
+                Err(Answer::Conflict("another request of this client is under way".into()))
+            }
+            Err(Conflict::StaleEpoch { known }) => {
+                Err(Answer::Conflict(format!("epoch {known} of this client is known already")))
+            }
+        }
+    }
+
+    /// Takes the events; `None` when a newer connection has the numbering.
+    fn send(&self, post: &Post<'_>, first_seq: u64, batch: &Batch<'_>) -> Option<Vec<(u32, Reject)>> {
+        let bytes = batch.payload_bytes;
+        let admission = self.numbering.admit(&self.connection, first_seq, batch.count, bytes)?;
+        let series = self.core.metrics.carrier(Carrier::Https);
+        series.came(batch.count);
+        series.ended(Outcome::DuplicateNumber, admission.repeated);
+        series.abandoned.inc_by(admission.abandoned);
+        let Some(frame) = admission.frame else { return Some(Vec::new()) };
+        let waiting = Waiting::Numbers(Numbers {
+            numbering: Arc::clone(&self.numbering),
+            connection: Arc::clone(&self.connection),
+            frame,
+            first_seq,
+            bytes,
+        });
+        let names = &self.numbering.names;
+        let ids = Ids::Numbered { prefix: &names.id_prefix, first_seq };
+        let mut stamp = Stamp::new(super::wall_ms(), &names.source, Some(&names.key), ids);
+        let prepared = start(self.core, post, batch, admission.repeated, &mut stamp, waiting);
+        let rejected = prepared.rejected();
+        hand_over(self.core, prepared);
+        Some(rejected)
+    }
+
+    /// Waits until everything up to `last`, and whatever else is in flight, has settled.
+    async fn settled(&self, last: u64) -> Result<(), Answer> {
+        let settled = async {
+            while self.numbering.in_flight() > 0 || self.numbering.upto() < last {
+                self.connection.settled.notified().await;
+            }
+        };
+        tokio::select! {
+            biased;
+            () = self.connection.broken.cancelled() => Err(Answer::Lost),
+            () = settled => Ok(()),
+            () = self.connection.taken_over.cancelled() => Err(taken_over()),
+        }
+    }
+
+    fn answer(&self, first_seq: u64, count: u32) -> Answer {
+        let within = |seq: u64| u32::try_from(seq - first_seq).ok().filter(|index| *index < count);
+        let refusals = self.numbering.refusals_from(first_seq).into_iter();
+        let rejected: Vec<_> = refusals
+            .filter_map(|refusal| {
+                let index = within(refusal.seq)?;
+                Some((index, Reject { code: refusal.code, message: String::from(refusal.message).into() }))
+            })
+            .collect();
+        Answer::Durable {
+            accepted: count - u32::try_from(rejected.len()).unwrap_or(count),
+            rejected,
+            level: self.core.sink.level(),
+            standing: Some(Standing {
+                upto: self.numbering.upto(),
+                limit: self.numbering.limit().seq,
+                limit_bytes: u64::from(self.core.pipeline.limits().max_body_bytes),
+            }),
+        }
+    }
+}
+
+impl Drop for Request<'_> {
+    fn drop(&mut self) {
+        self.core.registry.detach(&self.key, &self.numbering, &self.connection, super::now());
+    }
+}
+
+fn start(
+    core: &Arc<Core>,
+    post: &Post<'_>,
+    batch: &Batch<'_>,
+    repeated: u32,
+    stamp: &mut Stamp<'_>,
+    waiting: Waiting,
+) -> Prepared {
+    let aliases = Aliases::default();
+    let sender = Sender { grant: post.grant, aliases: &aliases };
+    let inflight = Box::new(InFlight::new(&core.metrics, Carrier::Https, super::now(), waiting));
+    prepare(core, Carrier::Https, batch.iter(), repeated, sender, stamp, inflight)
+}
+
+/// Hands the events over, in a task of their own if that takes time: the request may be given up, they may not.
+fn hand_over(core: &Arc<Core>, prepared: Prepared) {
+    if let Some(rest) = prepared.offer(core) {
+        let core = Arc::clone(core);
+        tokio::spawn(async move { rest.finish(&core, |_| {}).await });
+    }
+}
+
+fn patience() -> Duration {
+    Duration::from_millis(limits::ANSWER_TIMEOUT_MS)
+}
+
+fn busy(reason: Reason) -> Answer {
+    Answer::Busy { reason, retry_ms: RETRY_MS }
+}
+
+fn taken_over() -> Answer {
+    Answer::Conflict("a newer connection of this client has taken over".into())
+}

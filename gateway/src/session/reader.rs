@@ -1,0 +1,359 @@
+//! What a session does with each frame of its client.
+
+use std::future::Future;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use tidegate_wire::ClientFrame;
+use tidegate_wire::CloseCode;
+use tidegate_wire::Frames;
+use tidegate_wire::Report;
+use tidegate_wire::{Aliases, Raw, Violation};
+use tidegate_wire::{Batch, datagram};
+use tokio::sync::mpsc;
+use tokio::time::Sleep;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use super::connection::End;
+use super::core::Core;
+use super::hello::{Opened, Session};
+use super::hold::Connection;
+use super::inflight::{InFlight, Numbers, Waiting};
+use super::ingest::prepare;
+use super::writer::Order;
+use crate::access::Grant;
+use crate::carrier::Carrier;
+use crate::listen::link::{Coding, LinkError, LinkReader, Packet, Peer};
+use crate::metrics::{Stage, Surface};
+use crate::outcome::Outcome;
+use crate::pipeline::{Ids, Sender, Stamp};
+
+/// The reading half of a session.
+pub(super) struct Reader<'a, R> {
+    core: &'a Arc<Core>,
+    incoming: R,
+    peer: &'a Peer,
+    session: Arc<Session>,
+    /// Of HELLO; REAUTH must be for the same.
+    client: Option<Arc<str>>,
+    grant: Arc<Grant>,
+    aliases: Aliases,
+    orders: mpsc::Sender<Order>,
+    gone: CancellationToken,
+    /// Whether the client has used up its credit, so that this is counted once each time.
+    is_used_up: bool,
+}
+
+impl<'a, R: LinkReader> Reader<'a, R> {
+    pub(super) fn new(
+        core: &'a Arc<Core>,
+        incoming: R,
+        peer: &'a Peer,
+        opened: &Opened,
+        orders: mpsc::Sender<Order>,
+        gone: CancellationToken,
+    ) -> Self {
+        Self {
+            core,
+            incoming,
+            peer,
+            session: Arc::clone(&opened.session),
+            client: opened.key.as_ref().map(|key| Arc::clone(&key.client)),
+            grant: Arc::clone(&opened.grant),
+            aliases: Aliases::default(),
+            orders,
+            gone,
+            is_used_up: false,
+        }
+    }
+
+    /// Reads until there is a reason to end.
+    pub(super) async fn read(mut self) -> End {
+        let core = Arc::clone(self.core);
+        let session = Arc::clone(&self.session);
+        let gone = self.gone.clone();
+        // One future for the whole session: it is not registered anew for every packet.
+        let mut ended = pin!(ended(&core, &gone, &session.connection));
+        let mut idle = pin!(Idle::new(core.limits.idle_ms));
+        loop {
+            let packet = tokio::select! {
+                biased;
+                packet = self.incoming.next() => packet,
+                end = &mut ended => return end,
+                end = &mut idle => return end,
+            };
+            idle.heard();
+            let taken = match self.arrived(packet) {
+                Ok(packet) => self.take(packet).await,
+                Err(end) => return end,
+            };
+            match taken {
+                Ok(()) => {}
+                Err(Stop::End(end)) => return end,
+                Err(Stop::Ended) => return ended.await,
+            }
+            tokio::select! {
+                biased;
+                () = self.credit() => {}
+                end = &mut ended => return end,
+            }
+            idle.heard();
+        }
+    }
+
+    fn arrived(&self, packet: Result<Option<Packet>, LinkError>) -> Result<Packet, End> {
+        match packet {
+            Ok(Some(packet)) => Ok(packet),
+            // A WebSocket that was closed takes no last ACK; a stream that was finished does.
+            Ok(None) if self.peer.carrier == Carrier::WebSocket => Err(End::Gone),
+            Ok(None) => Err(End::Done),
+            Err(LinkError::Violation(violation)) => Err(End::close(violation.code, violation.message)),
+            Err(LinkError::Io(_)) => Err(End::Gone),
+        }
+    }
+
+    async fn take(&mut self, packet: Packet) -> Result<(), Stop> {
+        let received_at = super::now();
+        match (packet, self.peer.coding) {
+            (Packet::Frames(bytes), Coding::Binary) => self.frames(&bytes, received_at).await,
+            (Packet::Text(text), Coding::Json) => {
+                let text = std::str::from_utf8(&text)
+                    .map_err(|_| violated(Violation::bad_frame("a text message must be UTF-8")))?;
+                let frame = ClientFrame::from_json(text, self.core.pipeline.limits()).map_err(violated)?;
+                self.frame(frame, received_at, received_at).await
+            }
+            (Packet::Text(text), Coding::CloudEvents) => self.event(&text, received_at).await,
+            (Packet::Datagram(bytes), _) => {
+                self.datagram(&bytes, received_at);
+                Ok(())
+            }
+            _ => Err(violated(Violation::bad_frame("this message does not belong to the session's coding"))),
+        }
+    }
+
+    async fn frames(&mut self, bytes: &Bytes, received_at: Instant) -> Result<(), Stop> {
+        let core = Arc::clone(self.core);
+        let limits = core.pipeline.limits();
+        let mut began_at = received_at;
+        for frame in Frames::new(bytes, limits) {
+            let frame = frame.and_then(|frame| ClientFrame::from_binary(frame, limits)).map_err(violated)?;
+            self.frame(frame, received_at, began_at).await?;
+            began_at = super::now();
+        }
+        Ok(())
+    }
+
+    async fn frame(
+        &mut self,
+        frame: ClientFrame<'_>,
+        received_at: Instant,
+        began_at: Instant,
+    ) -> Result<(), Stop> {
+        match frame {
+            ClientFrame::Events(batch) => {
+                let decode = super::now() - began_at;
+                self.core
+                    .metrics
+                    .carrier(self.peer.carrier)
+                    .latency(Stage::Decode)
+                    .observe(decode, batch.count);
+                if batch.lossy {
+                    self.lossy(&batch, self.peer.carrier, received_at);
+                    return Ok(());
+                }
+                self.numbered(batch.first_seq, batch.count, batch.payload_bytes, batch.iter(), received_at)
+                    .await
+            }
+            ClientFrame::Define(define) => {
+                self.aliases.define(&define, self.core.pipeline.limits()).map_err(violated)
+            }
+            ClientFrame::Ping(ping) => {
+                // The writer takes it, or has gone, which the next read will notice.
+                let _ = self.orders.send(Order::Pong(ping)).await;
+                Ok(())
+            }
+            ClientFrame::Close(close) if close.code == CloseCode::Done => Err(Stop::End(End::Done)),
+            ClientFrame::Close(_) => Err(Stop::End(End::Gone)),
+            ClientFrame::Report(report) => {
+                self.report(&report);
+                Ok(())
+            }
+            ClientFrame::Reauth(reauth) => self.reauthorise(&reauth.token),
+            ClientFrame::Pong(_) | ClientFrame::Ignored => Ok(()),
+            ClientFrame::Hello(_) => Err(violated(Violation::bad_frame("a second HELLO: a session has one"))),
+        }
+    }
+
+    /// Events with numbers: they settle, and the client hears of it.
+    async fn numbered<'b>(
+        &mut self,
+        first_seq: u64,
+        count: u32,
+        bytes: u64,
+        events: impl Iterator<Item = Raw<'b>>,
+        received_at: Instant,
+    ) -> Result<(), Stop> {
+        let Session { numbering, connection } = &*self.session;
+        let Some(admission) = numbering.admit(connection, first_seq, count, bytes) else {
+            return Err(Stop::Ended);
+        };
+        let series = self.core.metrics.carrier(self.peer.carrier);
+        series.came(count);
+        series.ended(Outcome::DuplicateNumber, admission.repeated);
+        series.abandoned.inc_by(admission.abandoned);
+        let Some(frame) = admission.frame else {
+            connection.acknowledge_again();
+            return Ok(());
+        };
+        let names = &numbering.names;
+        let waiting = Waiting::Numbers(Numbers {
+            numbering: Arc::clone(numbering),
+            connection: Arc::clone(connection),
+            frame,
+            first_seq,
+            bytes,
+        });
+        let inflight = Box::new(InFlight::new(&self.core.metrics, self.peer.carrier, received_at, waiting));
+        let ids = Ids::Numbered { prefix: &names.id_prefix, first_seq };
+        let mut stamp = Stamp::new(super::wall_ms(), &names.source, Some(&names.key), ids);
+        let sender = Sender { grant: &self.grant, aliases: &self.aliases };
+        let prepared =
+            prepare(self.core, self.peer.carrier, events, admission.repeated, sender, &mut stamp, inflight);
+        if let Some(rest) = prepared.offer(self.core) {
+            rest.finish(self.core, |reason| connection.stall(reason)).await;
+        }
+        Ok(())
+    }
+
+    /// One event of a session without frames: numbered here, settled, and not acknowledged.
+    async fn event(&mut self, text: &[u8], received_at: Instant) -> Result<(), Stop> {
+        let next = self.session.numbering.received() + 1;
+        let event = std::iter::once(Raw::Structured(text));
+        self.numbered(next, 1, text.len() as u64, event, received_at).await
+    }
+
+    fn datagram(&mut self, bytes: &Bytes, received_at: Instant) {
+        let core = Arc::clone(self.core);
+        match datagram(bytes, core.pipeline.limits()) {
+            Ok(batch) => self.lossy(&batch, Carrier::Datagram, received_at),
+            Err(violation) => core.metrics.refused(Surface::Datagram, violation.code.name()),
+        }
+    }
+
+    /// Events that nobody waits for: taken if there is room now.
+    fn lossy(&mut self, batch: &Batch<'_>, carrier: Carrier, received_at: Instant) {
+        let core = self.core;
+        core.metrics.carrier(carrier).came(batch.count);
+        let names = &self.session.numbering.names;
+        let ids = Ids::Unnumbered(Uuid::now_v7());
+        let mut stamp = Stamp::new(super::wall_ms(), &names.source, Some(&names.key), ids);
+        let sender = Sender { grant: &self.grant, aliases: &self.aliases };
+        let inflight = Box::new(InFlight::new(&core.metrics, carrier, received_at, Waiting::Nobody));
+        prepare(core, carrier, batch.iter(), 0, sender, &mut stamp, inflight).offer_or_drop(core);
+    }
+
+    fn report(&self, report: &Report) {
+        self.core.metrics.clients.take(report);
+    }
+
+    fn reauthorise(&mut self, token: &str) -> Result<(), Stop> {
+        let denied = |message: String| Stop::End(End::close(CloseCode::Auth, message));
+        let grant = self.core.access.authenticate(Some(token)).map_err(|cause| denied(cause.message))?;
+        let covers =
+            self.client.as_ref().map_or(grant.allows_anonymous(), |client| grant.allows_client(client));
+        if grant.tenant != self.grant.tenant || !covers {
+            return Err(denied("REAUTH must be for the same tenant and client".to_owned()));
+        }
+        self.grant = grant;
+        Ok(())
+    }
+
+    /// Waits while the client is beyond its credit: nothing more of it is read meanwhile.
+    async fn credit(&mut self) {
+        let Session { numbering, connection } = &*self.session;
+        let mut used = numbering.credit_used();
+        if used.up && !self.is_used_up {
+            self.core.metrics.stalled(self.core.reason());
+        }
+        self.is_used_up = used.up;
+        if !used.over {
+            return;
+        }
+        connection.pause(true);
+        while used.over {
+            connection.credit.notified().await;
+            used = numbering.credit_used();
+        }
+        connection.pause(false);
+    }
+}
+
+/// Why a frame was not taken.
+enum Stop {
+    /// The connection ends for what the client sent.
+    End(End),
+    /// The connection ends for what others have decided meanwhile.
+    Ended,
+}
+
+/// Resolves once nothing has been heard for too long. Hearing something moves no timer.
+struct Idle {
+    patience: Duration,
+    heard_at: tokio::time::Instant,
+    timer: Pin<Box<Sleep>>,
+}
+
+impl Idle {
+    fn new(idle_ms: u32) -> Self {
+        let patience = Duration::from_millis(u64::from(idle_ms));
+        Self {
+            patience,
+            heard_at: tokio::time::Instant::now(),
+            timer: Box::pin(tokio::time::sleep(patience)),
+        }
+    }
+
+    fn heard(&mut self) {
+        self.heard_at = tokio::time::Instant::now();
+    }
+}
+
+impl Future for Idle {
+    type Output = End;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<End> {
+        loop {
+            ready!(self.timer.as_mut().poll(context));
+            let left = self.patience.saturating_sub(self.heard_at.elapsed());
+            if left.is_zero() {
+                let message = format!("nothing was received for {} ms", self.patience.as_millis());
+                return Poll::Ready(End::close(CloseCode::Idle, message));
+            }
+            let again_at = tokio::time::Instant::now() + left;
+            self.timer.as_mut().reset(again_at);
+        }
+    }
+}
+
+/// Resolves when the connection must end whatever its client does.
+async fn ended(core: &Core, gone: &CancellationToken, connection: &Connection) -> End {
+    tokio::select! {
+        () = gone.cancelled() => End::Gone,
+        () = connection.taken_over.cancelled() => {
+            End::close(CloseCode::TakenOver, "a newer connection of this client has taken over")
+        }
+        () = connection.broken.cancelled() => {
+            End::close(CloseCode::Internal, "events were lost before they were durable: resend what is not acknowledged")
+        }
+        () = connection.drained.cancelled() => End::close(CloseCode::Drain, "this gateway is shutting down"),
+        () = core.closing.cancelled() => End::close(CloseCode::Drain, "this gateway is shutting down"),
+    }
+}
+
+fn violated(violation: Violation) -> Stop {
+    Stop::End(End::close(violation.code, violation.message))
+}

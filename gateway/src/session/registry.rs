@@ -1,0 +1,317 @@
+//! The numberings of named clients, over their connections: resume, take-over, and forgetting in time.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::AtomicUsize;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use prometheus_client::metrics::gauge::Gauge;
+
+use super::hold::Connection;
+use super::numbering::{CreditWindow, Names, Numbering};
+use super::window::Refusal;
+
+/// Numbers and epochs are JSON integers of any language.
+pub(super) const NUMBER_MAX: u64 = (1 << 53) - 1;
+
+/// Which client's numbering.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub(super) struct Key {
+    pub(super) tenant: Arc<str>,
+    pub(super) client: Arc<str>,
+}
+
+/// What a client is attached to.
+#[derive(Debug)]
+pub(super) struct Attached {
+    pub(super) numbering: Arc<Numbering>,
+    pub(super) resumed: bool,
+    pub(super) abandoned: u64,
+    pub(super) refusals: Vec<Refusal>,
+    pub(super) forgotten: bool,
+}
+
+impl Attached {
+    /// To a numbering of which nothing is known.
+    pub(super) fn fresh(numbering: Arc<Numbering>) -> Self {
+        Self { numbering, resumed: false, abandoned: 0, refusals: Vec::new(), forgotten: false }
+    }
+}
+
+/// Why a client is not attached.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Conflict {
+    /// A later epoch is known.
+    StaleEpoch {
+        /// That one.
+        known: u64,
+    },
+    /// A request of the same client is under way.
+    Busy,
+}
+
+/// How a client attaches.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Mode {
+    /// A session: takes over from whoever has the numbering.
+    Session,
+    /// One request with session headers: takes over from a session, but not from another request.
+    Request,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Registry {
+    keep: Duration,
+    keep_most: usize,
+    credit: CreditWindow,
+    kept: Gauge,
+    kept_refusals: Arc<AtomicUsize>,
+    clients: Mutex<Clients>,
+}
+
+#[derive(Debug, Default)]
+struct Clients {
+    by_key: HashMap<Key, Entry>,
+    /// Who went away when, oldest first. An entry holds while its client's `absence` is the same.
+    away: VecDeque<(Instant, Key, u64)>,
+    absences: u64,
+}
+
+#[derive(Debug)]
+struct Entry {
+    numbering: Arc<Numbering>,
+    mode: Mode,
+    /// `None` while connected.
+    absence: Option<u64>,
+}
+
+impl Registry {
+    pub(super) fn new(keep: Duration, keep_most: usize, credit: CreditWindow, kept: Gauge) -> Self {
+        Self { keep, keep_most, credit, kept, kept_refusals: Arc::default(), clients: Mutex::default() }
+    }
+
+    /// A numbering of no client's: it is gone with its connection.
+    pub(super) fn anonymous(&self, names: Names) -> Numbering {
+        Numbering::new(0, 1, names, self.credit, Arc::clone(&self.kept_refusals))
+    }
+
+    /// Starts or resumes the numbering of `key`, which belongs to `connection` from here on. Without `epoch`
+    /// a new one starts, above any known. `next` is the lowest number not seen acknowledged.
+    pub(super) fn attach(
+        &self,
+        key: &Key,
+        epoch: Option<u64>,
+        next: u64,
+        mode: Mode,
+        connection: &Arc<Connection>,
+        at: (Instant, u64),
+    ) -> Result<Attached, Conflict> {
+        let (now, now_ms) = at;
+        let mut clients = self.lock();
+        self.forget_old(&mut clients, now);
+        let known = clients.by_key.get(key).map(|entry| (Arc::clone(&entry.numbering), entry.is_request()));
+        let attached = match known {
+            Some((_, true)) if mode == Mode::Request => return Err(Conflict::Busy),
+            Some((numbering, _)) if epoch.is_some_and(|epoch| epoch < numbering.epoch) => {
+                return Err(Conflict::StaleEpoch { known: numbering.epoch });
+            }
+            Some((numbering, _)) if epoch == Some(numbering.epoch) && !numbering.is_broken() => {
+                // A request may only ask, so it gives nothing up before it has sent something.
+                let seen = if mode == Mode::Request { 1 } else { next };
+                let (abandoned, refusals, forgotten) = numbering.resume(seen);
+                Attached { numbering, resumed: true, abandoned, refusals, forgotten }
+            }
+            known => {
+                if let Some((before, _)) = &known {
+                    before.take_over();
+                }
+                let least = known.map_or(0, |(before, _)| before.epoch + 1);
+                let epoch = epoch.unwrap_or_else(|| now_ms.max(least).min(NUMBER_MAX));
+                self.start(key, epoch, next)
+            }
+        };
+        attached.numbering.attach(connection);
+        let entry = Entry { numbering: Arc::clone(&attached.numbering), mode, absence: None };
+        clients.by_key.insert(key.clone(), entry);
+        Ok(attached)
+    }
+
+    /// Says that `connection` has ended; its numbering is kept for a while if it still is its own.
+    pub(super) fn detach(
+        &self,
+        key: &Key,
+        numbering: &Arc<Numbering>,
+        connection: &Arc<Connection>,
+        now: Instant,
+    ) {
+        let mut clients = self.lock();
+        let Clients { by_key, away, absences } = &mut *clients;
+        let Some(entry) = by_key.get_mut(key) else { return };
+        if !Arc::ptr_eq(&entry.numbering, numbering) || !numbering.is_of(connection) {
+            return;
+        }
+        *absences += 1;
+        entry.absence = Some(*absences);
+        away.push_back((now, key.clone(), *absences));
+        self.forget_old(&mut clients, now);
+    }
+
+    fn start(&self, key: &Key, epoch: u64, next: u64) -> Attached {
+        let names = Names {
+            id_prefix: format!("{}-{epoch}-", key.client),
+            source: format!("/{}/{}", key.tenant, key.client),
+            key: key.client.to_string(),
+        };
+        let numbering = Numbering::new(epoch, next, names, self.credit, Arc::clone(&self.kept_refusals));
+        Attached::fresh(Arc::new(numbering))
+    }
+
+    fn forget_old(&self, clients: &mut Clients, now: Instant) {
+        while let Some((since, key, absence)) = clients.away.front() {
+            let is_stale = clients.by_key.get(key).is_none_or(|entry| entry.absence != Some(*absence));
+            let is_over = now.duration_since(*since) >= self.keep || clients.away.len() > self.keep_most;
+            if !is_stale && !is_over {
+                break;
+            }
+            if !is_stale {
+                clients.by_key.remove(key);
+            }
+            clients.away.pop_front();
+        }
+        self.kept.set(i64::try_from(clients.away.len()).unwrap_or(i64::MAX));
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Clients> {
+        self.clients.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Entry {
+    fn is_request(&self) -> bool {
+        self.mode == Mode::Request && self.absence.is_none()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Fixture {
+        registry: Registry,
+        start: Instant,
+    }
+
+    impl Fixture {
+        fn keeping(most: usize) -> Self {
+            let credit = CreditWindow { events: 10, bytes: 1_000 };
+            let registry = Registry::new(Duration::from_secs(600), most, credit, Gauge::default());
+            #[expect(clippy::disallowed_methods, reason = "a test's only reading of the clock")]
+            let start = Instant::now();
+            Self { registry, start }
+        }
+
+        fn at(&self, seconds: u64) -> (Instant, u64) {
+            (self.start + Duration::from_secs(seconds), 1_000_000 + seconds * 1_000)
+        }
+
+        fn attach(
+            &self,
+            client: &str,
+            epoch: Option<u64>,
+            next: u64,
+            seconds: u64,
+        ) -> (Attached, Arc<Connection>) {
+            let connection = Arc::default();
+            let attached =
+                self.registry.attach(&key(client), epoch, next, Mode::Session, &connection, self.at(seconds));
+            (attached.unwrap(), connection)
+        }
+    }
+
+    fn key(client: &str) -> Key {
+        Key { tenant: "default".into(), client: client.into() }
+    }
+
+    #[test]
+    fn the_same_epoch_resumes_and_the_older_connection_learns_of_it() {
+        let fixture = Fixture::keeping(10);
+        let (first, old) = fixture.attach("a", Some(7), 1, 0);
+        first.numbering.admit(&old, 1, 3, 10).unwrap();
+        let (second, _new) = fixture.attach("a", Some(7), 1, 1);
+        assert!(second.resumed && old.taken_over.is_cancelled());
+        assert_eq!(second.numbering.in_flight(), 3);
+    }
+
+    #[test]
+    fn an_older_epoch_is_stale_a_newer_one_starts_again() {
+        let fixture = Fixture::keeping(10);
+        let (_, old) = fixture.attach("a", Some(7), 1, 0);
+        let stale =
+            fixture.registry.attach(&key("a"), Some(6), 1, Mode::Session, &Arc::default(), fixture.at(0));
+        assert_eq!(stale.unwrap_err(), Conflict::StaleEpoch { known: 7 });
+        let (newer, _) = fixture.attach("a", Some(8), 5, 0);
+        assert!(!newer.resumed && old.taken_over.is_cancelled());
+        assert_eq!(newer.numbering.upto(), 4);
+    }
+
+    #[test]
+    fn without_an_epoch_a_higher_one_is_given_each_time() {
+        let fixture = Fixture::keeping(10);
+        let (first, _) = fixture.attach("a", None, 1, 0);
+        let (second, _) = fixture.attach("a", None, 1, 0);
+        assert_eq!((first.numbering.epoch, second.numbering.epoch), (1_000_000, 1_000_001));
+    }
+
+    #[test]
+    fn a_request_does_not_take_over_from_a_request() {
+        let fixture = Fixture::keeping(10);
+        let request = Arc::default();
+        let registry = &fixture.registry;
+        let first = registry.attach(&key("a"), Some(1), 1, Mode::Request, &request, fixture.at(0)).unwrap();
+        let again = registry.attach(&key("a"), Some(1), 1, Mode::Request, &Arc::default(), fixture.at(0));
+        assert_eq!(again.unwrap_err(), Conflict::Busy);
+        registry.detach(&key("a"), &first.numbering, &request, fixture.at(0).0);
+        assert!(
+            registry.attach(&key("a"), Some(1), 1, Mode::Request, &Arc::default(), fixture.at(0)).is_ok()
+        );
+    }
+
+    #[test]
+    fn who_is_away_too_long_is_forgotten() {
+        let fixture = Fixture::keeping(10);
+        let (first, connection) = fixture.attach("a", Some(1), 1, 0);
+        fixture.registry.detach(&key("a"), &first.numbering, &connection, fixture.at(0).0);
+        assert!(fixture.attach("a", Some(1), 1, 599).0.resumed);
+        // Its connection has not ended since, so it stays however long.
+        assert!(fixture.attach("a", Some(1), 1, 10_000).0.resumed);
+        let (last, connection) = fixture.attach("a", Some(1), 1, 10_000);
+        fixture.registry.detach(&key("a"), &last.numbering, &connection, fixture.at(10_000).0);
+        assert!(!fixture.attach("a", Some(1), 1, 10_600).0.resumed);
+    }
+
+    #[test]
+    fn the_longest_away_goes_first_when_there_are_too_many() {
+        let fixture = Fixture::keeping(2);
+        for (seconds, client) in ["a", "b", "c"].into_iter().enumerate() {
+            let at = seconds as u64;
+            let (attached, connection) = fixture.attach(client, Some(1), 1, at);
+            fixture.registry.detach(&key(client), &attached.numbering, &connection, fixture.at(at).0);
+        }
+        assert_eq!(fixture.registry.kept.get(), 2);
+        assert!(!fixture.attach("a", Some(1), 1, 3).0.resumed);
+        assert!(fixture.attach("c", Some(1), 1, 3).0.resumed);
+    }
+
+    #[test]
+    fn memory_stays_flat_over_many_names() {
+        let fixture = Fixture::keeping(100);
+        for number in 0..5_000 {
+            let client = format!("c{number}");
+            let (attached, connection) = fixture.attach(&client, None, 1, 0);
+            fixture.registry.detach(&key(&client), &attached.numbering, &connection, fixture.at(0).0);
+        }
+        let clients = fixture.registry.lock();
+        assert_eq!((clients.by_key.len(), clients.away.len()), (100, 100));
+    }
+}

@@ -1,0 +1,9 @@
+//! Sessions over links in memory, with a destination that settles when a test says so and time that does not pass.
+
+mod drain;
+mod gateway;
+mod numbers;
+mod post;
+mod refusals;
+
+use gateway::{Client, Gateway};

@@ -1,0 +1,121 @@
+//! HTTP requests: the same contract in one exchange.
+
+use std::sync::Arc;
+
+use tidegate_wire::body::BodyKind;
+use tidegate_wire::{CloseCode, Code, Reason};
+
+use super::Gateway;
+use crate::access::Access;
+use crate::carrier::Carrier;
+use crate::config::Config;
+use crate::deliver::Health;
+use crate::listen::link::{Answer, Gate, Numbering, Post, Standing};
+use crate::outcome::Outcome;
+
+async fn post(gateway: &Gateway, body: &str, first_seq: Option<u64>) -> Answer {
+    let config = Config::default();
+    let access = Access::new(&config.auth, &config.origins, &[]);
+    let grant = access.authenticate(None).unwrap();
+    let numbering = first_seq.map(|first_seq| Numbering { client: "a", epoch: 1, first_seq });
+    let post =
+        Post { kind: BodyKind::Lines, body: body.as_bytes(), numbering, respond_async: false, grant: &grant };
+    gateway.sessions.post(post).await
+}
+
+/// Posts while the destination commits whatever comes.
+async fn committed(gateway: &Gateway, body: &str, first_seq: Option<u64>, good: usize) -> Answer {
+    let sink = Arc::clone(&gateway.sink);
+    let settle = async move {
+        sink.holds(good).await;
+        sink.commit(good);
+    };
+    tokio::join!(post(gateway, body, first_seq), settle).0
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_answer_comes_when_the_events_are_durable_and_names_the_bad_ones() {
+    let gateway = Gateway::new();
+    let answer = committed(&gateway, "{\"type\":\"t\"}\n[]\n\n{\"type\":\"t\"}", None, 2).await;
+    let Answer::Durable { accepted, rejected, standing: None, .. } = answer else { panic!("{answer:?}") };
+    assert_eq!((accepted, rejected[0].0, rejected[0].1.code), (2, 1, Code::Malformed));
+    gateway.assert_accounted();
+}
+
+#[tokio::test(start_paused = true)]
+async fn repeated_numbers_count_as_accepted_and_are_not_produced_again() {
+    let gateway = Gateway::new();
+    let body = "{\"type\":\"t\"}\n[]\n";
+    for (good, produced) in [(1, 1), (0, 1)] {
+        let answer = committed(&gateway, body, Some(1), good).await;
+        let Answer::Durable { accepted, rejected, standing: Some(standing), .. } = answer else {
+            panic!("{answer:?}")
+        };
+        assert_eq!((accepted, rejected.len()), (1, 1));
+        assert_eq!(standing, Standing { upto: 2, limit: 2 + 1_024, limit_bytes: 4 << 20 });
+        assert_eq!(gateway.count(Carrier::Https, Outcome::Committed), produced);
+    }
+    gateway.assert_accounted();
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_empty_body_asks_and_gives_nothing_up() {
+    let gateway = Gateway::new();
+    committed(&gateway, "{\"type\":\"t\"}", Some(1), 1).await;
+    let answer = post(&gateway, "", Some(50)).await;
+    let Answer::Durable { accepted: 0, standing: Some(standing), .. } = answer else { panic!("{answer:?}") };
+    assert_eq!(standing.upto, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_takes_over_from_a_session_and_a_session_resumes_after_it() {
+    let gateway = Gateway::new();
+    let (session, _) = gateway.client("a", 1).await;
+    committed(&gateway, "{\"type\":\"t\"}", Some(1), 1).await;
+    assert_eq!(session.close_code().await, CloseCode::TakenOver);
+    let (_session, welcome) = gateway.client("a", 1).await;
+    assert_eq!((welcome.resumed, welcome.upto), (true, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_request_at_a_time() {
+    let gateway = Gateway::new();
+    let second = async {
+        gateway.sink.holds(1).await;
+        let answer = post(&gateway, "{\"type\":\"t\"}", Some(2)).await;
+        gateway.sink.commit(1);
+        answer
+    };
+    let (first, second) = tokio::join!(post(&gateway, "{\"type\":\"t\"}", Some(1)), second);
+    assert!(matches!(second, Answer::Conflict(_)), "{second:?}");
+    assert!(matches!(first, Answer::Durable { accepted: 1, .. }), "{first:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_not_durable_in_time_is_unknown_and_settles_all_the_same() {
+    let gateway = Gateway::new();
+    assert!(matches!(post(&gateway, "{\"type\":\"t\"}", None).await, Answer::Timeout));
+    gateway.sink.commit(1);
+    gateway.assert_accounted();
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_the_destination_is_away_nothing_is_taken() {
+    let gateway = Gateway::new();
+    *gateway.sink.health.lock().unwrap() = Health::Away { reason: Reason::Broker, detail: String::new() };
+    let answer = post(&gateway, "{\"type\":\"t\"}", None).await;
+    assert!(matches!(answer, Answer::Busy { reason: Reason::Broker, .. }), "{answer:?}");
+    assert_eq!(gateway.metrics.carrier(Carrier::Https).received.get(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn lost_events_are_not_called_accepted() {
+    let gateway = Gateway::new();
+    let lose = async {
+        gateway.sink.holds(1).await;
+        gateway.sink.lose();
+    };
+    let (answer, ()) = tokio::join!(post(&gateway, "{\"type\":\"t\"}", None), lose);
+    assert!(matches!(answer, Answer::Lost), "{answer:?}");
+    gateway.assert_accounted();
+}

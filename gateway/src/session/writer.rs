@@ -1,0 +1,338 @@
+//! What a session tells its client, and when: acknowledgements, signs of life, farewells.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tidegate_wire::Ack;
+use tidegate_wire::GatewayFrame;
+use tidegate_wire::limits;
+use tidegate_wire::{Close, Goaway, Ping, Welcome};
+use tidegate_wire::{CloseCode, Reason};
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, Sleep, sleep_until, timeout};
+use tokio_util::sync::CancellationToken;
+
+use super::connection::End;
+use super::core::Core;
+use super::hello::Session;
+use super::window::Refusal;
+use crate::listen::link::{Coding, LinkWriter};
+
+/// A client that is not being read hears from us this often, so that it does not take us for dead.
+const HEARTBEAT: Duration = Duration::from_secs(2);
+/// After GOAWAY, how long what is already under way from the client is waited for.
+const LAST_EVENTS: Duration = Duration::from_millis(250);
+/// Far enough for a timer that waits for nothing.
+const NEVER: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// What the reading half asks for.
+#[derive(Debug)]
+pub(super) enum Order {
+    /// Answer a PING.
+    Pong(Ping),
+    /// Take leave.
+    Finish(End),
+}
+
+/// The writing half of a session.
+pub(super) struct Writer<'a, W> {
+    core: &'a Core,
+    outgoing: W,
+    coding: Coding,
+    session: Arc<Session>,
+    /// Cancelled when nothing can be written any more.
+    gone: CancellationToken,
+    reason: watch::Receiver<Reason>,
+    buffer: Vec<u8>,
+    times: Times,
+    told_reason: Reason,
+}
+
+/// When what is due.
+struct Times {
+    ping_every: Duration,
+    ping_at: Instant,
+    /// When the client last heard from us.
+    spoke_at: Instant,
+    /// When the first settlement that is not acknowledged was seen.
+    unsent_since: Option<Instant>,
+    goaway_at: Option<Instant>,
+}
+
+/// The client cannot be written to.
+struct Unwritable;
+
+impl<'a, W: LinkWriter> Writer<'a, W> {
+    pub(super) fn new(
+        core: &'a Core,
+        outgoing: W,
+        coding: Coding,
+        session: Arc<Session>,
+        gone: CancellationToken,
+    ) -> Self {
+        let now = Instant::now();
+        let ping_every = Duration::from_millis(u64::from(core.limits.ping_ms));
+        let times = Times {
+            ping_every,
+            ping_at: now + ping_every,
+            spoke_at: now,
+            unsent_since: None,
+            goaway_at: None,
+        };
+        let reason = core.reason.clone();
+        Self {
+            core,
+            outgoing,
+            coding,
+            session,
+            gone,
+            reason,
+            buffer: Vec::new(),
+            times,
+            told_reason: Reason::Ok,
+        }
+    }
+
+    /// Writes until the reading half finishes, or the client cannot be written to.
+    pub(super) async fn write(mut self, welcome: Option<Box<Welcome>>, mut orders: mpsc::Receiver<Order>) {
+        let end = match self.converse(welcome, &mut orders).await {
+            Ok(end) => end,
+            Err(Unwritable) => {
+                self.gone.cancel();
+                return;
+            }
+        };
+        self.finish(end).await;
+    }
+
+    async fn converse(
+        &mut self,
+        welcome: Option<Box<Welcome>>,
+        orders: &mut mpsc::Receiver<Order>,
+    ) -> Result<End, Unwritable> {
+        if let Some(welcome) = welcome {
+            self.send(&GatewayFrame::Welcome(welcome)).await?;
+        }
+        let session = Arc::clone(&self.session);
+        let core = self.core;
+        let mut timer: Pin<Box<Sleep>> = Box::pin(sleep_until(self.times.ping_at));
+        loop {
+            let due_at = self.due_at();
+            if timer.deadline() != due_at {
+                timer.as_mut().reset(due_at);
+            }
+            tokio::select! {
+                biased;
+                order = orders.recv() => match order {
+                    Some(Order::Pong(ping)) => self.send(&GatewayFrame::Pong(ping)).await?,
+                    Some(Order::Finish(end)) => return Ok(end),
+                    None => return Ok(End::Gone),
+                },
+                () = session.connection.settled.notified() => {}
+                Ok(()) = self.reason.changed() => {}
+                () = core.draining.cancelled(), if self.times.goaway_at.is_none() => self.goaway().await?,
+                () = &mut timer => {}
+            }
+            self.speak().await?;
+        }
+    }
+
+    /// Says what is due now.
+    async fn speak(&mut self) -> Result<(), Unwritable> {
+        if self.coding == Coding::CloudEvents {
+            self.notice_drained(0, 0);
+            return Ok(());
+        }
+        let now = Instant::now();
+        let (untold, in_flight) = self.session.numbering.untold_and_in_flight();
+        if untold == 0 {
+            self.times.unsent_since = None;
+        } else if self.times.unsent_since.is_none() {
+            self.times.unsent_since = Some(now);
+        }
+        let again = self.session.connection.take_repeat_ack();
+        let reason_changed = self.reason(in_flight) != self.told_reason;
+        if again
+            || reason_changed
+            || self.times.is_ack_due(untold, in_flight, now)
+            || self.is_heartbeat_due(now)
+        {
+            self.acknowledge().await?;
+        }
+        if now >= self.times.ping_at {
+            self.times.ping_at = now + self.times.ping_every;
+            self.send(&GatewayFrame::Ping(Ping::default())).await?;
+        }
+        self.notice_drained(untold, in_flight);
+        Ok(())
+    }
+
+    /// Sends ACKs until everything settled has been told.
+    async fn acknowledge(&mut self) -> Result<(), Unwritable> {
+        loop {
+            let Session { numbering, connection } = &*self.session;
+            let Some((settled, limit)) = numbering.take_settled(connection) else { return Ok(()) };
+            let reason = self.reason(numbering.in_flight());
+            self.told_reason = reason;
+            self.times.unsent_since = None;
+            let ack = Ack {
+                upto: settled.upto,
+                level: settled.level.unwrap_or_else(|| self.core.sink.level()),
+                limit: limit.seq,
+                limit_bytes: limit.bytes,
+                reason,
+                retry_ms: 0,
+                list: settled.refusals.into_iter().map(Refusal::into_wire).collect(),
+            };
+            self.send(&GatewayFrame::Ack(ack)).await?;
+            if !settled.more {
+                return Ok(());
+            }
+        }
+    }
+
+    async fn goaway(&mut self) -> Result<(), Unwritable> {
+        self.times.goaway_at = Some(Instant::now());
+        let shutdown = &self.core.shutdown;
+        self.send(&GatewayFrame::Goaway(Goaway {
+            after_ms: u64::from(shutdown.reconnect_after_ms),
+            jitter_ms: u64::from(shutdown.reconnect_jitter_ms),
+            url: None,
+        }))
+        .await
+    }
+
+    /// After GOAWAY, ends the connection of a client of which nothing is unsettled or untold.
+    fn notice_drained(&self, untold: u64, in_flight: u64) {
+        let waited = self.times.goaway_at.is_some_and(|at| at.elapsed() >= LAST_EVENTS);
+        if waited && untold == 0 && in_flight == 0 {
+            self.session.connection.drained.cancel();
+        }
+    }
+
+    /// Takes leave as `end` says.
+    async fn finish(mut self, end: End) {
+        let close = match end {
+            End::Gone => return self.outgoing.close(CloseCode::Done, "").await,
+            End::Done => {
+                self.settle().await;
+                Close::new(CloseCode::Done)
+            }
+            End::Close(close) => {
+                if close.code == CloseCode::Drain {
+                    self.settle().await;
+                }
+                close
+            }
+        };
+        // What has settled is told first, unless it is another connection's to tell. Errors end it all the same.
+        let _ = self.acknowledge_rest(close.code).await;
+        let _ = self.send(&GatewayFrame::Close(close.clone())).await;
+        self.outgoing.close(close.code, close.msg.as_deref().unwrap_or_default()).await;
+    }
+
+    async fn acknowledge_rest(&mut self, code: CloseCode) -> Result<(), Unwritable> {
+        let broken = self.session.connection.broken.is_cancelled();
+        if code == CloseCode::TakenOver || broken {
+            return Ok(());
+        }
+        self.acknowledge().await
+    }
+
+    /// Waits until everything received has settled, unless it never will or there is no time left.
+    async fn settle(&mut self) {
+        let session = Arc::clone(&self.session);
+        let Session { numbering, connection } = &*session;
+        let ended = async {
+            while numbering.in_flight() > 0 {
+                connection.settled.notified().await;
+            }
+        };
+        tokio::select! {
+            () = ended => {}
+            () = connection.broken.cancelled() => {}
+            () = connection.taken_over.cancelled() => {}
+            () = self.core.closing.cancelled() => {}
+        }
+    }
+
+    fn due_at(&self) -> Instant {
+        let times = &self.times;
+        let mut due_at = times.ping_at.min(Instant::now() + NEVER);
+        if let Some(since) = times.unsent_since {
+            due_at = due_at.min(since + Duration::from_millis(limits::ACK_DELAY_MS));
+        }
+        if self.session.connection.is_not_read() {
+            due_at = due_at.min(times.spoke_at + HEARTBEAT);
+        }
+        if let Some(at) = times.goaway_at
+            && at.elapsed() < LAST_EVENTS
+        {
+            due_at = due_at.min(at + LAST_EVENTS);
+        }
+        due_at
+    }
+
+    fn is_heartbeat_due(&self, now: Instant) -> bool {
+        self.session.connection.is_not_read() && now >= self.times.spoke_at + HEARTBEAT
+    }
+
+    /// What the client is told holds its credit back.
+    fn reason(&self, in_flight: u64) -> Reason {
+        let general = *self.reason.borrow();
+        match self.session.connection.stalled_by() {
+            Reason::Ok if in_flight > 0 || general == Reason::Draining => general,
+            stalled => stalled,
+        }
+    }
+
+    async fn send(&mut self, frame: &GatewayFrame) -> Result<(), Unwritable> {
+        self.buffer.clear();
+        match self.coding {
+            Coding::Binary => frame.to_binary(&mut self.buffer),
+            Coding::Json => self.buffer.extend_from_slice(frame.to_json().as_bytes()),
+            Coding::CloudEvents => return Ok(()),
+        }
+        let patience = Duration::from_millis(u64::from(self.core.limits.idle_ms));
+        let sent: Result<io::Result<()>, _> = timeout(patience, self.outgoing.send(&self.buffer)).await;
+        self.buffer.shrink_to(KEEP_BYTES);
+        match sent {
+            Ok(Ok(())) => {
+                self.times.spoke_at = Instant::now();
+                Ok(())
+            }
+            Ok(Err(_)) | Err(_) => Err(Unwritable),
+        }
+    }
+}
+
+/// What a session keeps of its buffer between frames.
+const KEEP_BYTES: usize = 256;
+
+impl Times {
+    /// 64 settled, or 10 ms since the first of them, or nothing left to wait for.
+    fn is_ack_due(&self, untold: u64, in_flight: u64, now: Instant) -> bool {
+        untold > 0
+            && (untold >= limits::ACK_EVENTS.into()
+                || in_flight == 0
+                || self
+                    .unsent_since
+                    .is_some_and(|since| now >= since + Duration::from_millis(limits::ACK_DELAY_MS)))
+    }
+}
+
+/// A CLOSE frame of this coding, if the coding has frames.
+pub(super) fn encode_close(close: &Close, coding: Coding) -> Option<Vec<u8>> {
+    let frame = GatewayFrame::Close(close.clone());
+    match coding {
+        Coding::Binary => {
+            let mut bytes = Vec::new();
+            frame.to_binary(&mut bytes);
+            Some(bytes)
+        }
+        Coding::Json => Some(frame.to_json().into_bytes()),
+        Coding::CloudEvents => None,
+    }
+}

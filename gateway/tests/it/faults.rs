@@ -1,0 +1,152 @@
+//! kill -9 of gateway and brokers at random points under load: nothing acknowledged is ever missing.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use rustix::process::{Signal, kill_process};
+
+use crate::client::{Carrier, Client, Sender};
+use crate::destination::{Destination, Produced};
+use crate::gateway::{Gateway, PATIENCE};
+use crate::random::Random;
+use crate::recordings::members;
+
+const EVENTS: usize = 6_000;
+const KILLS: usize = 5;
+
+/// Events that say which one they are.
+pub fn numbered_events(count: usize) -> Vec<Vec<u8>> {
+    (1..=count).map(|n| format!(r#"{{"type":"count.up","data":{n}}}"#).into_bytes()).collect()
+}
+
+/// How often each number was produced.
+pub fn times_produced(produced: &[Produced]) -> BTreeMap<u64, usize> {
+    let mut times = BTreeMap::new();
+    for record in produced {
+        let data = members(record.value.as_bytes())["data"].get().parse().unwrap();
+        *times.entry(data).or_default() += 1;
+    }
+    times
+}
+
+/// Sends everything over changing carriers, while the gateway is killed and started again at random points.
+async fn killed_at_random(mut gateway: Gateway, seed: u64) -> Gateway {
+    let mut random = Random::new(seed);
+    let events = numbered_events(EVENTS);
+    let mut sender = Sender::new("device-1", &events, 50);
+    for _kill in 0..KILLS {
+        // The point is counted in acknowledged events, whatever the machine's speed.
+        let point = (sender.upto + random.below(EVENTS as u64 / 6)).min(EVENTS as u64 - 1);
+        let mut progress = sender.progress.subscribe();
+        let pid = gateway.pid();
+        let kill = async {
+            progress.wait_for(|upto| *upto >= point).await.unwrap();
+            kill_process(pid, Signal::KILL).unwrap();
+        };
+        let carrier = random.pick(&Carrier::ALL);
+        tokio::select! {
+            ended = sender.run(&gateway, carrier, u64::MAX) => panic!("ended before its gateway: {ended:?}"),
+            () = kill => {}
+        }
+        gateway.ended().await;
+        gateway.launch();
+        gateway.ready().await;
+    }
+    sender.run(&gateway, Carrier::Quic, u64::MAX).await.unwrap();
+    gateway
+}
+
+fn assert_nothing_missing(produced: &[Produced]) {
+    let times = times_produced(produced);
+    let missing: BTreeSet<_> = (1..=EVENTS as u64).filter(|n| !times.contains_key(n)).collect();
+    assert!(missing.is_empty(), "acknowledged and missing: {missing:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_log_keeps_everything_acknowledged_over_kills() {
+    let gateway = Gateway::start("").await;
+    let gateway = killed_at_random(gateway, 1).await;
+    assert_nothing_missing(&Destination::Log.produced(&gateway, "").await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn kafka_has_everything_acknowledged_over_kills() {
+    let kafka = Destination::own_kafka(3).await;
+    let topic = kafka.topic(3).await;
+    let gateway = kafka.gateway(&topic).await;
+    let gateway = killed_at_random(gateway, 2).await;
+    assert_nothing_missing(&kafka.produced(&gateway, &topic).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broker_killed_and_returned_loses_and_repeats_nothing() {
+    let kafka = Destination::own_kafka(3).await;
+    let topic = kafka.topic(3).await;
+    let gateway = kafka.gateway(&topic).await;
+    let events = numbered_events(EVENTS);
+    let mut sender = Sender::new("device-1", &events, 50);
+    sender.run(&gateway, Carrier::WebSocket, 1_000).await.unwrap();
+    kafka.brokers().kill(0);
+    sender.run(&gateway, Carrier::Quic, 4_000).await.unwrap();
+    kafka.brokers().restart(0).await;
+    sender.run(&gateway, Carrier::WebTransport, u64::MAX).await.unwrap();
+    let times = times_produced(&kafka.produced(&gateway, &topic).await);
+    assert_eq!(times.len(), EVENTS);
+    assert!(times.values().all(|times| *times == 1), "produced more than once: {times:?}");
+    gateway.assert_accounted().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_all_of_kafka_is_away_events_wait_and_flow_resumes() {
+    let kafka = Destination::own_kafka(1).await;
+    let topic = kafka.topic(1).await;
+    let gateway = kafka.gateway(&topic).await;
+    let events = numbered_events(500);
+    let mut sender = Sender::new("device-1", &events, 10);
+    sender.run(&gateway, Carrier::WebSocket, 100).await.unwrap();
+    kafka.brokers().kill(0);
+    // Not ready, and it says why.
+    let deadline = std::time::Instant::now() + PATIENCE;
+    loop {
+        let (status, why) = gateway.readiness().await;
+        if status == 503 {
+            assert!(why.to_lowercase().contains("kafka"), "{why}");
+            break;
+        }
+        assert!(std::time::Instant::now() < deadline, "still ready without Kafka");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let answer = gateway
+        .http
+        .post(gateway.url("/v1/events"))
+        .header("content-type", "application/json")
+        .body(r#"{"type":"t"}"#)
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(answer.status(), 503);
+    assert!(answer.headers().contains_key("retry-after"));
+    // A client within its credit is read all the while, and hears what it waits for.
+    let mut client = Client::open(&gateway, Carrier::Quic, "device-2", 1).await;
+    client.events(1, &events[..1]).await.unwrap();
+    loop {
+        if let tidegate_wire::GatewayFrame::Ack(ack) = client.next().await.unwrap()
+            && ack.reason == tidegate_wire::Reason::Broker
+        {
+            assert_eq!(ack.upto, 0);
+            break;
+        }
+    }
+    kafka.brokers().restart(0).await;
+    loop {
+        if let tidegate_wire::GatewayFrame::Ack(ack) = client.next().await.unwrap()
+            && ack.upto == 1
+        {
+            break;
+        }
+    }
+    sender.run(&gateway, Carrier::WebSocket, u64::MAX).await.unwrap();
+    let times = times_produced(&kafka.produced(&gateway, &topic).await);
+    assert_eq!(times.len(), 500);
+    gateway.assert_accounted().await;
+}

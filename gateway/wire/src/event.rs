@@ -1,0 +1,94 @@
+//! What one event is: its attributes found, its data untouched.
+
+mod attributes;
+mod data;
+mod parse;
+
+pub(crate) use attributes::Attributes;
+pub use data::Data;
+
+use crate::attribute::{Attribute, Value};
+
+/// One event that may go on. Everything is as the client sent it; what it left out is still missing.
+#[derive(Clone, Debug)]
+pub struct Event<'a> {
+    attributes: Attributes<'a>,
+    /// The payload.
+    pub data: Data<'a>,
+}
+
+impl<'a> Event<'a> {
+    /// An attribute this protocol knows. `type` is always there.
+    #[inline]
+    pub fn get(&self, attribute: Attribute) -> Option<Value<'a>> {
+        self.attributes.get(attribute)
+    }
+
+    /// Gives an attribute a value: what the client left out, or what the gateway adds. The value is not judged, and
+    /// `time_ms` and `expiry_ms` stay what the client said.
+    #[inline]
+    pub fn set(&mut self, attribute: Attribute, value: Value<'a>) {
+        self.attributes.put(attribute, Some(value));
+    }
+
+    /// Takes an attribute away.
+    pub fn unset(&mut self, attribute: Attribute) {
+        self.attributes.put(attribute, None);
+    }
+
+    /// Any attribute by its name.
+    pub fn attribute(&self, name: &str) -> Option<Value<'a>> {
+        match Attribute::from_name(name) {
+            Some(attribute) => self.get(attribute),
+            None => self.extensions().find(|(other, _)| *other == name).map(|(_, value)| value),
+        }
+    }
+
+    /// Every attribute that is there: those known here in their order, then extensions.
+    pub fn attributes(&self) -> impl Iterator<Item = (&str, Value<'a>)> {
+        let known =
+            Attribute::ALL.into_iter().filter_map(|attribute| Some((attribute.name(), self.get(attribute)?)));
+        known.chain(self.extensions())
+    }
+
+    /// The attributes this protocol does not know.
+    pub fn extensions(&self) -> impl Iterator<Item = (&str, Value<'a>)> {
+        self.attributes.extensions()
+    }
+
+    /// `time` as sent by the client, in Unix ms, negative before 1970.
+    #[inline]
+    pub fn time_ms(&self) -> Option<i64> {
+        self.attributes.time_ms
+    }
+
+    /// `expirytime` in Unix ms, negative before 1970.
+    #[inline]
+    pub fn expiry_ms(&self) -> Option<i64> {
+        self.attributes.expiry_ms
+    }
+
+    /// Whether the content type says that the data is JSON; without one it is.
+    #[inline]
+    pub fn is_json(&self) -> bool {
+        self.attributes.is_json()
+    }
+
+    /// Appends the event as a structured CloudEvent in JSON: the attributes that are there, then the data byte for byte.
+    pub fn write_structured(&self, out: &mut Vec<u8>) {
+        let mut before = b'{';
+        for (name, value) in self.attributes() {
+            out.push(before);
+            out.push(b'"');
+            out.extend_from_slice(name.as_bytes());
+            out.extend_from_slice(b"\":");
+            value.write_json(out);
+            before = b',';
+        }
+        if !self.data.is_none() {
+            out.push(before);
+            self.data.write_member(out);
+        }
+        out.push(b'}');
+    }
+}

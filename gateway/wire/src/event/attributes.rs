@@ -1,0 +1,236 @@
+use std::borrow::Cow;
+
+use crate::aliases::Defined;
+use crate::attribute::{Attribute, Value, is_json_content_type, is_name};
+use crate::json::{Kind, Member};
+use crate::limits::{Limits, TIME_MS_MAX};
+use crate::refusal::{Reject, quoted};
+use crate::time;
+
+/// Up to here extensions are looked for one by one; more are kept sorted.
+const FEW: usize = 16;
+
+/// The attributes of one event while it is read, and after.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Attributes<'a> {
+    known: [Option<Value<'a>>; Attribute::ALL.len()],
+    own: Vec<(Cow<'a, str>, Value<'a>)>,
+    inherited: Option<&'a Defined>,
+    pub(crate) time_ms: Option<i64>,
+    pub(crate) expiry_ms: Option<i64>,
+    /// Bits of the known attributes that were sent with this event, `null` or not.
+    sent: u32,
+    bytes: usize,
+    has_null: bool,
+}
+
+impl<'a> Attributes<'a> {
+    /// Begins with what DEFINE said.
+    pub(crate) fn inherit(defined: &'a Defined) -> Self {
+        let mut attributes = Self {
+            inherited: Some(defined),
+            time_ms: defined.time_ms,
+            expiry_ms: defined.expiry_ms,
+            bytes: defined.len(),
+            ..Self::default()
+        };
+        for (slot, attribute) in attributes.known.iter_mut().zip(Attribute::ALL) {
+            *slot = defined.known(attribute);
+        }
+        attributes
+    }
+
+    #[inline]
+    pub(crate) fn get(&self, attribute: Attribute) -> Option<Value<'a>> {
+        self.known.get(attribute as usize).copied().flatten()
+    }
+
+    #[inline]
+    pub(crate) fn put(&mut self, attribute: Attribute, value: Option<Value<'a>>) {
+        if let Some(slot) = self.known.get_mut(attribute as usize) {
+            *slot = value;
+        }
+    }
+
+    /// Extensions, the event's own first.
+    pub(crate) fn extensions(&self) -> impl Iterator<Item = (&str, Value<'a>)> + use<'_, 'a> {
+        let own = self.own.iter().map(|(name, value)| (&**name, *value));
+        let inherited = self
+            .inherited
+            .into_iter()
+            .flat_map(|d| d.extensions().map(|(n, v)| -> (&str, Value<'a>) { (n, v) }))
+            .filter(|(name, _)| !self.has(name));
+        own.chain(inherited)
+    }
+
+    /// Whether the data is JSON. Without a content type it is.
+    #[inline]
+    pub(crate) fn is_json(&self) -> bool {
+        self.get(Attribute::Datacontenttype).is_none_or(|value| is_json_content_type(&value.text()))
+    }
+
+    /// Takes a member of a JSON object.
+    #[inline]
+    pub(crate) fn add(
+        &mut self,
+        name: Cow<'a, str>,
+        member: &Member<'a>,
+        limits: &Limits,
+    ) -> Result<(), Reject> {
+        self.weigh(member.name.raw.len() + member.value.raw.len(), limits)?;
+        match member.value.kind {
+            Kind::Null => return self.add_null(name),
+            Kind::Object | Kind::Array => {
+                return Err(refused(&name, "is a string, a number or a boolean, not an object or an array"));
+            }
+            Kind::String { escaped: true } if member.value.string().is_none() => {
+                return Err(refused(&name, "has an escaped surrogate that stands alone"));
+            }
+            Kind::String { .. } | Kind::Number | Kind::Boolean => {}
+        }
+        self.insert(name, Value::Json(member.value.raw))
+    }
+
+    /// Takes a header or a query parameter.
+    pub(crate) fn add_text(&mut self, name: &'a str, text: &'a str, limits: &Limits) -> Result<(), Reject> {
+        self.weigh(name.len() + text.len(), limits)?;
+        self.insert(Cow::Borrowed(name), Value::Text(text))
+    }
+
+    /// Takes a field of a record, which stands above whatever else said so.
+    pub(crate) fn overrule(
+        &mut self,
+        attribute: Attribute,
+        value: Value<'a>,
+        bytes: usize,
+        limits: &Limits,
+    ) -> Result<(), Reject> {
+        self.weigh(bytes, limits)?;
+        self.judge(attribute, &value)?;
+        self.put(attribute, Some(value));
+        Ok(())
+    }
+
+    /// Called when all have been taken.
+    #[inline]
+    pub(crate) fn finish(&mut self) -> Result<(), Reject> {
+        if self.own.len() > FEW {
+            self.own.sort_unstable_by(|(left, _), (right, _)| left.cmp(right));
+            let twice = self.own.windows(2).find_map(|pair| match pair {
+                [(left, _), (right, _)] if left == right => Some(left),
+                _ => None,
+            });
+            if let Some(name) = twice {
+                return Err(refused(name, "is there twice"));
+            }
+        }
+        if self.has_null {
+            self.own.retain(|(_, value)| *value != Value::Json("null"));
+        }
+        Ok(())
+    }
+
+    fn add_null(&mut self, name: Cow<'a, str>) -> Result<(), Reject> {
+        if let Some(attribute) = Attribute::from_name(&name) {
+            return self.mark(attribute);
+        }
+        self.has_null = true;
+        self.insert(name, Value::Json("null"))
+    }
+
+    #[inline]
+    fn insert(&mut self, name: Cow<'a, str>, value: Value<'a>) -> Result<(), Reject> {
+        if let Some(attribute) = Attribute::from_name(&name) {
+            self.mark(attribute)?;
+            if attribute != Attribute::Recordedtime {
+                self.judge(attribute, &value)?;
+                self.put(attribute, Some(value));
+            }
+            return Ok(());
+        }
+        if !is_name(&name) {
+            return Err(Reject::malformed(format!(
+                "{} cannot be the name of an attribute: it consists of a-z and 0-9, and is not `data`",
+                quoted(&name)
+            )));
+        }
+        if self.own.len() <= FEW && self.own.iter().any(|(other, _)| *other == name) {
+            return Err(refused(&name, "is there twice"));
+        }
+        self.own.push((name, value));
+        Ok(())
+    }
+
+    #[inline]
+    fn mark(&mut self, attribute: Attribute) -> Result<(), Reject> {
+        if self.sent & attribute.bit() != 0 {
+            return Err(refused(attribute.name(), "is there twice"));
+        }
+        self.sent |= attribute.bit();
+        Ok(())
+    }
+
+    #[inline]
+    fn judge(&mut self, attribute: Attribute, value: &Value<'a>) -> Result<(), Reject> {
+        let name = attribute.name();
+        if attribute == Attribute::Sampledrate {
+            return Ok(());
+        }
+        if !value.is_string() {
+            return Err(refused(name, "is a string"));
+        }
+        if matches!(value, Value::Json("\"\"") | Value::Text("")) && attribute != Attribute::Tracestate {
+            return Err(refused(name, "must not be empty"));
+        }
+        match attribute {
+            Attribute::Specversion if value.text() != "1.0" => {
+                Err(refused(name, "is `1.0`, no other version is spoken here"))
+            }
+            Attribute::Time => {
+                self.time_ms = Some(moment(name, value)?);
+                Ok(())
+            }
+            Attribute::Expirytime => {
+                self.expiry_ms = Some(moment(name, value)?);
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    #[inline]
+    fn weigh(&mut self, bytes: usize, limits: &Limits) -> Result<(), Reject> {
+        self.bytes += bytes;
+        if self.bytes > limits.max_attributes_bytes as usize {
+            return Err(Reject::too_large(format!(
+                "attributes have more than {} bytes",
+                limits.max_attributes_bytes
+            )));
+        }
+        Ok(())
+    }
+
+    fn has(&self, name: &str) -> bool {
+        if self.own.len() > FEW {
+            self.own.binary_search_by(|(own, _)| (**own).cmp(name)).is_ok()
+        } else {
+            self.own.iter().any(|(own, _)| own == name)
+        }
+    }
+}
+
+fn moment(name: &str, value: &Value<'_>) -> Result<i64, Reject> {
+    if let Value::Millis(unix_ms) = *value {
+        return i64::try_from(unix_ms)
+            .ok()
+            .filter(|_| unix_ms <= TIME_MS_MAX)
+            .ok_or_else(|| refused(name, "is beyond the year 9999"));
+    }
+    time::parse(&value.text())
+        .ok_or_else(|| refused(name, "is a date and time of RFC 3339, like 2026-01-31T09:30:00.000Z"))
+}
+
+#[cold]
+fn refused(name: &str, what: &str) -> Reject {
+    Reject::malformed(format!("{} {what}", quoted(name)))
+}

@@ -1,0 +1,214 @@
+use std::borrow::Cow;
+
+use super::data::{decode_base64, is_base64};
+use super::{Attributes, Data, Event};
+use crate::aliases::Aliases;
+use crate::attribute::{Attribute, Value};
+use crate::body::HttpEvent;
+use crate::json::{self, Kind, Token};
+use crate::limits::Limits;
+use crate::record::{Raw, Record, present};
+use crate::refusal::Reject;
+
+impl<'a> Event<'a> {
+    /// Judges one event as it came in. Sizes are judged before contents; on the ordinary path nothing is allocated.
+    pub fn parse(raw: &Raw<'a>, aliases: &'a Aliases, limits: &Limits) -> Result<Self, Reject> {
+        let payload_bytes = raw.payload_len();
+        if payload_bytes > limits.max_event_bytes as usize {
+            return Err(Reject::too_large(format!(
+                "the event has {payload_bytes} bytes, at most {} are allowed",
+                limits.max_event_bytes
+            )));
+        }
+        let event = match raw {
+            Raw::Structured(json) => structured(json, limits),
+            Raw::Record(record) => from_record(record, aliases, limits),
+            Raw::Http(event) => from_http(event, limits),
+        }?;
+        match event.get(Attribute::Type) {
+            Some(_) => Ok(event),
+            None => Err(Reject::malformed("`type` is missing")),
+        }
+    }
+}
+
+fn structured<'a>(json: &'a [u8], limits: &Limits) -> Result<Event<'a>, Reject> {
+    let text = json::utf8(json).map_err(not_json)?;
+    let mut attributes = Attributes::default();
+    let (mut data, mut data_base64) = (None, None);
+    for member in json::members(text, limits.max_json_depth).map_err(not_an_object)? {
+        let member = member.map_err(not_json)?;
+        let name = name(&member.name)?;
+        let slot = match &*name {
+            "data" => &mut data,
+            "data_base64" => &mut data_base64,
+            _ => {
+                attributes.add(name, &member, limits)?;
+                continue;
+            }
+        };
+        if slot.replace(member.value).is_some() {
+            return Err(Reject::malformed(format!("`{name}` is there twice")));
+        }
+    }
+    attributes.finish()?;
+    let data = match (data, data_base64.filter(|token| token.kind != Kind::Null)) {
+        (Some(_), Some(_)) => {
+            return Err(Reject::malformed(
+                "`data` and `data_base64` are both there, an event has one of them",
+            ));
+        }
+        (Some(token), None) => member_data(&token, &attributes)?,
+        (None, Some(token)) => base64_data(&token, &attributes, limits)?,
+        (None, None) => Data::None,
+    };
+    Ok(Event { attributes, data })
+}
+
+#[inline]
+fn name<'a>(token: &Token<'a>) -> Result<Cow<'a, str>, Reject> {
+    token.string().ok_or_else(|| {
+        Reject::malformed("the name of an attribute has an escaped surrogate that stands alone")
+    })
+}
+
+fn member_data<'a>(token: &Token<'a>, attributes: &Attributes<'a>) -> Result<Data<'a>, Reject> {
+    let is_text = matches!(token.kind, Kind::String { .. }) && !attributes.is_json();
+    if !is_text {
+        return Ok(Data::Json(token.raw.as_bytes()));
+    }
+    if token.string().is_none() {
+        return Err(Reject::malformed(
+            "`data` is text by its content type, but has an escaped surrogate that stands alone",
+        ));
+    }
+    Ok(Data::Text(token.raw))
+}
+
+fn base64_data<'a>(
+    token: &Token<'a>,
+    attributes: &Attributes<'a>,
+    limits: &Limits,
+) -> Result<Data<'a>, Reject> {
+    let Some(text) = token.string().filter(|text| is_base64(text)) else {
+        return Err(Reject::malformed("`data_base64` is a string of base64 with padding (RFC 4648)"));
+    };
+    if text.is_empty() {
+        return Ok(Data::None);
+    }
+    if attributes.is_json() {
+        let decoded = decode_base64(&text).unwrap_or_default();
+        json::check(&decoded, limits.max_json_depth).map_err(|error| {
+            Reject::malformed(format!(
+                "`data_base64` is not JSON, which `datacontenttype` (by default application/json) promises: {error}"
+            ))
+        })?;
+    }
+    Ok(Data::Base64(text))
+}
+
+fn from_record<'a>(record: &Record<'a>, aliases: &'a Aliases, limits: &Limits) -> Result<Event<'a>, Reject> {
+    let attributes_bytes = record.attributes.map_or(0, <[u8]>::len);
+    if attributes_bytes > limits.max_attributes_bytes as usize {
+        return Err(Reject::too_large(format!(
+            "attributes have {attributes_bytes} bytes, at most {} are allowed",
+            limits.max_attributes_bytes
+        )));
+    }
+    if record.present & !present::ALL != 0 {
+        return Err(Reject::malformed(format!(
+            "`present` is {:#04x}, only its bits 0-3 mean something",
+            record.present
+        )));
+    }
+    let Some(defined) = aliases.get(record.alias) else {
+        return Err(undefined(record));
+    };
+    let mut attributes = Attributes::inherit(defined);
+    if let Some(json) = record.attributes {
+        let text = json::utf8(json).map_err(bad_attributes)?;
+        for member in json::members(text, limits.max_json_depth).map_err(bad_attributes)? {
+            let member = member.map_err(bad_attributes)?;
+            attributes.add(name(&member.name)?, &member, limits)?;
+        }
+        attributes.finish()?;
+    }
+    if let Some(key) = record.key {
+        attributes.overrule(Attribute::Partitionkey, text("key", key)?, key.len(), limits)?;
+    }
+    if let Some(time_ms) = record.time_ms {
+        attributes.overrule(Attribute::Time, Value::Millis(time_ms), 0, limits)?;
+    }
+    if let Some(id) = record.id {
+        attributes.overrule(Attribute::Id, text("id", id)?, id.len(), limits)?;
+    }
+    let data = payload_data(record.payload, &attributes, limits)?;
+    Ok(Event { attributes, data })
+}
+
+fn from_http<'a>(event: &'a HttpEvent<'a>, limits: &Limits) -> Result<Event<'a>, Reject> {
+    let mut attributes = Attributes::default();
+    for (name, value) in &event.attributes {
+        let Some(text) = value else {
+            return Err(Reject::malformed(format!(
+                "the header of `{}` is not UTF-8 in percent-encoding",
+                name.escape_debug()
+            )));
+        };
+        attributes.add_text(name, text, limits)?;
+    }
+    attributes.finish()?;
+    let data = payload_data(event.body, &attributes, limits)?;
+    Ok(Event { attributes, data })
+}
+
+#[inline]
+fn payload_data<'a>(
+    payload: &'a [u8],
+    attributes: &Attributes<'a>,
+    limits: &Limits,
+) -> Result<Data<'a>, Reject> {
+    if payload.is_empty() {
+        return Ok(Data::None);
+    }
+    if !attributes.is_json() {
+        return Ok(Data::Bytes(payload));
+    }
+    match json::check(payload, limits.max_json_depth) {
+        Ok(_) => Ok(Data::Json(payload)),
+        Err(error) => Err(Reject::malformed(format!(
+            "the payload is not JSON, which `datacontenttype` (by default application/json) promises: {error}"
+        ))),
+    }
+}
+
+fn text<'a>(field: &str, bytes: &'a [u8]) -> Result<Value<'a>, Reject> {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => Ok(Value::Text(text)),
+        Err(_) => Err(Reject::malformed(format!("the record's {field} is not UTF-8"))),
+    }
+}
+
+#[cold]
+fn undefined(record: &Record<'_>) -> Reject {
+    Reject::malformed(match record.alias {
+        0 => "a record with alias 0 is a whole event and has no other fields: `present` must be 0".into(),
+        1..=255 => format!("alias {} was not defined on this connection", record.alias),
+        alias => format!("alias {alias} cannot be, aliases are 1 to 255"),
+    })
+}
+
+#[cold]
+fn not_json(error: json::Error) -> Reject {
+    Reject::malformed(format!("the event is not JSON: {error}"))
+}
+
+#[cold]
+fn not_an_object(error: json::Error) -> Reject {
+    Reject::malformed(format!("an event is a JSON object: {error}"))
+}
+
+#[cold]
+fn bad_attributes(error: json::Error) -> Reject {
+    Reject::malformed(format!("the record's attributes are not a JSON object: {error}"))
+}
