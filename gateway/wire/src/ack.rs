@@ -72,9 +72,11 @@ impl Ack {
     }
 
     pub(crate) fn decode_binary(body: &[u8]) -> Result<Self, Violation> {
-        let (mut ack, count, mut rest) = head(body).ok_or_else(|| wrong("its numbers do not add up, or level or reason do not exist"))?;
+        let (mut ack, count, mut rest) =
+            head(body).ok_or_else(|| wrong("its numbers do not add up, or level or reason do not exist"))?;
         for _ in 0..count {
-            let (rejection, after) = rejection(rest).ok_or_else(|| wrong("its list does not add up, or has a code that does not exist"))?;
+            let (rejection, after) = rejection(rest)
+                .ok_or_else(|| wrong("its list does not add up, or has a code that does not exist"))?;
             ack.list.push(rejection);
             rest = after;
         }
@@ -88,7 +90,8 @@ impl Ack {
     }
 
     pub(crate) fn decode_json(text: &str) -> Result<Self, Violation> {
-        let Body { upto, level, limit, limit_bytes, reason, retry_ms, rej, info } = crate::control::decode::<Body<Rejection>>("ACK", text)?;
+        let Body { upto, level, limit, limit_bytes, reason, retry_ms, rej, info } =
+            crate::control::decode::<Body<Rejection>>("ACK", text)?;
         let list = rej.into_iter().chain(info).collect();
         Ok(Self { upto, level, limit, limit_bytes, reason, retry_ms, list })
     }

@@ -38,8 +38,11 @@ impl Aliases {
 
     /// Bytes on the heap, for whoever keeps a budget.
     pub fn heap_bytes(&self) -> usize {
-        let each = |defined: &Defined| size_of::<Defined>() + defined.text.len() + defined.extensions.len() * size_of::<Place>();
-        self.defined.capacity() * size_of::<usize>() + self.defined.iter().flatten().map(|defined| each(defined)).sum::<usize>()
+        let each = |defined: &Defined| {
+            size_of::<Defined>() + defined.text.len() + defined.extensions.len() * size_of::<Place>()
+        };
+        self.defined.capacity() * size_of::<usize>()
+            + self.defined.iter().flatten().map(|defined| each(defined)).sum::<usize>()
     }
 
     #[inline]
@@ -131,7 +134,10 @@ impl Defined {
 /// Where `part`, a slice of `text`, stands in it. DEFINE's text is far shorter than 4 GiB.
 fn span(text: &str, part: &str) -> Span {
     let start = part.as_ptr().addr() - text.as_ptr().addr();
-    #[expect(clippy::cast_possible_truncation, reason = "the text is within the limit of attributes, which is a u32")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "the text is within the limit of attributes, which is a u32"
+    )]
     let place = |at: usize| at as u32;
     place(start)..place(start + part.len())
 }

@@ -115,7 +115,9 @@ impl Attribute {
 /// Whether CloudEvents allows an attribute to be called `name`: lower-case letters and digits, and not `data`.
 #[inline]
 pub fn is_name(name: &str) -> bool {
-    !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit()) && name != "data"
+    !name.is_empty()
+        && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
+        && name != "data"
 }
 
 /// The value of an attribute, as it came.
@@ -174,7 +176,11 @@ pub fn is_json_content_type(content_type: &str) -> bool {
     }
     let essence = essence(content_type).as_bytes();
     essence.eq_ignore_ascii_case(b"application/json")
-        || essence.len().checked_sub(SUFFIX.len()).and_then(|at| essence.get(at..)).is_some_and(|end| end.eq_ignore_ascii_case(SUFFIX))
+        || essence
+            .len()
+            .checked_sub(SUFFIX.len())
+            .and_then(|at| essence.get(at..))
+            .is_some_and(|end| end.eq_ignore_ascii_case(SUFFIX))
 }
 
 /// A media type without its parameters.
@@ -205,10 +211,18 @@ mod tests {
 
     #[test]
     fn json_types_are_told_by_name_and_suffix() {
-        for json in ["application/json", "Application/JSON; charset=utf-8", " application/json ;x", "application/vnd.x+json", "image/x+JSON;q=1"] {
+        for json in [
+            "application/json",
+            "Application/JSON; charset=utf-8",
+            " application/json ;x",
+            "application/vnd.x+json",
+            "image/x+JSON;q=1",
+        ] {
             assert!(is_json_content_type(json), "{json}");
         }
-        for other in ["", "text/plain", "application/jsonx", "text/json", "application/x-ndjson", "a;+json", "json"] {
+        for other in
+            ["", "text/plain", "application/jsonx", "text/json", "application/x-ndjson", "a;+json", "json"]
+        {
             assert!(!is_json_content_type(other), "{other}");
         }
     }

@@ -64,23 +64,36 @@ impl<'a> Batch<'a> {
             0 => None,
             flags::GZIP => Some(Encoding::Gzip),
             flags::ZSTD => Some(Encoding::Zstd),
-            _ => return Err(Violation::bad_frame("EVENTS: flags bits 0-1 are 0 (plain), 1 (gzip) or 2 (zstd)")),
+            _ => {
+                return Err(Violation::bad_frame(
+                    "EVENTS: flags bits 0-1 are 0 (plain), 1 (gzip) or 2 (zstd)",
+                ));
+            }
         };
         if flags & !(flags::COMPRESSION | flags::LOSSY) != 0 {
-            return Err(Violation::bad_frame(format!("EVENTS: flags are {flags:#04x}, only bits 0-2 mean something")));
+            return Err(Violation::bad_frame(format!(
+                "EVENTS: flags are {flags:#04x}, only bits 0-2 mean something"
+            )));
         }
         let lossy = flags & flags::LOSSY != 0;
         let count = numbers(first_seq, count, lossy, limits)?;
         let records = match encoding {
             None => Cow::Borrowed(records),
-            Some(encoding) => Cow::Owned(inflate(encoding, records, limits.max_inflated_bytes).map_err(not_inflated)?),
+            Some(encoding) => {
+                Cow::Owned(inflate(encoding, records, limits.max_inflated_bytes).map_err(not_inflated)?)
+            }
         };
         let payload_bytes = add_up(&records, count)?;
         Ok(Self { first_seq, lossy, count, payload_bytes, records: Records::Binary(records) })
     }
 
     /// Structured events of a JSON frame. `count` is how many there were, also beyond those that were kept.
-    pub(crate) fn from_json(first_seq: u64, lossy: bool, found: Structured<'a>, limits: &Limits) -> Result<Self, Violation> {
+    pub(crate) fn from_json(
+        first_seq: u64,
+        lossy: bool,
+        found: Structured<'a>,
+        limits: &Limits,
+    ) -> Result<Self, Violation> {
         let count = numbers(first_seq, found.count, lossy, limits)?;
         let Structured { events, payload_bytes, .. } = found;
         Ok(Self { first_seq, lossy, count, payload_bytes, records: Records::Structured(events) })
@@ -95,7 +108,13 @@ impl<'a> Batch<'a> {
 
     /// The one event that a request is.
     pub(crate) fn from_http(event: HttpEvent<'a>) -> Self {
-        Self { first_seq: 0, lossy: false, count: 1, payload_bytes: event.body.len() as u64, records: Records::Http(event) }
+        Self {
+            first_seq: 0,
+            lossy: false,
+            count: 1,
+            payload_bytes: event.body.len() as u64,
+            records: Records::Http(event),
+        }
     }
 }
 
@@ -115,7 +134,10 @@ pub fn datagram<'a>(bytes: &'a [u8], limits: &'a Limits) -> Result<Batch<'a>, Vi
         return Err(Violation::bad_frame("a datagram is exactly one frame"));
     };
     if frame.kind != kind::EVENTS {
-        return Err(Violation::bad_frame(format!("a datagram is an EVENTS frame, not {}", kind::name(frame.kind))));
+        return Err(Violation::bad_frame(format!(
+            "a datagram is an EVENTS frame, not {}",
+            kind::name(frame.kind)
+        )));
     }
     let batch = Batch::from_binary(frame.body, limits)?;
     if !batch.lossy {
@@ -155,7 +177,10 @@ fn header(body: &[u8]) -> Option<(u8, u64, u64, &[u8])> {
 fn numbers(first_seq: u64, count: u64, lossy: bool, limits: &Limits) -> Result<u32, Violation> {
     let within = u32::try_from(count).ok().filter(|count| *count <= limits.max_batch_events);
     let Some(count) = within else {
-        return Err(Violation::too_large(format!("{count} events in one frame, at most {} are allowed", limits.max_batch_events)));
+        return Err(Violation::too_large(format!(
+            "{count} events in one frame, at most {} are allowed",
+            limits.max_batch_events
+        )));
     };
     if first_seq == 0 && !lossy {
         return Err(Violation::bad_frame("the number of the first event is 0, numbers start at 1"));
@@ -172,7 +197,9 @@ fn add_up(records: &[u8], count: u32) -> Result<u64, Violation> {
     let mut payload_bytes = 0;
     for at in 0..count {
         let Some((record, after)) = Record::split(rest) else {
-            return Err(Violation::bad_frame(format!("EVENTS: record {at} of {count} is cut short, its lengths go beyond the end")));
+            return Err(Violation::bad_frame(format!(
+                "EVENTS: record {at} of {count} is cut short, its lengths go beyond the end"
+            )));
         };
         payload_bytes += record.payload.len() as u64;
         rest = after;
@@ -180,7 +207,10 @@ fn add_up(records: &[u8], count: u32) -> Result<u64, Violation> {
     if rest.is_empty() {
         Ok(payload_bytes)
     } else {
-        Err(Violation::bad_frame(format!("EVENTS: {} bytes are left after the last of {count} records", rest.len())))
+        Err(Violation::bad_frame(format!(
+            "EVENTS: {} bytes are left after the last of {count} records",
+            rest.len()
+        )))
     }
 }
 

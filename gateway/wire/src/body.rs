@@ -98,7 +98,9 @@ impl<'a> BodyKind<'a> {
         match self {
             Self::Data(event) => return Ok(Batch::from_http(HttpEvent { body, ..event })),
             Self::Lines => {
-                for line in body.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii).filter(|line| !line.is_empty()) {
+                for line in
+                    body.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii).filter(|line| !line.is_empty())
+                {
                     found.push(line, limits);
                 }
             }

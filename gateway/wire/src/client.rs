@@ -53,7 +53,11 @@ impl<'a> ClientFrame<'a> {
     /// Decodes a JSON frame, one text message.
     pub fn from_json(text: &'a str, limits: &Limits) -> Result<Self, Violation> {
         if text.len() > limits.max_frame_bytes as usize {
-            return Err(Violation::too_large(format!("a frame has {} bytes, at most {} are allowed", text.len(), limits.max_frame_bytes)));
+            return Err(Violation::too_large(format!(
+                "a frame has {} bytes, at most {} are allowed",
+                text.len(),
+                limits.max_frame_bytes
+            )));
         }
         let outline = Outline::of(text, limits)?;
         Ok(match &*outline.name {
@@ -112,7 +116,8 @@ struct Outline<'a> {
 impl<'a> Outline<'a> {
     fn of(text: &'a str, limits: &Limits) -> Result<Self, Violation> {
         let wrong = |error: json::Error| Violation::bad_frame(format!("a frame is a JSON object: {error}"));
-        let mut outline = Self { name: String::new(), s: None, lossy: None, e: None, events: Structured::default() };
+        let mut outline =
+            Self { name: String::new(), s: None, lossy: None, e: None, events: Structured::default() };
         let mut name = None;
         // An event's depth is the event's own affair, so a frame's has no limit but its length.
         for member in json::members(text, u32::MAX).map_err(wrong)? {
@@ -127,7 +132,10 @@ impl<'a> Outline<'a> {
             *slot = Some(member.value);
         }
         let name = name.ok_or_else(|| Violation::bad_frame("`t` is missing, it names the frame"))?;
-        outline.name = name.string().ok_or_else(|| Violation::bad_frame("`t` is a string, it names the frame"))?.into_owned();
+        outline.name = name
+            .string()
+            .ok_or_else(|| Violation::bad_frame("`t` is a string, it names the frame"))?
+            .into_owned();
         if outline.name == "ev" {
             outline.find_events(limits)?;
         }
@@ -152,8 +160,13 @@ impl<'a> Outline<'a> {
         };
         let first_seq = match self.s.filter(|s| s.kind != Kind::Null) {
             None if lossy => 0,
-            None => return Err(Violation::bad_frame("ev: `s` is missing, it is the number of the first event")),
-            Some(s) => s.integer().filter(|s| *s <= NUMBER_MAX).ok_or_else(|| Violation::bad_frame("ev: `s` is an integer from 1 to 2^53-1"))?,
+            None => {
+                return Err(Violation::bad_frame("ev: `s` is missing, it is the number of the first event"));
+            }
+            Some(s) => s
+                .integer()
+                .filter(|s| *s <= NUMBER_MAX)
+                .ok_or_else(|| Violation::bad_frame("ev: `s` is an integer from 1 to 2^53-1"))?,
         };
         Batch::from_json(first_seq, lossy, self.events, limits)
     }
@@ -161,7 +174,11 @@ impl<'a> Outline<'a> {
 
 fn hello_text<'a>(text: &'a str, limits: &Limits) -> Result<&'a str, Violation> {
     if text.len() > limits.max_hello_bytes as usize {
-        return Err(Violation::too_large(format!("HELLO has {} bytes, at most {} are allowed", text.len(), limits.max_hello_bytes)));
+        return Err(Violation::too_large(format!(
+            "HELLO has {} bytes, at most {} are allowed",
+            text.len(),
+            limits.max_hello_bytes
+        )));
     }
     Ok(text)
 }

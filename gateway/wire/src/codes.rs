@@ -211,9 +211,15 @@ mod tests {
 
     #[test]
     fn numbers_and_names_lead_back() {
-        assert!(Code::ALL.iter().all(|&code| Code::from_u8(code.as_u8()) == Some(code) && Code::from_name(code.name()) == Some(code)));
+        assert!(
+            Code::ALL.iter().all(|&code| Code::from_u8(code.as_u8()) == Some(code)
+                && Code::from_name(code.name()) == Some(code))
+        );
         assert!(CloseCode::ALL.iter().all(|&code| CloseCode::from_number(code.number()) == Some(code)));
-        assert_eq!((Code::ALL.len(), CloseCode::ALL.len(), Reason::ALL.len(), Level::ALL.len()), (11, 14, 7, 2));
+        assert_eq!(
+            (Code::ALL.len(), CloseCode::ALL.len(), Reason::ALL.len(), Level::ALL.len()),
+            (11, 14, 7, 2)
+        );
     }
 
     #[test]
@@ -226,7 +232,8 @@ mod tests {
 
     #[test]
     fn a_client_stays_away_when_coming_back_cannot_help() {
-        let stays_away: Vec<u16> = CloseCode::ALL.iter().filter(|code| !code.may_reconnect()).map(|code| code.number()).collect();
+        let stays_away: Vec<u16> =
+            CloseCode::ALL.iter().filter(|code| !code.may_reconnect()).map(|code| code.number()).collect();
         assert_eq!(stays_away, [4002, 4003, 4006, 4007, 4011, 4013]);
         assert_eq!(CloseCode::Done.websocket(), 1000);
         assert_eq!(CloseCode::Auth.websocket(), 4003);

@@ -33,7 +33,9 @@ impl Define {
         for field in fields("DEFINE", text)? {
             let field = field?;
             match field.name() {
-                "alias" => alias = field.integer(1, u64::from(ALIASES))?.and_then(|alias| u8::try_from(alias).ok()),
+                "alias" => {
+                    alias = field.integer(1, u64::from(ALIASES))?.and_then(|alias| u8::try_from(alias).ok())
+                }
                 "attributes" => attributes = field.object()?,
                 _ => {}
             }
@@ -122,7 +124,12 @@ impl Close {
             #[serde(skip_serializing_if = "Option::is_none")]
             retry_ms: Option<u64>,
         }
-        encode(&Body { code: self.code.number(), reason: self.code, msg: self.msg.as_deref(), retry_ms: self.retry_ms })
+        encode(&Body {
+            code: self.code.number(),
+            reason: self.code,
+            msg: self.msg.as_deref(),
+            retry_ms: self.retry_ms,
+        })
     }
 }
 

@@ -46,7 +46,8 @@ impl<'a> Event<'a> {
 
     /// Every attribute that is there: those known here in their order, then extensions.
     pub fn attributes(&self) -> impl Iterator<Item = (&str, Value<'a>)> {
-        let known = Attribute::ALL.into_iter().filter_map(|attribute| Some((attribute.name(), self.get(attribute)?)));
+        let known =
+            Attribute::ALL.into_iter().filter_map(|attribute| Some((attribute.name(), self.get(attribute)?)));
         known.chain(self.extensions())
     }
 

@@ -108,7 +108,9 @@ impl<'a> Iterator for Frames<'a> {
                 self.rest = after;
                 Some(Ok(frame))
             }
-            Ok(None) => Some(Err(Violation::bad_frame("a frame is cut short: its length goes beyond the end"))),
+            Ok(None) => {
+                Some(Err(Violation::bad_frame("a frame is cut short: its length goes beyond the end")))
+            }
             Err(violation) => Some(Err(violation)),
         }
     }
@@ -140,10 +142,16 @@ fn within(kind: u8, length: u64, frame_bytes: u64, limits: &Limits) -> Result<()
         _ => u64::MAX,
     };
     if length > limit {
-        return Err(Violation::too_large(format!("{} has {length} bytes, at most {limit} are allowed", kind::name(kind))));
+        return Err(Violation::too_large(format!(
+            "{} has {length} bytes, at most {limit} are allowed",
+            kind::name(kind)
+        )));
     }
     if frame_bytes > u64::from(limits.max_frame_bytes) {
-        return Err(Violation::too_large(format!("a frame has {frame_bytes} bytes, at most {} are allowed", limits.max_frame_bytes)));
+        return Err(Violation::too_large(format!(
+            "a frame has {frame_bytes} bytes, at most {} are allowed",
+            limits.max_frame_bytes
+        )));
     }
     Ok(())
 }
@@ -154,7 +162,17 @@ mod tests {
     use crate::codes::CloseCode;
     use proptest::prelude::*;
 
-    const LIMITS: Limits = Limits { max_event_bytes: 256, max_frame_bytes: 512, max_batch_events: 10, max_inflated_bytes: 4096, max_body_bytes: 4096, max_inflated_body_bytes: 8192, max_attributes_bytes: 128, max_json_depth: 64, max_hello_bytes: 64 };
+    const LIMITS: Limits = Limits {
+        max_event_bytes: 256,
+        max_frame_bytes: 512,
+        max_batch_events: 10,
+        max_inflated_bytes: 4096,
+        max_body_bytes: 4096,
+        max_inflated_body_bytes: 8192,
+        max_attributes_bytes: 128,
+        max_json_depth: 64,
+        max_hello_bytes: 64,
+    };
 
     #[track_caller]
     fn refused(buf: &[u8], code: CloseCode) {

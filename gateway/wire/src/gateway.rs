@@ -59,7 +59,8 @@ impl GatewayFrame {
     pub fn from_binary(frame: Frame<'_>) -> Result<Option<Self>, Violation> {
         let body = frame.body;
         let name = kind::name(frame.kind);
-        let text = || std::str::from_utf8(body).map_err(|_| Violation::bad_frame(format!("{name} is not UTF-8")));
+        let text =
+            || std::str::from_utf8(body).map_err(|_| Violation::bad_frame(format!("{name} is not UTF-8")));
         Ok(Some(match frame.kind {
             kind::WELCOME => Self::Welcome(control::decode(name, text()?)?),
             kind::ACK => Self::Ack(Ack::decode_binary(body)?),
@@ -68,7 +69,11 @@ impl GatewayFrame {
             kind::GOAWAY => Self::Goaway(control::decode(name, text()?)?),
             kind::CLOSE => Self::Close(Close::decode(text()?)?),
             kind::IGNORED_FROM.. => return Ok(None),
-            other => return Err(Violation::bad_frame(format!("a gateway sends no frame of the type {other:#04x}"))),
+            other => {
+                return Err(Violation::bad_frame(format!(
+                    "a gateway sends no frame of the type {other:#04x}"
+                )));
+            }
         }))
     }
 

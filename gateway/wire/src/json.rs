@@ -197,8 +197,24 @@ mod tests {
     #[test]
     fn one_value_and_nothing_else() {
         for text in [
-            "null", "true", "false", "0", "-0", "-1.5e+10", "1E5", "10", "\"\"", "\"a\\u00e9\\n\\/\"", "[]", "{}", " [ 1 , 2 ] ", "\t\r\n{ \"a\" : [ { } ] }\n",
-            "{\"a\":1,\"a\":2}", "\"0123456789abcdef0123456789\"", "\"\u{7f}\u{e9}\u{1f600}\"", "[[],[[]],{\"a\":{\"b\":[]}}]",
+            "null",
+            "true",
+            "false",
+            "0",
+            "-0",
+            "-1.5e+10",
+            "1E5",
+            "10",
+            "\"\"",
+            "\"a\\u00e9\\n\\/\"",
+            "[]",
+            "{}",
+            " [ 1 , 2 ] ",
+            "\t\r\n{ \"a\" : [ { } ] }\n",
+            "{\"a\":1,\"a\":2}",
+            "\"0123456789abcdef0123456789\"",
+            "\"\u{7f}\u{e9}\u{1f600}\"",
+            "[[],[[]],{\"a\":{\"b\":[]}}]",
         ] {
             assert!(check(text.as_bytes(), 64).is_ok(), "{text}");
             agrees(text.as_bytes());
@@ -208,8 +224,48 @@ mod tests {
     #[test]
     fn all_else_is_not() {
         for text in [
-            "", " ", "nul", "nulll", "True", "01", "-", "1.", ".5", "1e", "1e+", "+1", "0x1", "NaN", "\"", "\"\\\"", "\"\\x\"", "\"\\u12g4\"", "\"\\u12\"", "\"\n\"", "\"0123456\u{1}\"",
-            "[", "]", "[1", "[1,", "[1,]", "[,1]", "[1 2]", "{", "{\"a\"", "{\"a\":", "{\"a\":1", "{\"a\":1,", "{\"a\":1,}", "{a:1}", "{\"a\" 1}", "{1:1}", "{\"a\":1]", "[1}", "1 1", "{}{}", "\u{feff}1",
+            "",
+            " ",
+            "nul",
+            "nulll",
+            "True",
+            "01",
+            "-",
+            "1.",
+            ".5",
+            "1e",
+            "1e+",
+            "+1",
+            "0x1",
+            "NaN",
+            "\"",
+            "\"\\\"",
+            "\"\\x\"",
+            "\"\\u12g4\"",
+            "\"\\u12\"",
+            "\"\n\"",
+            "\"0123456\u{1}\"",
+            "[",
+            "]",
+            "[1",
+            "[1,",
+            "[1,]",
+            "[,1]",
+            "[1 2]",
+            "{",
+            "{\"a\"",
+            "{\"a\":",
+            "{\"a\":1",
+            "{\"a\":1,",
+            "{\"a\":1,}",
+            "{a:1}",
+            "{\"a\" 1}",
+            "{1:1}",
+            "{\"a\":1]",
+            "[1}",
+            "1 1",
+            "{}{}",
+            "\u{feff}1",
         ] {
             assert!(check(text.as_bytes(), 64).is_err(), "{text}");
             agrees(text.as_bytes());
@@ -233,7 +289,11 @@ mod tests {
     #[test]
     fn members_stand_where_they_were_sent() {
         let text = r#" { "a" : [1, 2] , "b":"x\ty","c":-1.0 } "#;
-        let found: Vec<_> = members(text, 64).unwrap().map(|member| member.map(|m| (m.name.inner(), m.value.raw))).collect::<Result<_, _>>().unwrap();
+        let found: Vec<_> = members(text, 64)
+            .unwrap()
+            .map(|member| member.map(|m| (m.name.inner(), m.value.raw)))
+            .collect::<Result<_, _>>()
+            .unwrap();
         assert_eq!(found, [("a", "[1, 2]"), ("b", r#""x\ty""#), ("c", "-1.0")]);
         assert!(members("[]", 64).is_err());
         assert_eq!(members("{}", 64).unwrap().count(), 0);
@@ -243,7 +303,11 @@ mod tests {
 
     #[test]
     fn elements_stand_where_they_were_sent() {
-        let found: Vec<_> = elements(r#"[ {"a":[]} ,"x", 3]"#, 64).unwrap().map(|element| element.map(|token| token.raw)).collect::<Result<_, _>>().unwrap();
+        let found: Vec<_> = elements(r#"[ {"a":[]} ,"x", 3]"#, 64)
+            .unwrap()
+            .map(|element| element.map(|token| token.raw))
+            .collect::<Result<_, _>>()
+            .unwrap();
         assert_eq!(found, [r#"{"a":[]}"#, "\"x\"", "3"]);
         assert!(elements("[1,]", 64).unwrap().last().unwrap().is_err());
     }

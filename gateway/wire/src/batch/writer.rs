@@ -71,7 +71,9 @@ impl Batch<'_> {
                 let record = match raw {
                     Raw::Structured(event) => Record { payload: event, ..Record::default() },
                     Raw::Record(record) => record,
-                    Raw::Http(event) => Record { alias: u64::from(u32::MAX), payload: event.body, ..Record::default() },
+                    Raw::Http(event) => {
+                        Record { alias: u64::from(u32::MAX), payload: event.body, ..Record::default() }
+                    }
                 };
                 record.write(&mut body);
             }

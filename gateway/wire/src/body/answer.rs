@@ -123,8 +123,10 @@ mod tests {
 
     #[test]
     fn answers_read_as_the_protocol_writes_them() {
-        let refused = Refused::new(3, Reject { code: Code::Schema, message: "temp: expected a number".into() });
-        let mut accepted = Accepted { accepted: 2, rejected: vec![refused.clone()], level: Level::Committed, numbers: None };
+        let refused =
+            Refused::new(3, Reject { code: Code::Schema, message: "temp: expected a number".into() });
+        let mut accepted =
+            Accepted { accepted: 2, rejected: vec![refused.clone()], level: Level::Committed, numbers: None };
         assert_eq!(
             serde_json::to_string(&accepted).unwrap(),
             r#"{"accepted":2,"rejected":[{"index":3,"code":"schema","message":"temp: expected a number"}],"level":"committed"}"#
@@ -139,7 +141,10 @@ mod tests {
             numbers: Some(Numbers { upto: 7, limit: 9, limit_bytes: 10 }),
         };
         let json = serde_json::to_string(&answer).unwrap();
-        assert_eq!(json, r#"{"accepted":0,"rejected":[],"level":"stored","upto":7,"limit":9,"limit_bytes":10}"#);
+        assert_eq!(
+            json,
+            r#"{"accepted":0,"rejected":[],"level":"stored","upto":7,"limit":9,"limit_bytes":10}"#
+        );
         assert_eq!(serde_json::from_str::<Accepted>(&json).unwrap(), answer);
         assert_eq!(answer.status(), 200);
         let admitted = Admitted { admitted: 1, rejected: vec![refused] };

@@ -44,7 +44,11 @@ impl<'a> HttpEvent<'a> {
 }
 
 fn lower_case(name: &str) -> Cow<'_, str> {
-    if name.bytes().any(|byte| byte.is_ascii_uppercase()) { name.to_ascii_lowercase().into() } else { name.into() }
+    if name.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        name.to_ascii_lowercase().into()
+    } else {
+        name.into()
+    }
 }
 
 /// Takes quotes and then percent-encoding off a header's value, as the CloudEvents HTTP binding has it. A `%` that

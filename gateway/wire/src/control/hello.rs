@@ -95,7 +95,9 @@ fn version(text: &str) -> Result<(), Violation> {
     }
     match version {
         Some(1) => Ok(()),
-        Some(other) => Err(Violation::version(format!("HELLO: `v` is {other}, only version 1 is spoken here"))),
+        Some(other) => {
+            Err(Violation::version(format!("HELLO: `v` is {other}, only version 1 is spoken here")))
+        }
         None => Err(Violation::bad_frame("HELLO: `v` is missing, it is 1")),
     }
 }

@@ -32,7 +32,10 @@ impl Ping {
 
     pub(crate) fn decode_binary(body: &[u8]) -> Result<Self, Violation> {
         if body.len() > PING_BYTES as usize {
-            return Err(Violation::too_large(format!("PING or PONG has {} bytes, at most {PING_BYTES} are allowed", body.len())));
+            return Err(Violation::too_large(format!(
+                "PING or PONG has {} bytes, at most {PING_BYTES} are allowed",
+                body.len()
+            )));
         }
         Ok(Self::new(body))
     }
@@ -48,12 +51,15 @@ impl Ping {
             let fits = match token.kind {
                 Kind::Number => token.raw.len() <= NUMBER_CHARS,
                 Kind::String { .. } => {
-                    token.string().ok_or_else(|| field.wrong("a string or a number"))?.len() <= PING_BYTES as usize
+                    token.string().ok_or_else(|| field.wrong("a string or a number"))?.len()
+                        <= PING_BYTES as usize
                 }
                 _ => return Err(field.wrong("a string or a number")),
             };
             if !fits {
-                return Err(Violation::too_large(format!("PING or PONG: `d` has more than {PING_BYTES} bytes")));
+                return Err(Violation::too_large(format!(
+                    "PING or PONG: `d` has more than {PING_BYTES} bytes"
+                )));
             }
             ping.data = Opaque::Json(token.raw.to_owned());
         }
@@ -80,7 +86,10 @@ impl Ping {
             Opaque::Json(raw) => d.extend_from_slice(raw.as_bytes()),
             Opaque::Bytes(bytes) => match std::str::from_utf8(bytes) {
                 Ok(text) => json::write_string(text, &mut d),
-                Err(_) => json::write_string(&bytes.iter().map(|byte| char::from(*byte)).collect::<String>(), &mut d),
+                Err(_) => json::write_string(
+                    &bytes.iter().map(|byte| char::from(*byte)).collect::<String>(),
+                    &mut d,
+                ),
             },
         }
         format!(r#"{{"d":{}}}"#, String::from_utf8(d).unwrap_or_default())

@@ -55,7 +55,11 @@ impl<'a> Attributes<'a> {
     /// Extensions, the event's own first.
     pub(crate) fn extensions(&self) -> impl Iterator<Item = (&str, Value<'a>)> + use<'_, 'a> {
         let own = self.own.iter().map(|(name, value)| (&**name, *value));
-        let inherited = self.inherited.into_iter().flat_map(|d| d.extensions().map(|(n,v)| -> (&str, Value<'a>) {(n,v)})).filter(|(name, _)| !self.has(name));
+        let inherited = self
+            .inherited
+            .into_iter()
+            .flat_map(|d| d.extensions().map(|(n, v)| -> (&str, Value<'a>) { (n, v) }))
+            .filter(|(name, _)| !self.has(name));
         own.chain(inherited)
     }
 
@@ -67,7 +71,12 @@ impl<'a> Attributes<'a> {
 
     /// Takes a member of a JSON object.
     #[inline]
-    pub(crate) fn add(&mut self, name: Cow<'a, str>, member: &Member<'a>, limits: &Limits) -> Result<(), Reject> {
+    pub(crate) fn add(
+        &mut self,
+        name: Cow<'a, str>,
+        member: &Member<'a>,
+        limits: &Limits,
+    ) -> Result<(), Reject> {
         self.weigh(member.name.raw.len() + member.value.raw.len(), limits)?;
         match member.value.kind {
             Kind::Null => return self.add_null(name),
@@ -89,7 +98,13 @@ impl<'a> Attributes<'a> {
     }
 
     /// Takes a field of a record, which stands above whatever else said so.
-    pub(crate) fn overrule(&mut self, attribute: Attribute, value: Value<'a>, bytes: usize, limits: &Limits) -> Result<(), Reject> {
+    pub(crate) fn overrule(
+        &mut self,
+        attribute: Attribute,
+        value: Value<'a>,
+        bytes: usize,
+        limits: &Limits,
+    ) -> Result<(), Reject> {
         self.weigh(bytes, limits)?;
         self.judge(attribute, &value)?;
         self.put(attribute, Some(value));
@@ -168,7 +183,9 @@ impl<'a> Attributes<'a> {
             return Err(refused(name, "must not be empty"));
         }
         match attribute {
-            Attribute::Specversion if value.text() != "1.0" => Err(refused(name, "is `1.0`, no other version is spoken here")),
+            Attribute::Specversion if value.text() != "1.0" => {
+                Err(refused(name, "is `1.0`, no other version is spoken here"))
+            }
             Attribute::Time => {
                 self.time_ms = Some(moment(name, value)?);
                 Ok(())
@@ -185,7 +202,10 @@ impl<'a> Attributes<'a> {
     fn weigh(&mut self, bytes: usize, limits: &Limits) -> Result<(), Reject> {
         self.bytes += bytes;
         if self.bytes > limits.max_attributes_bytes as usize {
-            return Err(Reject::too_large(format!("attributes have more than {} bytes", limits.max_attributes_bytes)));
+            return Err(Reject::too_large(format!(
+                "attributes have more than {} bytes",
+                limits.max_attributes_bytes
+            )));
         }
         Ok(())
     }

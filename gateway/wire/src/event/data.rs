@@ -34,7 +34,8 @@ impl Data<'_> {
             Self::None => None,
             Self::Json(json) => Some(Cow::Borrowed(json)),
             Self::Text(token) => {
-                let inner = token.strip_prefix('"').and_then(|token| token.strip_suffix('"')).unwrap_or_default();
+                let inner =
+                    token.strip_prefix('"').and_then(|token| token.strip_suffix('"')).unwrap_or_default();
                 Some(match inner.contains('\\') {
                     true => Cow::Owned(json::unescape(inner).unwrap_or_default().into_bytes()),
                     false => Cow::Borrowed(inner.as_bytes()),

@@ -53,7 +53,11 @@ fn structured<'a>(json: &'a [u8], limits: &Limits) -> Result<Event<'a>, Reject> 
     }
     attributes.finish()?;
     let data = match (data, data_base64.filter(|token| token.kind != Kind::Null)) {
-        (Some(_), Some(_)) => return Err(Reject::malformed("`data` and `data_base64` are both there, an event has one of them")),
+        (Some(_), Some(_)) => {
+            return Err(Reject::malformed(
+                "`data` and `data_base64` are both there, an event has one of them",
+            ));
+        }
         (Some(token), None) => member_data(&token, &attributes)?,
         (None, Some(token)) => base64_data(&token, &attributes, limits)?,
         (None, None) => Data::None,
@@ -63,7 +67,9 @@ fn structured<'a>(json: &'a [u8], limits: &Limits) -> Result<Event<'a>, Reject> 
 
 #[inline]
 fn name<'a>(token: &Token<'a>) -> Result<Cow<'a, str>, Reject> {
-    token.string().ok_or_else(|| Reject::malformed("the name of an attribute has an escaped surrogate that stands alone"))
+    token.string().ok_or_else(|| {
+        Reject::malformed("the name of an attribute has an escaped surrogate that stands alone")
+    })
 }
 
 fn member_data<'a>(token: &Token<'a>, attributes: &Attributes<'a>) -> Result<Data<'a>, Reject> {
@@ -72,12 +78,18 @@ fn member_data<'a>(token: &Token<'a>, attributes: &Attributes<'a>) -> Result<Dat
         return Ok(Data::Json(token.raw.as_bytes()));
     }
     if token.string().is_none() {
-        return Err(Reject::malformed("`data` is text by its content type, but has an escaped surrogate that stands alone"));
+        return Err(Reject::malformed(
+            "`data` is text by its content type, but has an escaped surrogate that stands alone",
+        ));
     }
     Ok(Data::Text(token.raw))
 }
 
-fn base64_data<'a>(token: &Token<'a>, attributes: &Attributes<'a>, limits: &Limits) -> Result<Data<'a>, Reject> {
+fn base64_data<'a>(
+    token: &Token<'a>,
+    attributes: &Attributes<'a>,
+    limits: &Limits,
+) -> Result<Data<'a>, Reject> {
     let Some(text) = token.string().filter(|text| is_base64(text)) else {
         return Err(Reject::malformed("`data_base64` is a string of base64 with padding (RFC 4648)"));
     };
@@ -104,7 +116,10 @@ fn from_record<'a>(record: &Record<'a>, aliases: &'a Aliases, limits: &Limits) -
         )));
     }
     if record.present & !present::ALL != 0 {
-        return Err(Reject::malformed(format!("`present` is {:#04x}, only its bits 0-3 mean something", record.present)));
+        return Err(Reject::malformed(format!(
+            "`present` is {:#04x}, only its bits 0-3 mean something",
+            record.present
+        )));
     }
     let Some(defined) = aliases.get(record.alias) else {
         return Err(undefined(record));
@@ -135,7 +150,10 @@ fn from_http<'a>(event: &'a HttpEvent<'a>, limits: &Limits) -> Result<Event<'a>,
     let mut attributes = Attributes::default();
     for (name, value) in &event.attributes {
         let Some(text) = value else {
-            return Err(Reject::malformed(format!("the header of `{}` is not UTF-8 in percent-encoding", name.escape_debug())));
+            return Err(Reject::malformed(format!(
+                "the header of `{}` is not UTF-8 in percent-encoding",
+                name.escape_debug()
+            )));
         };
         attributes.add_text(name, text, limits)?;
     }
@@ -145,7 +163,11 @@ fn from_http<'a>(event: &'a HttpEvent<'a>, limits: &Limits) -> Result<Event<'a>,
 }
 
 #[inline]
-fn payload_data<'a>(payload: &'a [u8], attributes: &Attributes<'a>, limits: &Limits) -> Result<Data<'a>, Reject> {
+fn payload_data<'a>(
+    payload: &'a [u8],
+    attributes: &Attributes<'a>,
+    limits: &Limits,
+) -> Result<Data<'a>, Reject> {
     if payload.is_empty() {
         return Ok(Data::None);
     }

@@ -107,7 +107,8 @@ impl<'a> Scanner<'a> {
             // After a value, or just inside a bracket.
             loop {
                 let object = open.is_object();
-                let (close, otherwise) = if object { (b'}', "expected `,` or `}`") } else { (b']', "expected `,` or `]`") };
+                let (close, otherwise) =
+                    if object { (b'}', "expected `,` or `}`") } else { (b']', "expected `,` or `]`") };
                 if self.another(close, first, otherwise)? {
                     if object {
                         self.name()?;

@@ -74,7 +74,10 @@ mod tests {
 
     #[test]
     fn escapes_become_text() {
-        assert_eq!(unescape(r#"a\"\\\/\b\f\n\r\t\u00e9\ud83d\ude00z"#).unwrap(), "a\"\\/\u{8}\u{c}\n\r\t\u{e9}\u{1f600}z");
+        assert_eq!(
+            unescape(r#"a\"\\\/\b\f\n\r\t\u00e9\ud83d\ude00z"#).unwrap(),
+            "a\"\\/\u{8}\u{c}\n\r\t\u{e9}\u{1f600}z"
+        );
     }
 
     #[test]
