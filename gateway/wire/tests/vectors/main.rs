@@ -2,7 +2,9 @@
 
 mod frames;
 mod neutral;
+mod violations;
 
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 /// Every entry of one of the files.
@@ -22,4 +24,18 @@ fn unhex(text: &str) -> Vec<u8> {
     assert!(text.len().is_multiple_of(2), "an odd number of digits: {text}");
     let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap();
     text.as_bytes().chunks(2).map(byte).collect()
+}
+
+/// What stands for `<fill>`, where an entry would be too long to read.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Fill {
+    with: String,
+    times: usize,
+}
+
+impl Fill {
+    fn apply(fill: Option<&Self>, text: &str) -> String {
+        fill.map_or_else(|| text.to_owned(), |fill| text.replace("<fill>", &fill.with.repeat(fill.times)))
+    }
 }
