@@ -1,5 +1,6 @@
 //! Holds the crate to the files in `vectors/`, which are the protocol by example for the authors of clients.
 
+mod bodies;
 mod events;
 mod frames;
 mod neutral;
