@@ -8,12 +8,12 @@ use super::{entries, hex, neutral, unhex};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Vector {
-    name: String,
-    from: String,
-    r#type: String,
+pub(crate) struct Vector {
+    pub(crate) name: String,
+    pub(crate) from: String,
+    pub(crate) r#type: String,
     hex: Option<String>,
-    json: Option<String>,
+    pub(crate) json: Option<String>,
     value: Value,
     #[serde(default)]
     decode_only: bool,

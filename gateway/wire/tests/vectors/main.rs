@@ -4,6 +4,7 @@ mod bodies;
 mod events;
 mod frames;
 mod neutral;
+mod schema;
 mod violations;
 
 use serde::Deserialize;
