@@ -111,10 +111,12 @@ export interface Close {
 
 /** What the client lost and how fast acknowledgements were, since the last report. */
 export interface Report {
+  /** Events that the client gave up, by cause. */
   readonly dropped: { readonly overflow: number; readonly expired: number; readonly too_large: number };
+  /** Changes of carrier. */
   readonly switches: number;
-  /** Upper bound in ms and count of each class. */
-  readonly ack_ms: readonly (readonly [number, number])[];
+  /** At most 64 buckets, rising: upper bound in ms (`null` for the rest) and count. */
+  readonly ack_ms: readonly (readonly [number | null, number])[];
 }
 
 /** A fresh token for the same tenant and client. */
