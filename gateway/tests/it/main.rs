@@ -28,5 +28,6 @@ mod mixed;
 mod random;
 mod reconnect;
 mod recordings;
+mod records;
 mod tls;
 mod token;
