@@ -310,7 +310,7 @@ impl ClientContext for Reports {
         if error.rdkafka_error_code() == Some(Code::AllBrokersDown) {
             self.notes.all_brokers_down.store(true, Ordering::Relaxed);
         } else {
-            *self.notes.last_error.lock().unwrap_or_else(PoisonError::into_inner) = reason.to_owned();
+            reason.clone_into(&mut self.notes.last_error.lock().unwrap_or_else(PoisonError::into_inner));
         }
     }
 }

@@ -130,7 +130,7 @@ impl Watch {
 
     fn look(&mut self) -> Option<Trouble> {
         if let Some(replace_at) = self.replace_at {
-            return self.replace(replace_at);
+            return Some(self.replace(replace_at));
         }
         let shared = Arc::clone(&self.shared);
         let live = shared.live.read().unwrap_or_else(PoisonError::into_inner);
@@ -220,10 +220,10 @@ impl Watch {
         Trouble::new(kind, detail)
     }
 
-    fn replace(&mut self, replace_at: Instant) -> Option<Trouble> {
+    fn replace(&mut self, replace_at: Instant) -> Trouble {
         let now = now();
         if now < replace_at {
-            return Some(Trouble::new(self.logged, "the Kafka producer is being replaced".into()));
+            return Trouble::new(self.logged, "the Kafka producer is being replaced".into());
         }
         match self.plan.producer(&self.shared.room) {
             Ok(producer) => {
@@ -231,12 +231,12 @@ impl Watch {
                 self.progress = Progress::default();
                 self.moved_at = now;
                 *self.shared.live.write().unwrap_or_else(PoisonError::into_inner) = Some(producer);
-                Some(Trouble::new(self.logged, format!("connecting to Kafka at {}", self.plan.brokers)))
+                Trouble::new(self.logged, format!("connecting to Kafka at {}", self.plan.brokers))
             }
             Err(error) => {
                 self.replace_at = Some(now + self.pause);
                 self.pause = (self.pause * 2).min(self.patience.replace.1);
-                Some(Trouble::new("replace", error.to_string()))
+                Trouble::new("replace", error.to_string())
             }
         }
     }
