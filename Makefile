@@ -18,8 +18,8 @@ run: $(NODE_MODULES) ## Start the gateway with the demo page, on the embedded lo
 	exec $(GATEWAY) --config config/demo.toml
 
 test: lint ## Everything that CI checks
-	cargo test --workspace --locked
 	cd web-client && npm run --silent build && npm test --silent
+	cargo test --workspace --locked
 	scripts/fuzz-build
 
 lint: $(NODE_MODULES) ## Formatting, lints, licences

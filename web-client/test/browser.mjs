@@ -51,9 +51,12 @@ async function drive(transport, address) {
     await moveAround(page);
     await until(
       page,
-      `${EVENTS} events sent and all acknowledged`,
-      (wanted) =>
-        globalThis.tidegateDemo.sent >= wanted && globalThis.tidegateDemo.acknowledged === globalThis.tidegateDemo.sent,
+      `${EVENTS} events sent, all acknowledged, and the page saying so`,
+      (wanted) => {
+        const { sent, acknowledged } = globalThis.tidegateDemo;
+        const shown = document.querySelector("#acknowledged")?.textContent;
+        return sent >= wanted && acknowledged === sent && shown === acknowledged.toLocaleString();
+      },
       EVENTS,
     );
     if (screenshots && transport === "webtransport") await photograph(page);
