@@ -40,6 +40,8 @@ export function showState({ status, transport, reason, message }: SessionState):
   } else if (status === "connecting") line.textContent = `Connecting…`;
   else if (status === "waiting") line.textContent = `Trying again soon${why}`;
   else line.textContent = `Closed${why}`;
+  // The line is cut off where it is too long.
+  line.title = line.textContent;
 }
 
 /** Writes the numbers. */
