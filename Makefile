@@ -37,7 +37,8 @@ clean: ## Remove what was built; nothing that a gateway stored
 	cargo clean
 	rm -rf web-client/dist web-client/node_modules
 
+# Not `npm ci`, which refuses a lock file without the optional packages of other platforms; versions are the locked ones.
 $(NODE_MODULES): web-client/package.json web-client/package-lock.json
 	@scripts/setup build
-	cd web-client && npm ci --no-audit --no-fund
+	cd web-client && npm install --no-save --no-audit --no-fund --silent
 	@touch $@

@@ -5,8 +5,7 @@
 #   TIDEGATE_TOKEN  a token, where the gateway asks for one
 set -eu
 
-curl --silent --show-error --fail-with-body "${TIDEGATE_URL:-http://localhost:8080}/v1/events" \
+curl --silent --show-error --fail-with-body --write-out '\n' "${TIDEGATE_URL:-http://localhost:8080}/v1/events" \
     ${TIDEGATE_TOKEN:+--oauth2-bearer "$TIDEGATE_TOKEN"} \
     --header 'Content-Type: application/json' \
     --data '{"type": "greeting.sent", "data": {"text": "hello"}}'
-echo

@@ -38,7 +38,7 @@ const LAST_WORDS: Duration = Duration::from_millis(500);
 pub async fn run(config: Config) -> Result<()> {
     let mut terminate = signal(SignalKind::terminate()).context("cannot wait for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot wait for SIGINT")?;
-    let gateway = Gateway::start(config)?;
+    let gateway = Gateway::start(&config)?;
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
@@ -74,13 +74,13 @@ struct Common {
 }
 
 impl Gateway {
-    fn start(config: Config) -> Result<Self> {
+    fn start(config: &Config) -> Result<Self> {
         let (metrics, registry) = Metrics::register();
         let topics: Arc<[String]> = config.topics().into();
         let access = Arc::new(Access::new(&config.auth, &config.origins, &topics));
         let certificates = Certificates::load(config.tls.as_ref(), wall_clock())?;
         let sockets = Sockets::bind(&config.listen)?;
-        let sink = sink(&config, &metrics, &topics)?;
+        let sink = sink(config, &metrics, &topics)?;
         let encodes = if config.kafka.is_some() { Encodes::ByRoute } else { Encodes::Structured };
         let limits = wire_limits(&config.limits);
         let (reasons, reason) = watch::channel(Reason::Ok);
@@ -101,10 +101,10 @@ impl Gateway {
             tasks: TaskTracker::new(),
             drain: Duration::from_millis(u64::from(config.shutdown.drain_ms)),
         };
-        gateway.tasks.spawn(report_health(sink, sessions.clone(), reasons, gateway.shutdown.clone()));
+        gateway.tasks.spawn(report_health(sessions.clone(), reasons, gateway.shutdown.clone()));
         let common = Common { sessions, access, metrics, limits, connections };
-        announce(&config, &sockets, &topics);
-        gateway.serve(&config, sockets, certificates, common, registry)?;
+        announce(config, &sockets, &topics);
+        gateway.serve(config, sockets, certificates, common, registry)?;
         Ok(gateway)
     }
 
@@ -122,7 +122,8 @@ impl Gateway {
         let idle_ms = config.limits.idle_ms;
         let Common { sessions, access, metrics, limits, connections } = common;
         let entrance = |listeners: Vec<std::net::TcpListener>, tls| -> Result<tcp::Entrance> {
-            let listeners = listeners.into_iter().map(TcpListener::from_std).collect::<std::io::Result<_>>()?;
+            let listeners =
+                listeners.into_iter().map(TcpListener::from_std).collect::<std::io::Result<_>>()?;
             let (connections, patience) = (Arc::clone(&connections), tcp::Patience::default());
             Ok(tcp::Entrance { listeners, tls, connections, patience })
         };
@@ -226,22 +227,19 @@ fn http(
         bodies_bytes: config.limits.budget_bytes.0,
         body_patience: Duration::from_millis(limits::BODY_TIMEOUT_MS),
     };
-    Http::new(common.sessions.clone(), Arc::clone(&common.access), common.metrics.clone(), discovery, settings)
+    Http::new(
+        common.sessions.clone(),
+        Arc::clone(&common.access),
+        common.metrics.clone(),
+        discovery,
+        settings,
+    )
 }
 
 /// Tells sessions what holds credit back, until `shutdown`.
-async fn report_health(
-    sink: Arc<dyn Sink>,
-    sessions: Sessions,
-    reasons: watch::Sender<Reason>,
-    shutdown: CancellationToken,
-) {
+async fn report_health(sessions: Sessions, reasons: watch::Sender<Reason>, shutdown: CancellationToken) {
     loop {
-        let reason = match sink.health() {
-            _ if sessions.is_draining() => Reason::Draining,
-            Health::Ready => Reason::Ok,
-            Health::Away { reason, .. } => reason,
-        };
+        let reason = sessions.reason_now();
         reasons.send_if_modified(|told| std::mem::replace(told, reason) != reason);
         tokio::select! {
             () = shutdown.cancelled() => return,
@@ -273,7 +271,12 @@ fn announce(config: &Config, sockets: &Sockets, topics: &[String]) {
         Some(kafka) => format!("Kafka at {}", kafka.brokers),
         None => format!("the log in {}", config.log.directory.display()),
     };
-    tracing::info!(version = env!("CARGO_PKG_VERSION"), destination, topics = topics.join(", "), "tidegate starts");
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        destination,
+        topics = topics.join(", "),
+        "tidegate starts"
+    );
     if !sockets.secure.tcp.is_empty() {
         tracing::info!("secure: {} (HTTPS, WebSocket, WebTransport, QUIC)", at(&sockets.secure.tcp));
     }
@@ -294,7 +297,10 @@ fn announce(config: &Config, sockets: &Sockets, topics: &[String]) {
 }
 
 fn first_port(listeners: &[std::net::TcpListener]) -> Option<u16> {
-    listeners.first().and_then(|listener| listener.local_addr().ok()).map(|address: SocketAddr| address.port())
+    listeners
+        .first()
+        .and_then(|listener| listener.local_addr().ok())
+        .map(|address: SocketAddr| address.port())
 }
 
 fn public_url(url: &str) -> Option<PublicUrl> {
@@ -327,7 +333,6 @@ fn wall_clock() -> SystemTime {
 fn clock() -> Instant {
     Instant::now()
 }
-
 
 #[cfg(test)]
 mod tests {

@@ -65,7 +65,11 @@ impl Ops {
 }
 
 impl Respond for Ops {
-    async fn respond(&self, request: Request<Incoming>, _connection: Arc<Connection>) -> Response<Full<Bytes>> {
+    async fn respond(
+        &self,
+        request: Request<Incoming>,
+        _connection: Arc<Connection>,
+    ) -> Response<Full<Bytes>> {
         let mut reply = self.answer(request.method(), request.uri().path());
         if request.method() == Method::HEAD {
             *reply.body_mut() = Full::default();

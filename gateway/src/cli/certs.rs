@@ -35,7 +35,11 @@ pub(super) fn run(args: &CertsArgs, now: SystemTime) -> Result<()> {
     write(&key, &made.key_pem, 0o600)?;
     let mut out = std::io::stdout().lock();
     writeln!(out, "# holds for {} days, for {}", args.days, args.hosts.join(", "))?;
-    writeln!(out, "# certificate hash (serverCertificateHashes, sha-256): {}", STANDARD.encode(made.certificate_hash))?;
+    writeln!(
+        out,
+        "# certificate hash (serverCertificateHashes, sha-256): {}",
+        STANDARD.encode(made.certificate_hash)
+    )?;
     writeln!(
         out,
         "# public key hash (Chromium's --ignore-certificate-errors-spki-list): {}",
@@ -51,8 +55,12 @@ fn write(path: &Path, pem: &str, mode: u32) -> Result<()> {
     if path.exists() {
         std::fs::remove_file(path).with_context(failed)?;
     }
-    let mut file =
-        std::fs::OpenOptions::new().write(true).create_new(true).mode(mode).open(path).with_context(failed)?;
+    let mut file = std::fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(mode)
+        .open(path)
+        .with_context(failed)?;
     file.write_all(pem.as_bytes()).with_context(failed)
 }
 
@@ -72,7 +80,8 @@ mod tests {
     #[test]
     fn the_pair_can_be_loaded_and_the_key_is_its_owners_alone() {
         let directory = tempfile::tempdir().unwrap();
-        let args = CertsArgs { out: directory.path().join("certs"), hosts: vec!["localhost".into()], days: 13 };
+        let args =
+            CertsArgs { out: directory.path().join("certs"), hosts: vec!["localhost".into()], days: 13 };
         // Twice: an old pair is replaced.
         for _ in 0..2 {
             run(&args, SystemTime::UNIX_EPOCH).unwrap();

@@ -16,7 +16,9 @@ const PORT_TRIES: u32 = 20;
 #[derive(Debug, thiserror::Error)]
 pub enum BindError {
     /// The address does not lead to a socket address.
-    #[error("listen.{key} = \"{address}\" is not an address: {source}; expected host:port, such as localhost:8080")]
+    #[error(
+        "listen.{key} = \"{address}\" is not an address: {source}; expected host:port, such as localhost:8080"
+    )]
     Address {
         /// `secure`, `plain` or `ops`.
         key: &'static str,
@@ -93,7 +95,9 @@ fn same_port<T: Local>(
         match bind_all(&addresses, &bind) {
             Ok(sockets) => return Ok(sockets),
             // A free port of one address may be taken on the other.
-            Err((bound, error)) if bound.port() == 0 || addresses.iter().all(|address| address.port() != 0) => {
+            Err((bound, error))
+                if bound.port() == 0 || addresses.iter().all(|address| address.port() != 0) =>
+            {
                 return Err(refused(key, bound, error));
             }
             Err((bound, error)) if tries == PORT_TRIES => return Err(refused(key, bound, error)),
@@ -188,7 +192,10 @@ mod tests {
         let taken = tcp("plain", "127.0.0.1:0").unwrap();
         let address = taken[0].local_addr().unwrap().to_string();
         let error = tcp("plain", &address).unwrap_err().to_string();
-        assert!(error.contains(&address) && error.contains("listen.plain") && error.contains("another port"), "{error}");
+        assert!(
+            error.contains(&address) && error.contains("listen.plain") && error.contains("another port"),
+            "{error}"
+        );
         assert_eq!(error.lines().count(), 1);
     }
 

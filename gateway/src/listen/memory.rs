@@ -45,8 +45,10 @@ pub fn pair() -> (MemoryLink, MemoryClient) {
     let (packets, incoming) = mpsc::channel(QUEUE);
     let (outgoing, frames) = mpsc::channel(QUEUE);
     let (close, closed) = oneshot::channel();
-    let link =
-        MemoryLink { reader: MemoryReader(incoming), writer: MemoryWriter { frames: outgoing, closed: close } };
+    let link = MemoryLink {
+        reader: MemoryReader(incoming),
+        writer: MemoryWriter { frames: outgoing, closed: close },
+    };
     (link, MemoryClient { packets, frames, closed })
 }
 

@@ -71,8 +71,13 @@ impl<T: Transport> Link for StreamLink<T> {
 
     fn split(self) -> (StreamReader<T>, StreamWriter<T>) {
         let Self { transport, send, recv, limits, goodbye } = self;
-        let reader =
-            StreamReader { transport: transport.clone(), recv, limits, partial: BytesMut::new(), is_finished: false };
+        let reader = StreamReader {
+            transport: transport.clone(),
+            recv,
+            limits,
+            partial: BytesMut::new(),
+            is_finished: false,
+        };
         (reader, StreamWriter { transport, send, goodbye })
     }
 }

@@ -129,7 +129,12 @@ impl Drop for Busy {
 
 /// Serves until `shutdown`; then accepts no more, closes idle connections, and returns when the requests and
 /// sessions under way have ended. What must not take that long is to be ended by dropping the future.
-pub async fn serve<R: Respond>(entrance: Entrance, respond: R, metrics: Metrics, shutdown: CancellationToken) {
+pub async fn serve<R: Respond>(
+    entrance: Entrance,
+    respond: R,
+    metrics: Metrics,
+    shutdown: CancellationToken,
+) {
     let tasks = TaskTracker::new();
     let door = Arc::new(Door {
         http: builder(&entrance.patience, &tasks),

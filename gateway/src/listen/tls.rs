@@ -172,7 +172,11 @@ impl Certificates {
         }
     }
 
-    fn server(&self, versions: &[&'static SupportedProtocolVersion], alpn: &[&[u8]]) -> Result<ServerConfig, TlsError> {
+    fn server(
+        &self,
+        versions: &[&'static SupportedProtocolVersion],
+        alpn: &[&[u8]],
+    ) -> Result<ServerConfig, TlsError> {
         let mut config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
             .with_protocol_versions(versions)
             .map_err(|error| TlsError::Library(error.to_string()))?
@@ -291,7 +295,8 @@ mod tests {
     fn what_is_wrong_with_the_files_is_said() {
         let directory = tempfile::tempdir().unwrap();
         let files = write(directory.path(), &made());
-        let error = |files: &Tls| Certificates::load(Some(files), SystemTime::UNIX_EPOCH).err().unwrap().to_string();
+        let error =
+            |files: &Tls| Certificates::load(Some(files), SystemTime::UNIX_EPOCH).err().unwrap().to_string();
         std::fs::write(&files.key, made().key_pem).unwrap();
         assert!(error(&files).contains("is not the key of"), "{}", error(&files));
         std::fs::write(&files.certificate, "nothing").unwrap();

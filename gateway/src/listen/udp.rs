@@ -135,7 +135,12 @@ pub async fn serve<G: Gate>(
     Ok(())
 }
 
-async fn accept<G: Gate>(endpoint: Endpoint, door: Arc<Door<G>>, tasks: TaskTracker, shutdown: CancellationToken) {
+async fn accept<G: Gate>(
+    endpoint: Endpoint,
+    door: Arc<Door<G>>,
+    tasks: TaskTracker,
+    shutdown: CancellationToken,
+) {
     loop {
         let incoming = tokio::select! {
             () = shutdown.cancelled() => return,
@@ -169,7 +174,9 @@ impl<G: Gate> Door<G> {
             door.handshakes.fetch_sub(1, Ordering::Relaxed);
             match connecting {
                 Ok(Ok((connecting, protocol))) if protocol == ALPN => quic::serve(&door, connecting).await,
-                Ok(Ok((connecting, protocol))) if protocol == HTTP3 => webtransport::serve(&door, connecting).await,
+                Ok(Ok((connecting, protocol))) if protocol == HTTP3 => {
+                    webtransport::serve(&door, connecting).await
+                }
                 Ok(Ok(_)) => door.metrics.refused(Surface::Quic, "alpn"),
                 Ok(Err(_)) => door.metrics.refused(Surface::Quic, "handshake"),
                 Err(_) => door.metrics.refused(Surface::Quic, "handshake_timeout"),

@@ -10,8 +10,8 @@ use tokio::time::timeout;
 use wtransport::endpoint::SessionRequest;
 use wtransport::{Connection, RecvStream, SendStream, VarInt};
 
-use super::link::{Coding, Gate, Peer};
 use super::http::Query;
+use super::link::{Coding, Gate, Peer};
 use super::stream::{AsMutRecv, AsMutSend, StreamLink, Transport, short};
 use super::udp::Door;
 use crate::access::Grant;
@@ -78,7 +78,8 @@ fn judge<G: Gate>(door: &Door<G>, request: &SessionRequest) -> Result<Option<Arc
     let bearer = header.map(|value| value.strip_prefix("Bearer ").unwrap_or(value).to_owned());
     let token = bearer.or_else(|| Query::parse(Some(query)).token.map(std::borrow::Cow::into_owned));
     // Without a token it is HELLO's to bring one.
-    let grant = token.map(|token| door.access.authenticate(Some(&token)).map_err(|_| Refusal::Auth)).transpose()?;
+    let grant =
+        token.map(|token| door.access.authenticate(Some(&token)).map_err(|_| Refusal::Auth)).transpose()?;
     if request.origin().is_some_and(|origin| !door.access.allows_origin(origin)) {
         return Err(Refusal::Origin);
     }

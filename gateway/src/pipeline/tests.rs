@@ -55,7 +55,9 @@ fn what_the_client_left_out_is_filled_in() {
 fn what_the_client_said_stays_as_it_was_sent() {
     let said = r#"{"specversion":"1.0","id":"\u0041","source":"/x","type":"t","time":"2020-01-01T00:00:00+01:00","datacontenttype":"application/vnd.a+json","subject":"s","own":7,"data":{ "a" : 1.0 }}"#;
     let value = value(said);
-    for part in [r#""id":"\u0041""#, r#""time":"2020-01-01T00:00:00+01:00""#, r#""own":7"#, r#""data":{ "a" : 1.0 }"#] {
+    for part in
+        [r#""id":"\u0041""#, r#""time":"2020-01-01T00:00:00+01:00""#, r#""own":7"#, r#""data":{ "a" : 1.0 }"#]
+    {
         assert!(value.contains(part), "{part} is not in {value}");
     }
 }
@@ -63,7 +65,10 @@ fn what_the_client_said_stays_as_it_was_sent() {
 #[test]
 fn the_receive_time_is_the_gateways_to_say() {
     let value = value(r#"{"type":"t","recordedtime":"2001-01-01T00:00:00Z"}"#);
-    assert!(value.contains(r#""recordedtime":"2026-09-21T14:13:20.000Z""#) && !value.contains("2001"), "{value}");
+    assert!(
+        value.contains(r#""recordedtime":"2026-09-21T14:13:20.000Z""#) && !value.contains("2001"),
+        "{value}"
+    );
 }
 
 #[test]
@@ -131,11 +136,19 @@ fn the_binary_encoding_puts_attributes_into_headers() {
     let records = run(&routes, Encodes::ByRoute, numbered(), event).unwrap();
     let record = records.get(0).unwrap();
     assert_eq!((record.encoding, record.value), (Encoding::Binary, Some(&br#"{"a":1}"#[..])));
-    let headers: Vec<_> = record.headers().map(|(name, value)| (name, String::from_utf8_lossy(value))).collect();
-    for (name, value) in
-        [("ce_specversion", "1.0"), ("ce_id", "1"), ("ce_type", "t"), ("ce_subject", "a\"b"), ("content-type", "application/json")]
-    {
-        assert!(headers.iter().any(|header| header.0 == name && header.1 == value), "{name} is not in {headers:?}");
+    let headers: Vec<_> =
+        record.headers().map(|(name, value)| (name, String::from_utf8_lossy(value))).collect();
+    for (name, value) in [
+        ("ce_specversion", "1.0"),
+        ("ce_id", "1"),
+        ("ce_type", "t"),
+        ("ce_subject", "a\"b"),
+        ("content-type", "application/json"),
+    ] {
+        assert!(
+            headers.iter().any(|header| header.0 == name && header.1 == value),
+            "{name} is not in {headers:?}"
+        );
     }
 }
 

@@ -20,6 +20,8 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
+use tidegate_wire::Reason;
+
 use self::core::Core;
 pub use self::core::Parts;
 use crate::listen::link::{Answer, Gate, Link, Peer, Post};
@@ -37,6 +39,11 @@ impl Sessions {
     /// Asks every client to leave (GOAWAY); new ones are refused from here on.
     pub fn drain(&self) {
         self.0.draining.cancel();
+    }
+
+    /// What holds everybody's credit back this moment.
+    pub fn reason_now(&self) -> Reason {
+        self.0.reason_now()
     }
 
     /// Resolves once every session has ended and everything received has settled. No new ones begin after it.

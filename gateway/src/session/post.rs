@@ -3,11 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tidegate_wire::Batch;
-use tidegate_wire::Reason;
-use tidegate_wire::Reject;
 use tidegate_wire::body::BodyError;
-use tidegate_wire::{Aliases, limits};
+use tidegate_wire::{Aliases, Batch, Reason, Reject, limits};
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
@@ -29,10 +26,7 @@ const RETRY_MS: u64 = 1_000;
 ///
 /// Cancel safe: what was received settles all the same.
 pub(super) async fn post(core: &Arc<Core>, post: Post<'_>) -> Answer {
-    if core.draining.is_cancelled() {
-        return busy(Reason::Draining);
-    }
-    let reason = core.reason();
+    let reason = core.reason_now();
     if reason != Reason::Ok {
         return busy(reason);
     }

@@ -57,11 +57,11 @@ async fn every_carrier_gets_its_goaway_and_new_connections_are_refused() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn with_kafka_dead_it_ends_in_time_and_acknowledges_nothing_more() {
-    let mut kafka = Destination::own_kafka(1).await;
+    let kafka = Destination::own_kafka(1).await;
     let topic = kafka.topic(1).await;
     let mut gateway = kafka.gateway_with(&topic, "shutdown.drain_ms = 2000").await;
     let mut client = Client::open(&gateway, Carrier::Quic, "device-1", 1).await;
-    kafka.cluster_mut().kill(0);
+    kafka.brokers().kill(0);
     client.events(1, &numbered_events(10)).await.unwrap();
     gateway.terminate();
     let asked_at = Instant::now();

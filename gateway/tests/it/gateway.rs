@@ -39,7 +39,7 @@ impl Gateway {
 
     /// Starts a gateway that delivers to the Kafka at `brokers`.
     pub async fn start_with_kafka(brokers: &str, more: &str) -> Self {
-        Self::start(&format!("[kafka]\nbrokers = \"{brokers}\"\n{more}")).await
+        Self::start(&format!("kafka.brokers = \"{brokers}\"\n{more}")).await
     }
 
     /// Writes the configuration, and starts nothing yet.
@@ -54,7 +54,12 @@ impl Gateway {
             dir = directory.path().display(),
         );
         std::fs::write(directory.path().join("tidegate.toml"), config).unwrap();
-        let http = reqwest::Client::builder().no_proxy().timeout(PATIENCE).build().unwrap();
+        let http = reqwest::Client::builder()
+            .tls_backend_preconfigured(authority.client(&["h2", "http/1.1"]))
+            .no_proxy()
+            .timeout(PATIENCE)
+            .build()
+            .unwrap();
         Self { child: None, directory, secure, plain, ops, authority, log: Arc::default(), http }
     }
 
@@ -127,10 +132,6 @@ impl Gateway {
         }
     }
 
-    pub fn is_running(&mut self) -> bool {
-        self.child.as_mut().is_some_and(|child| child.try_wait().unwrap().is_none())
-    }
-
     pub fn pid(&self) -> Pid {
         Pid::from_child(self.child.as_ref().unwrap())
     }
@@ -159,6 +160,19 @@ impl Gateway {
             Some((name.to_owned(), value.parse().ok()?))
         });
         Metrics(samples.collect())
+    }
+
+    /// Waits until no session is open; what `/metrics` says then.
+    pub async fn idle(&self) -> Metrics {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let metrics = self.metrics().await;
+            if metrics.sum("tidegate_sessions", "") == 0.0 {
+                return metrics;
+            }
+            assert!(Instant::now() < deadline, "sessions are still open");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     }
 
     /// Waits until nothing is in flight, then holds the gateway to its equation.

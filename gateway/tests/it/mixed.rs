@@ -88,7 +88,8 @@ async fn over_https(gateway: &Gateway, token: &str, events: &[Vec<u8>]) -> BTree
         .post(gateway.url("/v1/events"))
         .header("content-type", "application/x-ndjson")
         .bearer_auth(token);
-    let answer: serde_json::Value = request.body(events.join(&b'\n')).send().await.unwrap().json().await.unwrap();
+    let answer: serde_json::Value =
+        request.body(events.join(&b'\n')).send().await.unwrap().json().await.unwrap();
     assert_eq!(answer["accepted"], 3, "{answer}");
     let rejected = answer["rejected"].as_array().unwrap().iter();
     rejected

@@ -48,7 +48,10 @@ fn assert_event(event: &Members<'_>, record: &Members<'_>, id: Option<String>) {
     assert_eq!(record["specversion"].get(), "\"1.0\"");
     assert_eq!(record["datacontenttype"].get(), "\"application/json\"");
     let recorded = record["recordedtime"].get();
-    assert!(recorded.len() == "\"2026-01-31T09:30:00.000Z\"".len() && recorded.ends_with("Z\""), "{recorded}");
+    assert!(
+        recorded.len() == "\"2026-01-31T09:30:00.000Z\"".len() && recorded.ends_with("Z\""),
+        "{recorded}"
+    );
     if !event.contains_key("id") {
         match id {
             Some(id) => assert_eq!(record["id"].get(), id),

@@ -170,7 +170,7 @@ impl Drop for InFlight {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{told, ticket};
+    use super::super::testing::{ticket, told};
     use super::*;
 
     fn in_flight(limit_bytes: u64) -> (InFlight, Arc<Room>) {

@@ -7,7 +7,9 @@ use std::time::Duration;
 use rdkafka::config::{FromClientConfigAndContext, RDKafkaLogLevel};
 use rdkafka::error::KafkaError as ClientError;
 use rdkafka::message::{BorrowedMessage, Header, Message, OwnedHeaders};
-use rdkafka::producer::{BaseRecord, DeliveryResult, Producer as _, ProducerContext, PurgeConfig, ThreadedProducer};
+use rdkafka::producer::{
+    BaseRecord, DeliveryResult, Producer as _, ProducerContext, PurgeConfig, ThreadedProducer,
+};
 use rdkafka::types::RDKafkaErrorCode as Code;
 use rdkafka::{ClientConfig, ClientContext};
 
@@ -83,7 +85,9 @@ impl Producer {
             bytes += record.size_bytes() as u64 + RECORD_OVERHEAD_BYTES;
         }
         let in_flight = &self.reports().in_flight;
-        let Some(slot) = (count > 0).then(|| in_flight.enter(ticket, count, bytes)).flatten() else { return 0 };
+        let Some(slot) = (count > 0).then(|| in_flight.enter(ticket, count, bytes)).flatten() else {
+            return 0;
+        };
         let mut taken = 0;
         for record in records.iter_from(from) {
             let Err(code) = self.send(&record, Place { slot, index: record.index }) else {
@@ -258,7 +262,8 @@ impl Reports {
     fn failed(&self, place: Place, error: &ClientError, message: &BorrowedMessage<'_>) {
         let code = error.rdkafka_error_code().unwrap_or(Code::Unknown);
         let Some(ticket) = self.in_flight.failed(place.slot) else { return };
-        let refuse = |why: &str| ticket.refused(place.index, Outcome::BrokerRejected, format!("{why} ({code})"));
+        let refuse =
+            |why: &str| ticket.refused(place.index, Outcome::BrokerRejected, format!("{why} ({code})"));
         let size = message.payload().map_or(0, <[u8]>::len) + message.key().map_or(0, <[u8]>::len);
         match verdict::reported(code) {
             Verdict::Refused(why) => return refuse(why),
@@ -305,7 +310,7 @@ impl ClientContext for Reports {
         if error.rdkafka_error_code() == Some(Code::AllBrokersDown) {
             self.notes.all_brokers_down.store(true, Ordering::Relaxed);
         } else {
-            *self.notes.last_error.lock().unwrap_or_else(PoisonError::into_inner) = reason.to_owned();
+            reason.clone_into(&mut self.notes.last_error.lock().unwrap_or_else(PoisonError::into_inner));
         }
     }
 }

@@ -30,7 +30,12 @@ impl Default for Setup {
     fn default() -> Self {
         let look = Duration::from_millis(20);
         let patience = Patience { look, replace: (look, look), ..Patience::default() };
-        Self { budget: BUDGET, patience, properties: vec![("statistics.interval.ms", "20")], create_topic: true }
+        Self {
+            budget: BUDGET,
+            patience,
+            properties: vec![("statistics.interval.ms", "20")],
+            create_topic: true,
+        }
     }
 }
 
@@ -41,10 +46,12 @@ impl Setup {
             cluster.create_topic("events", 4, 3).unwrap();
         }
         let series = KafkaSeries::default();
-        let properties = self.properties.iter().map(|(key, value)| (key.to_string(), value.to_string())).collect();
+        let properties =
+            self.properties.iter().map(|(key, value)| (key.to_string(), value.to_string())).collect();
         let kafka = config::Kafka { brokers: cluster.bootstrap_servers(), properties };
         let topics = Arc::from(["events".to_owned()]);
-        let sink = KafkaSink::with_patience(&kafka, topics, series.clone(), self.budget, self.patience).unwrap();
+        let sink =
+            KafkaSink::with_patience(&kafka, topics, series.clone(), self.budget, self.patience).unwrap();
         Bench { cluster, sink, series }
     }
 
@@ -71,7 +78,10 @@ impl Bench {
 
     #[track_caller]
     fn becomes_away(&self, saying: &str) {
-        self.becomes(saying, |health| matches!(health, Health::Away { detail, .. } if detail.contains(saying)));
+        self.becomes(
+            saying,
+            |health| matches!(health, Health::Away { detail, .. } if detail.contains(saying)),
+        );
     }
 
     fn produce_errors(&self, errors: &[MockError]) {

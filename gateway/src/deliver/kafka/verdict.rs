@@ -24,7 +24,9 @@ pub(super) fn reported(code: Code) -> Verdict {
         // Kafka names the record at fault; its neighbours get InvalidDifferentRecord.
         Code::InvalidRecord => Verdict::Refused("Kafka finds the record invalid for its topic"),
         Code::InvalidTimestamp => Verdict::Refused("its time is outside what its topic allows"),
-        Code::MessageSizeTooLarge | Code::MessageBatchTooLarge | Code::InvalidMessageSize => Verdict::TooLarge,
+        Code::MessageSizeTooLarge | Code::MessageBatchTooLarge | Code::InvalidMessageSize => {
+            Verdict::TooLarge
+        }
         Code::TopicAuthorizationFailed => Verdict::Blocked("the gateway may not write to the topic"),
         Code::ClusterAuthorizationFailed => Verdict::Blocked("the gateway may not produce idempotently"),
         Code::InvalidTopic => Verdict::Blocked("Kafka finds the topic's name invalid"),

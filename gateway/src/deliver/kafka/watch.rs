@@ -89,7 +89,10 @@ impl Trouble {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "the watch owns a clock: a producer that stands still shows by nothing else")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the watch owns a clock: a producer that stands still shows by nothing else"
+)]
 pub(super) fn now() -> Instant {
     Instant::now()
 }
@@ -127,7 +130,7 @@ impl Watch {
 
     fn look(&mut self) -> Option<Trouble> {
         if let Some(replace_at) = self.replace_at {
-            return self.replace(replace_at);
+            return Some(self.replace(replace_at));
         }
         let shared = Arc::clone(&self.shared);
         let live = shared.live.read().unwrap_or_else(PoisonError::into_inner);
@@ -157,7 +160,8 @@ impl Watch {
             Ok(()) if idle >= self.patience.wedged => {
                 drop(live);
                 let seconds = idle.as_secs();
-                let detail = format!("the Kafka producer has reported nothing for {seconds} s and is replaced");
+                let detail =
+                    format!("the Kafka producer has reported nothing for {seconds} s and is replaced");
                 Some(self.retire("wedged", detail))
             }
             Ok(()) if stands_still => {
@@ -216,10 +220,10 @@ impl Watch {
         Trouble::new(kind, detail)
     }
 
-    fn replace(&mut self, replace_at: Instant) -> Option<Trouble> {
+    fn replace(&mut self, replace_at: Instant) -> Trouble {
         let now = now();
         if now < replace_at {
-            return Some(Trouble::new(self.logged, "the Kafka producer is being replaced".into()));
+            return Trouble::new(self.logged, "the Kafka producer is being replaced".into());
         }
         match self.plan.producer(&self.shared.room) {
             Ok(producer) => {
@@ -227,12 +231,12 @@ impl Watch {
                 self.progress = Progress::default();
                 self.moved_at = now;
                 *self.shared.live.write().unwrap_or_else(PoisonError::into_inner) = Some(producer);
-                Some(Trouble::new(self.logged, format!("connecting to Kafka at {}", self.plan.brokers)))
+                Trouble::new(self.logged, format!("connecting to Kafka at {}", self.plan.brokers))
             }
             Err(error) => {
                 self.replace_at = Some(now + self.pause);
                 self.pause = (self.pause * 2).min(self.patience.replace.1);
-                Some(Trouble::new("replace", error.to_string()))
+                Trouble::new("replace", error.to_string())
             }
         }
     }

@@ -13,9 +13,9 @@ use hyper::header::{
 };
 use hyper::{Response, StatusCode};
 use serde::Serialize;
+use tidegate_wire::Reason;
 use tidegate_wire::Reject;
 use tidegate_wire::body::{Accepted, Admitted, Numbers, Problem, Refused};
-use tidegate_wire::Reason;
 
 use super::{Reply, typed};
 use crate::listen::link::{Answer, Standing};
@@ -124,7 +124,8 @@ impl Refusal {
 pub(super) fn reply(answer: Answer) -> Result<Reply, Refusal> {
     match answer {
         Answer::Durable { accepted, rejected, level, standing } => {
-            let numbers = standing.map(|Standing { upto, limit, limit_bytes }| Numbers { upto, limit, limit_bytes });
+            let numbers =
+                standing.map(|Standing { upto, limit, limit_bytes }| Numbers { upto, limit, limit_bytes });
             let accepted = Accepted { accepted, rejected: listed(rejected), level, numbers };
             let status = StatusCode::from_u16(accepted.status()).unwrap_or(StatusCode::OK);
             Ok(document(status, "application/json", &accepted))
@@ -203,7 +204,8 @@ mod tests {
 
     #[test]
     fn every_answer_has_its_status() {
-        let durable = |accepted, rejected| Answer::Durable { accepted, rejected, level: Level::Stored, standing: None };
+        let durable =
+            |accepted, rejected| Answer::Durable { accepted, rejected, level: Level::Stored, standing: None };
         let refused = || vec![(0, Reject::malformed("no type"))];
         assert_eq!(status(durable(0, vec![])), 200);
         assert_eq!(status(durable(1, refused())), 200);
@@ -215,9 +217,14 @@ mod tests {
         assert_eq!(status(Answer::TooLarge(String::new())), 413);
         assert_eq!(status(Answer::Timeout), 504);
         assert_eq!(status(Answer::Lost), 500);
-        for (reason, expected) in
-            [("rate", 429), ("quota", 429), ("broker", 503), ("full", 503), ("memory", 503), ("draining", 503)]
-        {
+        for (reason, expected) in [
+            ("rate", 429),
+            ("quota", 429),
+            ("broker", 503),
+            ("full", 503),
+            ("memory", 503),
+            ("draining", 503),
+        ] {
             let reason = Reason::from_name(reason).unwrap();
             assert_eq!(status(Answer::Busy { reason, retry_ms: 0 }), expected, "{reason}");
         }

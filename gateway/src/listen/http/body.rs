@@ -117,7 +117,9 @@ impl Body {
                 self.bytes = bytes.into();
                 Ok(self)
             }
-            Err(error @ inflate::Error::TooLarge { .. }) => Err(Refusal::too_large(format!("the body {error}"))),
+            Err(error @ inflate::Error::TooLarge { .. }) => {
+                Err(Refusal::too_large(format!("the body {error}")))
+            }
             Err(error @ inflate::Error::Corrupt) => {
                 Err(Refusal::new(StatusCode::BAD_REQUEST, "bad_body", format!("the body {error}")))
             }

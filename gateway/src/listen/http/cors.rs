@@ -22,7 +22,11 @@ const EXPOSED: &str = "retry-after, preference-applied, ratelimit, ratelimit-pol
 const MAX_AGE_SECONDS: &str = "7200";
 
 /// Answers `OPTIONS`. A foreign page is told 403.
-pub(super) fn preflight(headers: &HeaderMap, methods: &'static str, access: &Access) -> Result<Reply, Refusal> {
+pub(super) fn preflight(
+    headers: &HeaderMap,
+    methods: &'static str,
+    access: &Access,
+) -> Result<Reply, Refusal> {
     request::allowed_origin(headers, access)?;
     let mut reply = no_content();
     let answer = reply.headers_mut();
@@ -63,11 +67,13 @@ pub(super) fn expose(answer: &mut HeaderMap, origin: &str) {
 
 fn allowed(headers: &HeaderMap) -> HeaderValue {
     let mut allowed = ALLOWED.to_owned();
-    let asked = headers.get_all(ACCESS_CONTROL_REQUEST_HEADERS).iter().filter_map(|value| value.to_str().ok());
-    let ours = asked
-        .flat_map(|names| names.split(','))
-        .map(|name| name.trim().to_ascii_lowercase())
-        .filter(|name| name.starts_with(OURS) && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-'));
+    let asked =
+        headers.get_all(ACCESS_CONTROL_REQUEST_HEADERS).iter().filter_map(|value| value.to_str().ok());
+    let ours = asked.flat_map(|names| names.split(',')).map(|name| name.trim().to_ascii_lowercase()).filter(
+        |name| {
+            name.starts_with(OURS) && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+        },
+    );
     for name in ours.take(ASKED_MAX) {
         if !allowed.split(", ").any(|known| known == name) {
             allowed.push_str(", ");

@@ -80,7 +80,8 @@ mod tests {
         let demo = Demo::new(&root);
         let page = demo.reply("/").await.unwrap().unwrap();
         assert_eq!(page.headers()["content-type"], "text/html; charset=utf-8");
-        for path in ["/../secret", "/%2e%2e/secret", "/link", "//etc/passwd", "/%2fetc/passwd", "/none", "/."] {
+        for path in ["/../secret", "/%2e%2e/secret", "/link", "//etc/passwd", "/%2fetc/passwd", "/none", "/."]
+        {
             assert!(demo.reply(path).await.unwrap().is_none(), "{path}");
         }
     }

@@ -180,8 +180,12 @@ mod tests {
 
     #[test]
     fn the_secure_listener_names_itself_or_what_is_configured() {
-        let expected =
-            ["https://[::1]:4433/v1/stream", "quic://[::1]:4433", "wss://[::1]:4433/v1/stream", "https://[::1]:4433/v1/events"];
+        let expected = [
+            "https://[::1]:4433/v1/stream",
+            "quic://[::1]:4433",
+            "wss://[::1]:4433/v1/stream",
+            "https://[::1]:4433/v1/events",
+        ];
         assert_eq!(urls(&discovery(None, Some(4433)), Some("[::1]:4433"), true), expected);
         let public = PublicUrl { host: "in.example.com".into(), port: 443 };
         let urls = urls(&discovery(Some(public), Some(4433)), Some("x"), true);

@@ -24,8 +24,8 @@ use tidegate_wire::Limits;
 use self::answer::Refusal;
 use self::body::Budget;
 use self::demo::Demo;
-pub(super) use self::query::Query;
 pub use self::discovery::{Discovery, PublicUrl};
+pub(super) use self::query::Query;
 use super::link::Gate;
 use super::tcp::{Connection, Respond};
 use crate::access::Access;
@@ -35,7 +35,8 @@ use crate::metrics::{Metrics, Surface};
 type Reply = Response<Full<Bytes>>;
 
 /// What a visitor of `/` is told where there is no demo.
-const ABOUT: &str = "Tidegate takes events. POST them, or open a session: /.well-known/tidegate says where.\n";
+const ABOUT: &str =
+    "Tidegate takes events. POST them, or open a session: /.well-known/tidegate says where.\n";
 
 /// What HTTP needs to know; plain data.
 #[derive(Clone, Debug)]
@@ -99,7 +100,11 @@ impl<G: Gate> Http<G> {
 
     /// What answers on the listener without TLS, which also serves the files under `demo`.
     pub fn plain(&self, demo: Option<&Path>) -> Listener<G> {
-        Listener { http: Arc::clone(&self.0), secure: false, demo: demo.map(|root| Arc::new(Demo::new(root))) }
+        Listener {
+            http: Arc::clone(&self.0),
+            secure: false,
+            demo: demo.map(|root| Arc::new(Demo::new(root))),
+        }
     }
 }
 
@@ -179,8 +184,10 @@ impl<G: Gate> Listener<G> {
 
     fn nothing_here(&self) -> Refusal {
         let (events, stream) = (&self.http.events_path, &self.http.stream_path);
-        let detail =
-            format!("nothing is here; there are {events} for events and {stream} for sessions, see {}", discovery::PATH);
+        let detail = format!(
+            "nothing is here; there are {events} for events and {stream} for sessions, see {}",
+            discovery::PATH
+        );
         Refusal::new(StatusCode::NOT_FOUND, "not_found", detail)
     }
 }

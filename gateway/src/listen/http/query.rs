@@ -16,7 +16,8 @@ impl<'a> Query<'a> {
     /// so matches nothing.
     pub(in crate::listen) fn parse(query: Option<&'a str>) -> Self {
         let mut found = Self::default();
-        for (name, value) in query.unwrap_or_default().split('&').filter_map(|member| member.split_once('=')) {
+        for (name, value) in query.unwrap_or_default().split('&').filter_map(|member| member.split_once('='))
+        {
             let place = match name {
                 "token" => &mut found.token,
                 "type" => &mut found.event_type,

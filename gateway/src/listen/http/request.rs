@@ -55,10 +55,14 @@ fn foreign(origin: &str) -> Refusal {
 pub(super) fn token<'a>(headers: &'a HeaderMap, query: &'a Query<'_>) -> Result<Option<&'a str>, Refusal> {
     let Some(header) = headers.get(AUTHORIZATION) else { return Ok(query.token.as_deref()) };
     let text = header.to_str().ok();
-    let bearer = text.and_then(|text| text.split_once(' ')).filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
+    let bearer = text
+        .and_then(|text| text.split_once(' '))
+        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
     match bearer {
         Some((_, token)) => Ok(Some(token.trim())),
-        None => Err(Refusal::unauthenticated("malformed", "expected `Authorization: Bearer <token>`".to_owned())),
+        None => {
+            Err(Refusal::unauthenticated("malformed", "expected `Authorization: Bearer <token>`".to_owned()))
+        }
     }
 }
 
@@ -73,20 +77,23 @@ pub(super) fn numbering(headers: &HeaderMap) -> Result<Option<Numbering<'_>>, Re
     let [Some(client), Some(epoch), Some(seq)] = all else {
         return match all {
             [None, None, None] => Ok(None),
-            _ => Err(Refusal::bad("Tidegate-Client, Tidegate-Epoch and Tidegate-Seq go together: all three or none")),
+            _ => Err(Refusal::bad(
+                "Tidegate-Client, Tidegate-Epoch and Tidegate-Seq go together: all three or none",
+            )),
         };
     };
     let client = client.to_str().ok().filter(|name| tidegate_wire::is_client_name(name));
-    let client = client.ok_or_else(|| Refusal::bad("Tidegate-Client: expected 1 to 128 of A-Z a-z 0-9 . _ : -"))?;
-    let epoch = number(epoch.as_bytes(), 0).ok_or_else(|| {
-        Refusal::bad(format!("Tidegate-Epoch: expected an integer from 0 to {NUMBER_MAX}"))
-    })?;
+    let client =
+        client.ok_or_else(|| Refusal::bad("Tidegate-Client: expected 1 to 128 of A-Z a-z 0-9 . _ : -"))?;
+    let epoch = number(epoch.as_bytes(), 0)
+        .ok_or_else(|| Refusal::bad(format!("Tidegate-Epoch: expected an integer from 0 to {NUMBER_MAX}")))?;
     let first_seq = number(seq.as_bytes(), 1)
         .ok_or_else(|| Refusal::bad(format!("Tidegate-Seq: expected an integer from 1 to {NUMBER_MAX}")))?;
     Ok(Some(Numbering { client, epoch, first_seq }))
 }
 
 fn number(text: &[u8], least: u64) -> Option<u64> {
-    let digits = std::str::from_utf8(text).ok().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()))?;
+    let digits =
+        std::str::from_utf8(text).ok().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()))?;
     digits.parse().ok().filter(|number| (least..=NUMBER_MAX).contains(number))
 }

@@ -48,7 +48,8 @@ pub(super) fn open<G: Gate>(
         return Err(Refusal::busy(tidegate_wire::Reason::Draining, 1_000));
     }
     reply.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(name));
-    let peer = Peer { carrier: Carrier::WebSocket, coding, remote: connection.remote, grant, datagrams: false };
+    let peer =
+        Peer { carrier: Carrier::WebSocket, coding, remote: connection.remote, grant, datagrams: false };
     let (http, limits, busy) = (Arc::clone(http), http.limits, connection.busy());
     connection.spawn(async move {
         match hyper::upgrade::on(request).await {
@@ -70,7 +71,9 @@ fn handshake(request: &Request<Incoming>) -> Result<Reply, Refusal> {
         let protocol = request.extensions().get::<Protocol>().map(Protocol::as_str);
         return match protocol {
             Some("websocket") => Ok(Response::default()),
-            _ => Err(Refusal::bad("CONNECT here is for WebSocket: expected `:protocol` = websocket (RFC 8441)")),
+            _ => Err(Refusal::bad(
+                "CONNECT here is for WebSocket: expected `:protocol` = websocket (RFC 8441)",
+            )),
         };
     }
     if !has_word(headers, &CONNECTION, "upgrade") || !has_word(headers, &UPGRADE, "websocket") {
@@ -82,8 +85,12 @@ fn handshake(request: &Request<Incoming>) -> Result<Reply, Refusal> {
         .with(UPGRADE, HeaderValue::from_static("websocket")));
     }
     if headers.get(SEC_WEBSOCKET_VERSION).is_none_or(|version| version != "13") {
-        return Err(Refusal::new(StatusCode::UPGRADE_REQUIRED, "upgrade", "expected `Sec-WebSocket-Version: 13`")
-            .with(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13")));
+        return Err(Refusal::new(
+            StatusCode::UPGRADE_REQUIRED,
+            "upgrade",
+            "expected `Sec-WebSocket-Version: 13`",
+        )
+        .with(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13")));
     }
     let key = headers.get(SEC_WEBSOCKET_KEY).ok_or_else(|| Refusal::bad("`Sec-WebSocket-Key` is missing"))?;
     let mut reply = Reply::default();
@@ -92,7 +99,8 @@ fn handshake(request: &Request<Incoming>) -> Result<Reply, Refusal> {
     let answer = reply.headers_mut();
     answer.insert(CONNECTION, HeaderValue::from_static("upgrade"));
     answer.insert(UPGRADE, HeaderValue::from_static("websocket"));
-    answer.insert(SEC_WEBSOCKET_ACCEPT, accept.map_err(|_| Refusal::bad("`Sec-WebSocket-Key` is not a key"))?);
+    answer
+        .insert(SEC_WEBSOCKET_ACCEPT, accept.map_err(|_| Refusal::bad("`Sec-WebSocket-Key` is not a key"))?);
     Ok(reply)
 }
 

@@ -4,7 +4,10 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
-use tidegate_wire::{Ack, BatchWriter, ClientFrame, Close, CloseCode, Frames, GatewayFrame, Hello, Level, Limits, Reason, Welcome};
+use tidegate_wire::{
+    Ack, BatchWriter, ClientFrame, Close, CloseCode, Frames, GatewayFrame, Hello, Level, Limits, Reason,
+    Welcome,
+};
 use tokio::sync::{Notify, watch};
 
 use crate::access::Access;
@@ -29,8 +32,8 @@ pub(super) struct Gateway {
 }
 
 /// A destination that keeps what it gets until a test settles it.
-#[derive(Default)]
 pub(super) struct HeldSink {
+    pub(super) health: Mutex<Health>,
     held: Mutex<Vec<(String, u32, Ticket)>>,
     /// How many records it takes before it is full.
     room: Mutex<usize>,
@@ -45,7 +48,12 @@ impl Gateway {
     pub(super) fn with(config: Config) -> Self {
         let (metrics, _registry) = Metrics::register();
         let metrics = Arc::new(metrics);
-        let sink = Arc::new(HeldSink { room: Mutex::new(usize::MAX), ..HeldSink::default() });
+        let sink = Arc::new(HeldSink {
+            health: Mutex::new(Health::Ready),
+            held: Mutex::default(),
+            room: Mutex::new(usize::MAX),
+            changed: Notify::new(),
+        });
         let (reason, reasons) = watch::channel(Reason::Ok);
         let topics = vec!["events".to_owned()];
         let sessions = Sessions::new(Parts {
@@ -176,7 +184,7 @@ impl Sink for HeldSink {
     }
 
     fn health(&self) -> Health {
-        Health::Ready
+        self.health.lock().unwrap().clone()
     }
 
     fn drain(&self, _deadline: Duration) -> Pending<'_, ()> {
@@ -302,4 +310,3 @@ fn decode(bytes: &[u8], coding: Coding) -> Vec<GatewayFrame> {
         }
     }
 }
-

@@ -9,6 +9,7 @@ use super::Gateway;
 use crate::access::Access;
 use crate::carrier::Carrier;
 use crate::config::Config;
+use crate::deliver::Health;
 use crate::listen::link::{Answer, Gate, Numbering, Post, Standing};
 use crate::outcome::Outcome;
 
@@ -101,7 +102,7 @@ async fn what_is_not_durable_in_time_is_unknown_and_settles_all_the_same() {
 #[tokio::test(start_paused = true)]
 async fn while_the_destination_is_away_nothing_is_taken() {
     let gateway = Gateway::new();
-    gateway.reason.send_replace(Reason::Broker);
+    *gateway.sink.health.lock().unwrap() = Health::Away { reason: Reason::Broker, detail: String::new() };
     let answer = post(&gateway, "{\"type\":\"t\"}", None).await;
     assert!(matches!(answer, Answer::Busy { reason: Reason::Broker, .. }), "{answer:?}");
     assert_eq!(gateway.metrics.carrier(Carrier::Https).received.get(), 0);

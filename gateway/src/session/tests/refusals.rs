@@ -80,6 +80,8 @@ async fn a_stale_epoch_is_refused() {
     let gateway = Gateway::new();
     let (_first, _) = gateway.client("a", 1).await;
     let mut second = gateway.connect(Carrier::Quic, Coding::Binary);
-    second.send(&ClientFrame::Hello(Hello { client: Some("a".into()), epoch: Some(0), ..Hello::default() })).await;
+    second
+        .send(&ClientFrame::Hello(Hello { client: Some("a".into()), epoch: Some(0), ..Hello::default() }))
+        .await;
     assert_eq!(second.close_code().await, CloseCode::StaleEpoch);
 }

@@ -139,8 +139,9 @@ impl Link {
 impl Stream {
     async fn next(&mut self) -> Result<GatewayFrame, LinkError> {
         loop {
-            let mut frames = Frames::new(&self.buffer, &Limits::default());
-            if whole(&self.buffer, &Limits::default())? > 0
+            let limits = Limits::default();
+            let mut frames = Frames::new(&self.buffer, &limits);
+            if whole(&self.buffer, &limits)? > 0
                 && let Some(frame) = frames.next()
             {
                 let frame = frame?;

@@ -21,6 +21,7 @@ pub struct Sender<'a> {
     sent_bytes: u64,
     limit: u64,
     limit_bytes: u64,
+    is_leaving: bool,
     /// `upto` for whoever watches.
     pub progress: watch::Sender<u64>,
     /// Refused events by their number.
@@ -39,6 +40,7 @@ impl<'a> Sender<'a> {
             sent_bytes: 0,
             limit: 0,
             limit_bytes: 0,
+            is_leaving: false,
             progress: watch::Sender::new(0),
             refused: BTreeMap::new(),
         }
@@ -49,7 +51,7 @@ impl<'a> Sender<'a> {
     }
 
     /// Connects, and sends until at least `until` numbers are settled, or everything is. Breaks off without a word
-    /// then; what was sent beyond stays for the next connection to settle.
+    /// then; the frame or two that were sent beyond stay for the next connection to settle.
     pub async fn run(&mut self, gateway: &Gateway, carrier: Carrier, until: u64) -> Result<(), LinkError> {
         let mut client = Client::try_open(gateway, carrier, hello(&self.name, self.upto + 1)).await?;
         let welcome = &client.welcome;
@@ -57,20 +59,25 @@ impl<'a> Sender<'a> {
             self.refused.insert(rejection.seq, rejection.code);
         }
         (self.upto, self.sent, self.sent_bytes) = (welcome.upto, welcome.upto, 0);
-        (self.limit, self.limit_bytes) = (welcome.limit, welcome.limit_bytes);
+        (self.limit, self.limit_bytes, self.is_leaving) = (welcome.limit, welcome.limit_bytes, false);
         let until = until.min(self.events.len() as u64);
         while self.upto < until {
-            self.send_what_credit_allows(&mut client).await?;
+            self.send_what_credit_allows(&mut client, until).await?;
             match client.next().await? {
                 GatewayFrame::Ack(ack) => {
                     assert!(ack.upto >= self.upto, "acknowledgements never go back");
-                    (self.upto, self.limit, self.limit_bytes) = (ack.upto, ack.limit, ack.limit_bytes);
+                    self.upto = ack.upto;
+                    if !self.is_leaving {
+                        (self.limit, self.limit_bytes) = (ack.limit, ack.limit_bytes);
+                    }
                     self.progress.send_replace(self.upto);
                     for rejection in ack.list {
                         self.refused.insert(rejection.seq, rejection.code);
                     }
                 }
-                GatewayFrame::Goaway(_) | GatewayFrame::Pong(_) => {}
+                // Asked to leave: nothing more is sent, and the gateway closes when the rest has settled.
+                GatewayFrame::Goaway(_) => (self.is_leaving, self.limit) = (true, self.sent),
+                GatewayFrame::Pong(_) => {}
                 GatewayFrame::Close(close) => return Err(format!("closed: {close:?}").into()),
                 other => return Err(format!("unexpected {other:?}").into()),
             }
@@ -83,9 +90,10 @@ impl<'a> Sender<'a> {
         Ok(())
     }
 
-    async fn send_what_credit_allows(&mut self, client: &mut Client) -> Result<(), LinkError> {
+    async fn send_what_credit_allows(&mut self, client: &mut Client, until: u64) -> Result<(), LinkError> {
+        let beyond = until.saturating_add(2 * self.batch as u64);
         loop {
-            let room = usize::try_from(self.limit.saturating_sub(self.sent)).unwrap();
+            let room = usize::try_from(self.limit.min(beyond).saturating_sub(self.sent)).unwrap();
             let from = usize::try_from(self.sent).unwrap();
             let next: Vec<_> = self.events.iter().skip(from).take(room.min(self.batch)).collect();
             let bytes: u64 = next.iter().map(|event| event.len() as u64).sum();

@@ -1,0 +1,224 @@
+//! Apache Kafka as it is released: brokers as processes that can be killed and started again.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::{Duration, Instant};
+
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::message::{Headers as _, Message as _};
+use rdkafka::{ClientConfig, Offset, TopicPartitionList};
+use tempfile::TempDir;
+use tokio::sync::OnceCell;
+
+use crate::gateway::{PATIENCE, free_port};
+
+/// One record as a consumer sees it.
+#[derive(Clone, Debug)]
+pub struct Consumed {
+    pub key: Option<Vec<u8>>,
+    pub value: Vec<u8>,
+    pub headers: HashMap<String, String>,
+    pub timestamp_ms: i64,
+}
+
+/// A cluster of one or three brokers, gone when dropped.
+pub struct Cluster {
+    nodes: Vec<Node>,
+    directory: TempDir,
+}
+
+struct Node {
+    id: usize,
+    port: u16,
+    arguments: Vec<String>,
+    child: Mutex<Option<Child>>,
+}
+
+impl Cluster {
+    /// Starts `count` brokers and waits until all of them have found each other.
+    pub async fn start(count: usize) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let ports: Vec<_> = (0..count).map(|_| (free_port().port(), free_port().port())).collect();
+        let voters: Vec<_> =
+            ports.iter().enumerate().map(|(id, (_, port))| format!("{}@127.0.0.1:{port}", id + 1)).collect();
+        let replicas = count.min(3);
+        let nodes = ports.iter().enumerate().map(|(id, (port, controller))| {
+            let mut arguments = vec![
+                "node".to_owned(),
+                (id + 1).to_string(),
+                directory.path().join(format!("node-{id}")).display().to_string(),
+                voters.join(","),
+                port.to_string(),
+                controller.to_string(),
+            ];
+            arguments.extend([
+                "auto.create.topics.enable=false".to_owned(),
+                format!("default.replication.factor={replicas}"),
+                format!("min.insync.replicas={}", if count == 1 { 1 } else { 2 }),
+                format!("offsets.topic.replication.factor={replicas}"),
+                // A broker that was killed is missed soon.
+                "broker.session.timeout.ms=3000".to_owned(),
+                "broker.heartbeat.interval.ms=500".to_owned(),
+            ]);
+            Node { id, port: *port, arguments, child: Mutex::default() }
+        });
+        let cluster = Self { nodes: nodes.collect(), directory };
+        cluster.nodes.iter().for_each(Node::launch);
+        cluster.wait_for(count).await;
+        cluster
+    }
+
+    /// The cluster of one node that all tests share, each with topics of its own.
+    pub async fn shared() -> &'static Self {
+        static SHARED: OnceCell<Cluster> = OnceCell::const_new();
+        SHARED.get_or_init(|| Self::start(1)).await
+    }
+
+    /// `bootstrap.servers`.
+    pub fn brokers(&self) -> String {
+        self.nodes.iter().map(|node| format!("127.0.0.1:{}", node.port)).collect::<Vec<_>>().join(",")
+    }
+
+    /// SIGKILL.
+    pub fn kill(&self, node: usize) {
+        self.nodes[node].kill();
+    }
+
+    /// Starts a killed broker again, on its data, and waits until the cluster is whole.
+    pub async fn restart(&self, node: usize) {
+        self.nodes[node].launch();
+        self.wait_for(self.nodes.len()).await;
+    }
+
+    /// Makes a topic that every broker has a replica of.
+    pub async fn create_topic(&self, name: &str, partitions: i32) {
+        self.create_topic_with(name, partitions, &[]).await;
+    }
+
+    /// The same with settings of its own.
+    pub async fn create_topic_with(&self, name: &str, partitions: i32, settings: &[(&str, &str)]) {
+        let admin: AdminClient<DefaultClientContext> = self.client().create().unwrap();
+        let replicas = i32::try_from(self.nodes.len().min(3)).unwrap();
+        let topic = NewTopic::new(name, partitions, TopicReplication::Fixed(replicas));
+        let topic = settings.iter().fold(topic, |topic, (key, value)| topic.set(key, value));
+        let options = AdminOptions::new().operation_timeout(Some(PATIENCE));
+        let made = admin.create_topics([&topic], &options).await.unwrap();
+        made.into_iter().for_each(|made| drop(made.unwrap()));
+    }
+
+    /// Every record of a topic, each partition in order.
+    pub async fn consume(&self, topic: &str) -> Vec<Consumed> {
+        let (config, topic) = (self.client(), topic.to_owned());
+        tokio::task::spawn_blocking(move || consume(&config, &topic)).await.unwrap()
+    }
+
+    fn client(&self) -> ClientConfig {
+        let mut config = ClientConfig::new();
+        config.set("bootstrap.servers", self.brokers());
+        config.set("group.id", "tests").set("enable.auto.commit", "false");
+        config
+    }
+
+    async fn wait_for(&self, count: usize) {
+        let config = self.client();
+        let up = move || {
+            let consumer: BaseConsumer = config.create().unwrap();
+            let deadline = Instant::now() + PATIENCE;
+            loop {
+                let found = consumer.fetch_metadata(None, Duration::from_secs(1));
+                if found.is_ok_and(|metadata| metadata.brokers().len() >= count) {
+                    return true;
+                }
+                if Instant::now() > deadline {
+                    return false;
+                }
+            }
+        };
+        let up = tokio::task::spawn_blocking(up).await.unwrap();
+        assert!(up, "Kafka did not come up; see {}", self.directory.path().display());
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        self.nodes.iter().for_each(Node::kill);
+    }
+}
+
+impl Node {
+    fn launch(&self) {
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scripts/kafka");
+        *self.child.lock().unwrap() = Some(spawn(script, self.arguments.clone()));
+    }
+
+    fn kill(&self) {
+        if let Some(mut child) = self.child.lock().unwrap().take() {
+            let _ = child.kill();
+            let _ = child.wait();
+            eprintln!("kafka: node {} is gone", self.id);
+        }
+    }
+}
+
+fn consume(config: &ClientConfig, topic: &str) -> Vec<Consumed> {
+    let consumer: BaseConsumer = config.create().unwrap();
+    let metadata = consumer.fetch_metadata(Some(topic), PATIENCE).unwrap();
+    let partitions: Vec<i32> =
+        metadata.topics()[0].partitions().iter().map(rdkafka::metadata::MetadataPartition::id).collect();
+    let mut records = Vec::new();
+    for partition in partitions {
+        let (low, high) = consumer.fetch_watermarks(topic, partition, PATIENCE).unwrap();
+        let mut assignment = TopicPartitionList::new();
+        assignment.add_partition_offset(topic, partition, Offset::Offset(low)).unwrap();
+        consumer.assign(&assignment).unwrap();
+        let mut next = low;
+        while next < high {
+            let message = consumer.poll(PATIENCE).expect("a record in time").unwrap();
+            next = message.offset() + 1;
+            let headers = message.headers().into_iter().flat_map(|headers| headers.iter());
+            let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+            records.push(Consumed {
+                key: message.key().map(<[u8]>::to_vec),
+                value: message.payload().unwrap_or_default().to_vec(),
+                headers: headers
+                    .map(|header| (header.key.to_owned(), text(header.value.unwrap_or_default())))
+                    .collect(),
+                timestamp_ms: message.timestamp().to_millis().unwrap_or(0),
+            });
+        }
+    }
+    records
+}
+
+/// Starts a process that dies with this one, however this one ends. The kernel ties that to the thread that started it,
+/// so one thread that never ends starts all of them.
+fn spawn(program: PathBuf, arguments: Vec<String>) -> Child {
+    type Wanted = (PathBuf, Vec<String>, SyncSender<Child>);
+    static SPAWNER: OnceLock<Arc<SyncSender<Wanted>>> = OnceLock::new();
+    let spawner = SPAWNER.get_or_init(|| {
+        let (wanted, wishes) = sync_channel::<Wanted>(16);
+        std::thread::spawn(move || {
+            for (program, arguments, reply) in wishes {
+                let child = Command::new("setpriv")
+                    .args(["--pdeathsig", "KILL"])
+                    .arg(program)
+                    .args(arguments)
+                    .stdin(Stdio::null())
+                    .stdout(Stdio::null())
+                    .stderr(Stdio::null())
+                    .spawn()
+                    .unwrap();
+                reply.send(child).unwrap();
+            }
+        });
+        Arc::new(wanted)
+    });
+    let (reply, child) = sync_channel(1);
+    spawner.send((program, arguments, reply)).unwrap();
+    child.recv().unwrap()
+}
