@@ -15,6 +15,7 @@
 )]
 
 mod bad_input;
+mod browser;
 mod client;
 mod destination;
 mod drain;
