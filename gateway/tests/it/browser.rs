@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::destination::Destination;
 use crate::gateway::Gateway;
 
 fn web_client() -> PathBuf {
@@ -55,6 +56,24 @@ async fn what_the_demo_page_sees_acknowledged_is_counted_and_in_the_log() {
         counts.sort_unstable();
         counts
     });
+    gateway.assert_accounted().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_demo_page_sees_acknowledged_is_in_kafka() {
+    let web_client = web_client();
+    let kafka = Destination::shared_kafka().await;
+    let topic = kafka.topic(1).await;
+    let gateway = Gateway::start_without_certificate(&format!(
+        "kafka.brokers = \"{}\"\ndemo.directory = \"{}\"\n[[routes]]\ntopic = \"{topic}\"\n",
+        kafka.brokers().brokers(),
+        web_client.join("dist/demo").display()
+    ))
+    .await;
+    let pages = acknowledged(&web_client, &gateway);
+    let produced = kafka.produced(&gateway, &topic).await;
+    assert_eq!(produced.len(), pages.values().sum::<usize>());
+    assert!(produced.iter().all(|record| record.value.contains("pointer.moved")));
     gateway.assert_accounted().await;
 }
 
