@@ -261,6 +261,7 @@ test("after GOAWAY nothing is sent, acknowledgements still count, and the sessio
   await bench.clock.advance(300);
   const hello = await after.welcome();
   assert.equal(hello.next, 2);
+  await assert.rejects(before.heard(), /closed the link/);
   assert.deepEqual(await after.heardEvents(), [2]);
   await closed(bench.session, after);
 });
