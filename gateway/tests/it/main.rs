@@ -14,5 +14,6 @@ mod mixed;
 mod random;
 mod reconnect;
 mod recordings;
+mod sink;
 mod tls;
 mod token;
