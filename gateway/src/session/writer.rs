@@ -5,11 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tidegate_wire::Ack;
-use tidegate_wire::GatewayFrame;
-use tidegate_wire::limits;
-use tidegate_wire::{Close, Goaway, Ping, Welcome};
-use tidegate_wire::{CloseCode, Reason};
+use tidegate_wire::{Ack, Close, CloseCode, GatewayFrame, Goaway, Ping, Reason, Welcome, limits};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, Sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;

@@ -109,9 +109,15 @@ impl Cluster {
 
     /// Makes a topic that every broker has a replica of.
     pub async fn create_topic(&self, name: &str, partitions: i32) {
+        self.create_topic_with(name, partitions, &[]).await;
+    }
+
+    /// The same with settings of its own.
+    pub async fn create_topic_with(&self, name: &str, partitions: i32, settings: &[(&str, &str)]) {
         let admin: AdminClient<DefaultClientContext> = self.client().create().unwrap();
         let replicas = i32::try_from(self.nodes.len().min(3)).unwrap();
         let topic = NewTopic::new(name, partitions, TopicReplication::Fixed(replicas));
+        let topic = settings.iter().fold(topic, |topic, (key, value)| topic.set(key, value));
         let options = AdminOptions::new().operation_timeout(Some(PATIENCE));
         let made = admin.create_topics([&topic], &options).await.unwrap();
         made.into_iter().for_each(|made| drop(made.unwrap()));
@@ -180,7 +186,7 @@ fn consume(config: &ClientConfig, topic: &str) -> Vec<Consumed> {
     let consumer: BaseConsumer = config.create().unwrap();
     let metadata = consumer.fetch_metadata(Some(topic), PATIENCE).unwrap();
     let partitions: Vec<i32> =
-        metadata.topics()[0].partitions().iter().map(|partition| partition.id()).collect();
+        metadata.topics()[0].partitions().iter().map(rdkafka::metadata::MetadataPartition::id).collect();
     let mut records = Vec::new();
     for partition in partitions {
         let (low, high) = consumer.fetch_watermarks(topic, partition, PATIENCE).unwrap();

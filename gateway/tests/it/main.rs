@@ -1,5 +1,19 @@
 //! The gateway as its users meet it: its binary, real sockets, real Kafka, real kills.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::disallowed_methods,
+    clippy::float_cmp,
+    clippy::missing_panics_doc,
+    missing_docs,
+    unreachable_pub,
+    reason = "a test may fail, has a clock, and counts in floats only as Prometheus does"
+)]
+
 mod bad_input;
 mod client;
 mod destination;
@@ -14,6 +28,7 @@ mod mixed;
 mod random;
 mod reconnect;
 mod recordings;
+mod records;
 mod sink;
 mod tls;
 mod token;
