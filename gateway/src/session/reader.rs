@@ -79,8 +79,9 @@ impl<'a, R: LinkReader> Reader<'a, R> {
         loop {
             let packet = tokio::select! {
                 biased;
-                packet = self.incoming.next() => packet,
+                // First, or a client that always has something to say would never be ended.
                 end = &mut ended => return end,
+                packet = self.incoming.next() => packet,
                 end = &mut idle => return end,
             };
             idle.heard();

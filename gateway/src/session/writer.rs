@@ -237,7 +237,8 @@ impl<'a, W: LinkWriter> Writer<'a, W> {
         self.acknowledge().await
     }
 
-    /// Waits until everything received has settled, unless it never will or there is no time left.
+    /// Waits until everything received has settled, unless it never will, or there is no time left, or for as long as
+    /// a silent client may stay: this one may have gone.
     async fn settle(&mut self) {
         let session = Arc::clone(&self.session);
         let Session { numbering, connection } = &*session;
@@ -246,8 +247,9 @@ impl<'a, W: LinkWriter> Writer<'a, W> {
                 connection.settled.notified().await;
             }
         };
+        let patience = Duration::from_millis(u64::from(self.core.limits.idle_ms));
         tokio::select! {
-            () = ended => {}
+            _ = timeout(patience, ended) => {}
             () = connection.broken.cancelled() => {}
             () = connection.taken_over.cancelled() => {}
             () = self.core.closing.cancelled() => {}
