@@ -1,7 +1,6 @@
 //! The Kafka destination by itself against real brokers: what it writes, and what it says of brokers that hang.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tidegate::config;

@@ -42,7 +42,7 @@ impl Default for Patience {
             answer: Duration::from_secs(1),
             report: Duration::from_secs(10),
             wedged: Duration::from_secs(150),
-            shrink: Duration::from_secs(5),
+            shrink: Duration::from_secs(2),
             blocked: Duration::from_secs(5),
             replace: (Duration::from_millis(500), Duration::from_secs(30)),
         }
