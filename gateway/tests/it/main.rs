@@ -30,5 +30,6 @@ mod random;
 mod reconnect;
 mod recordings;
 mod records;
+mod sink;
 mod tls;
 mod token;
