@@ -44,7 +44,7 @@ struct Node {
 impl Cluster {
     /// Starts `count` brokers and waits until all of them have found each other.
     pub async fn start(count: usize) -> Self {
-        let directory = tempfile::tempdir().unwrap();
+        let directory = directory();
         let ports: Vec<_> = (0..count).map(|_| (free_port().port(), free_port().port())).collect();
         let voters: Vec<_> =
             ports.iter().enumerate().map(|(id, (_, port))| format!("{}@127.0.0.1:{port}", id + 1)).collect();
@@ -180,6 +180,21 @@ impl Node {
             eprintln!("kafka: node {} is gone", self.id);
         }
     }
+}
+
+/// A directory for a cluster, named after this process: the shared cluster outlives every test and is killed with the
+/// process, so what it leaves is removed by a later one.
+fn directory() -> TempDir {
+    const PREFIX: &str = "tidegate-kafka-";
+    for entry in std::fs::read_dir(std::env::temp_dir()).unwrap().flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let owner = name.strip_prefix(PREFIX).and_then(|rest| rest.split('-').next());
+        if owner.is_some_and(|pid| !Path::new("/proc").join(pid).exists()) {
+            // Another process may be removing it too.
+            let _ = std::fs::remove_dir_all(entry.path());
+        }
+    }
+    tempfile::Builder::new().prefix(&format!("{PREFIX}{}-", std::process::id())).tempdir().unwrap()
 }
 
 fn consume(config: &ClientConfig, topic: &str) -> Vec<Consumed> {
