@@ -63,6 +63,8 @@ impl Cluster {
                 format!("default.replication.factor={replicas}"),
                 format!("min.insync.replicas={}", if count == 1 { 1 } else { 2 }),
                 format!("offsets.topic.replication.factor={replicas}"),
+                // Nothing expires, however old its timestamp says it is.
+                "log.retention.ms=-1".to_owned(),
                 // A broker that was killed is missed soon.
                 "broker.session.timeout.ms=3000".to_owned(),
                 "broker.heartbeat.interval.ms=500".to_owned(),
@@ -133,6 +135,8 @@ impl Cluster {
         let mut config = ClientConfig::new();
         config.set("bootstrap.servers", self.brokers());
         config.set("group.id", "tests").set("enable.auto.commit", "false");
+        // A position that is not there is an error here, and no reason to go on elsewhere.
+        config.set("auto.offset.reset", "error");
         config
     }
 
