@@ -82,7 +82,7 @@ impl Batch<'_> {
         Frame { kind: kind::EVENTS, body: &body }.write(out);
     }
 
-    /// The batch as a JSON frame; Without white space around events; `None` when one is not a structured one that is JSON.
+    /// The batch as a JSON frame, without white space around its events. `None` when one is not structured or not JSON.
     pub(crate) fn to_json(&self) -> Option<String> {
         let mut json = String::from(r#"{"t":"ev""#);
         if self.first_seq > 0 || !self.lossy {
