@@ -49,7 +49,7 @@ async fn what_the_demo_page_sees_acknowledged_is_counted_and_in_the_log() {
     let metrics = gateway.metrics().await;
     for (carrier, count) in &pages {
         let stored = format!("tidegate_events_total{{carrier=\"{carrier}\",outcome=\"stored\"}}");
-        assert_eq!(metrics.get(&stored), *count as f64, "{stored}");
+        assert_eq!(metrics.get(&stored), f64::from(u32::try_from(*count).unwrap()), "{stored}");
     }
     assert_eq!(logged(&gateway), {
         let mut counts: Vec<usize> = pages.into_values().collect();
