@@ -55,8 +55,12 @@ pub struct Stream {
 
 /// Kept alive, and a way to send datagrams.
 pub enum Connection {
-    Quic(quinn::Endpoint, quinn::Connection),
-    WebTransport(wtransport::Endpoint<wtransport::endpoint::endpoint_side::Client>, wtransport::Connection),
+    Quic(#[expect(dead_code, reason = "it only has to live")] quinn::Endpoint, quinn::Connection),
+    WebTransport(
+        #[expect(dead_code, reason = "it only has to live")]
+        wtransport::Endpoint<wtransport::endpoint::endpoint_side::Client>,
+        wtransport::Connection,
+    ),
 }
 
 pub trait Socket: AsyncRead + AsyncWrite + Send + Unpin {}
