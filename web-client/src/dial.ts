@@ -1,3 +1,4 @@
+import { type Browser, isExcluded, thisBrowser } from "./browser.js";
 import { type Discovery, discover } from "./discovery.js";
 import { DiscoveryError } from "./errors/discovery-error.js";
 import type { Open, TransportName } from "./link.js";
@@ -19,10 +20,17 @@ export function dialer(endpoint: URL, only?: TransportName): Dial {
   return async (signal) => routes(await discover(endpoint, signal), only);
 }
 
-/** The transports of `discovery` that this browser speaks, in the gateway's order. Throws `DiscoveryError` when there is none. */
-export function routes({ transports, certificateHashes }: Discovery, only?: TransportName): readonly Route[] {
+/**
+ * The transports of `discovery` that this browser speaks, in the gateway's order, without those that the gateway excludes it
+ * from. `only` stands above exclusions. Throws `DiscoveryError` when there is none.
+ */
+export function routes(
+  { transports, certificateHashes, exclude }: Discovery,
+  only?: TransportName,
+  browser: Browser | null = thisBrowser(),
+): readonly Route[] {
   const found = transports.flatMap(({ type, url }): Route[] => {
-    if (only !== undefined && type !== only) return [];
+    if (only === undefined ? isExcluded(exclude, type, browser) : type !== only) return [];
     if (type === "websocket") return [{ transport: type, url, open: webSocket() }];
     if (type !== "webtransport" || !hasWebTransport()) return [];
     return [{ transport: type, url, open: webTransport(certificateHashes) }];

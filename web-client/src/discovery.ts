@@ -1,3 +1,4 @@
+import type { Exclusion } from "./browser.js";
 import { DiscoveryError } from "./errors/discovery-error.js";
 import { FrameError } from "./errors/frame-error.js";
 import type { CertificateHash } from "./webtransport.js";
@@ -17,6 +18,8 @@ export interface Discovery {
   readonly transports: readonly Transport[];
   /** Of development certificates only. */
   readonly certificateHashes: readonly CertificateHash[];
+  /** Browsers that should not use a transport. */
+  readonly exclude: readonly Exclusion[];
 }
 
 const PATH = "/.well-known/tidegate";
@@ -38,6 +41,7 @@ export function parseDiscovery(document: Uint8Array, base: URL): Discovery {
     return {
       transports: members.list("transports").map((entry) => transport(entry, base)),
       certificateHashes: members.list("certificate_hashes").flatMap(certificateHash),
+      exclude: members.list("exclude").map(exclusion),
     };
   } catch (error) {
     if (error instanceof FrameError) throw new DiscoveryError(error.message);
@@ -66,6 +70,14 @@ function transport(entry: Members, base: URL): Transport {
   const url = entry.string("url");
   if (!URL.canParse(url, base.href)) throw new DiscoveryError(`discovery document: not a URL: ${url.slice(0, 80)}`);
   return { type, url: new URL(url, base) };
+}
+
+function exclusion(entry: Members): Exclusion {
+  return {
+    transport: entry.string("transport"),
+    browser: entry.string("browser"),
+    below: entry.has("below") ? entry.string("below") : null,
+  };
 }
 
 /** Browsers know SHA-256 alone; hashes of other algorithms are left to clients that can use them. */

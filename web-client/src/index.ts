@@ -1,3 +1,4 @@
+export { type Browser, browserOf, type Exclusion } from "./browser.js";
 export { type Clock, systemClock } from "./clock.js";
 export { type Dial, dialer, type Route, routes } from "./dial.js";
 export { type Discovery, discover, parseDiscovery, type Transport } from "./discovery.js";

@@ -34,7 +34,7 @@ export interface SessionOptions {
   readonly transport?: TransportName;
   /** Events and payload bytes that may wait for acknowledgement. Default: 10,000 and 8 MiB. */
   readonly limits?: QueueLimits;
-  /** Called after every change of state. */
+  /** Called after every change of state; must not throw. */
   readonly onState?: (state: SessionState) => void;
   /** How to find the gateway, for carriers of your own. */
   readonly dial?: Dial;
@@ -50,6 +50,7 @@ export interface Sent {
   readonly settled: Promise<Settlement>;
 }
 
+const CLIENT_NAME = /^[A-Za-z0-9._:-]{1,128}$/;
 const SDK = "tidegate-js/0.1.0";
 const QUEUE_LIMITS: QueueLimits = { events: 10_000, bytes: 8 * 1024 * 1024 };
 /** The largest event that any gateway may be configured to take. */
@@ -74,9 +75,12 @@ export class Session {
   #connection: Connection | null = null;
   readonly #closing = new AbortController();
 
-  /** Starts to connect at once. */
+  /** Starts to connect at once. Throws `RangeError` for a client name that no gateway would take. */
   constructor(options: SessionOptions) {
     this.#client = options.client ?? `web-${crypto.randomUUID()}`;
+    if (!CLIENT_NAME.test(this.#client)) {
+      throw new RangeError(`client: expected 1-128 of A-Z a-z 0-9 . _ : -, found ${JSON.stringify(this.#client)}`);
+    }
     this.#token = options.token;
     this.#dial = options.dial ?? dialer(options.endpoint, options.transport);
     this.#clock = options.clock ?? systemClock;

@@ -74,6 +74,21 @@ test("only transports that the browser has are routes, and one can be forced", (
   }
 });
 
+test("a browser that the gateway excludes starts elsewhere, unless it is forced", () => {
+  const exclude = [{ transport: "webtransport", browser: "safari", below: "26.4" }];
+  const discovery = parsed({ ...document, exclude });
+  const names = (version: string, only?: "webtransport") =>
+    routes(discovery, only, { name: "safari", version }).map(({ transport }) => transport);
+  Object.assign(globalThis, { WebTransport: class {} });
+  try {
+    assert.deepEqual(names("26.3.1"), ["websocket"]);
+    assert.deepEqual(names("26.4"), ["webtransport", "websocket"]);
+    assert.deepEqual(names("26.3.1", "webtransport"), ["webtransport"]);
+  } finally {
+    Reflect.deleteProperty(globalThis, "WebTransport");
+  }
+});
+
 test("the document is asked for at its fixed path, and a refusal is an error that names it", async () => {
   const server = createServer((request, response) => {
     response.statusCode =

@@ -95,6 +95,10 @@ test("a refused event settles as refused and holds up nothing", async () => {
   await closed(session, link);
 });
 
+test("a client name that no gateway takes is refused at once", () => {
+  for (const client of ["", "a b", "x".repeat(129)]) assert.throws(() => new Bench([], { client }), RangeError);
+});
+
 test("after a break the session resumes and sends again from upto + 1", async () => {
   const [before, after] = [new GatewayEnd(), new GatewayEnd()];
   const { session, clock } = new Bench([before, after]);

@@ -16,6 +16,7 @@
 
 mod bad_input;
 mod browser;
+mod carriers;
 mod client;
 mod destination;
 mod drain;
