@@ -242,7 +242,7 @@ async fn what_comes_too_slowly_or_is_too_long_is_ended() {
     let server = Server::start(options);
     let post = "POST /v1/events HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-type: application/json\r\n";
     let long = format!("GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\nx-long: {}\r\n\r\n", "x".repeat(17 << 10));
-    let longer = format!("GET / HTTP/1.1\r\nhost: x\r\nx-long: {}\r\n\r\n", "x".repeat(30 << 10));
+    let longer = format!("GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\nx-long: {}\r\n\r\n", "x".repeat(30 << 10));
     for (what, request, expected) in [
         ("half of a body", format!("{post}content-length: 12\r\n\r\n{{"), "HTTP/1.1 408"),
         ("a long head", long, "HTTP/1.1 431"),
