@@ -247,7 +247,12 @@ impl Server {
     /// HTTP/2 over TLS, or HTTP/1.1 without.
     pub(super) fn http(&self) -> reqwest::Client {
         let tls = self.client(&["h2"]);
-        reqwest::Client::builder().tls_backend_preconfigured(tls).no_proxy().timeout(PATIENCE).build().unwrap()
+        reqwest::Client::builder()
+            .tls_backend_preconfigured(tls)
+            .no_proxy()
+            .timeout(PATIENCE)
+            .build()
+            .unwrap()
     }
 
     /// The URLs of `path` over both, in the order of that.

@@ -102,8 +102,7 @@ async fn checks_come_in_the_order_of_the_contract() {
             if has(3) {
                 request = request.header("tidegate-seq", "1");
             }
-            request =
-                request.header("content-type", if has(4) { "image/png" } else { "application/json" });
+            request = request.header("content-type", if has(4) { "image/png" } else { "application/json" });
             if has(5) {
                 request = request.header("content-encoding", "br");
             }
@@ -162,7 +161,9 @@ async fn a_preflight_allows_what_clients_send() {
         let (status, answer) = status(request).await;
         assert_eq!((status, header(&answer, "access-control-allow-methods")), (204, "POST"));
         let allowed: Vec<_> = header(&answer, "access-control-allow-headers").split(", ").collect();
-        for name in ["authorization", "content-type", "content-encoding", "prefer", "traceparent", "tidegate-new"] {
+        for name in
+            ["authorization", "content-type", "content-encoding", "prefer", "traceparent", "tidegate-new"]
+        {
             assert!(allowed.contains(&name), "{name} is not in {allowed:?}");
         }
         assert!(!allowed.contains(&"x-other"));
@@ -197,8 +198,10 @@ async fn a_wrong_method_is_told_the_right_ones_and_head_gets_no_body() {
 #[tokio::test]
 async fn a_body_without_a_length_is_taken_and_one_beyond_the_limit_is_told_so() {
     let mut server = Server::start(small());
-    let head = "POST /v1/events HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-type: application/json\r\n";
-    let chunked = format!("{head}transfer-encoding: chunked\r\n\r\n4\r\n{{\"ty\r\n8\r\npe\":\"t\"}}\r\n0\r\n\r\n");
+    let head =
+        "POST /v1/events HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-type: application/json\r\n";
+    let chunked =
+        format!("{head}transfer-encoding: chunked\r\n\r\n4\r\n{{\"ty\r\n8\r\npe\":\"t\"}}\r\n0\r\n\r\n");
     let answer = raw(&server, chunked.as_bytes()).await;
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
     assert!(matches!(server.seen().await, Seen::Post { body, .. } if body == EVENT));
@@ -240,9 +243,12 @@ async fn what_comes_too_slowly_or_is_too_long_is_ended() {
     let mut options = Options { body_patience: Duration::from_millis(50), ..small() };
     options.tcp.first_request = Duration::from_millis(100);
     let server = Server::start(options);
-    let post = "POST /v1/events HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-type: application/json\r\n";
-    let long = format!("GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\nx-long: {}\r\n\r\n", "x".repeat(17 << 10));
-    let longer = format!("GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\nx-long: {}\r\n\r\n", "x".repeat(30 << 10));
+    let post =
+        "POST /v1/events HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-type: application/json\r\n";
+    let long =
+        format!("GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\nx-long: {}\r\n\r\n", "x".repeat(17 << 10));
+    let longer =
+        format!("GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\nx-long: {}\r\n\r\n", "x".repeat(30 << 10));
     for (what, request, expected) in [
         ("half of a body", format!("{post}content-length: 12\r\n\r\n{{"), "HTTP/1.1 408"),
         ("a long head", long, "HTTP/1.1 431"),
@@ -264,9 +270,8 @@ async fn bodies_share_a_budget_and_announcing_takes_none_of_it() {
     let mut server = Server::start(Options { bodies_bytes: 48 << 10, ..small() });
     let http = server.http();
     let [url, _] = server.urls("/v1/events");
-    let post = |bytes: usize| {
-        http.post(&url).header("content-type", "application/json").body(vec![b' '; bytes])
-    };
+    let post =
+        |bytes: usize| http.post(&url).header("content-type", "application/json").body(vec![b' '; bytes]);
     // It announces more than there is and holds what every request holds.
     let mut slow = TcpStream::connect(server.plain).await.unwrap();
     let head = "POST /v1/events HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 60000\r\n\r\n";

@@ -28,9 +28,9 @@ async fn connect(
     headers: &[(&str, &str)],
 ) -> Result<Connection, ConnectingError> {
     let url = format!("https://{}{path}", server.secure);
-    let options = headers.iter().fold(ConnectOptions::builder(url), |options, (name, value)| {
-        options.add_header(*name, *value)
-    });
+    let options = headers
+        .iter()
+        .fold(ConnectOptions::builder(url), |options, (name, value)| options.add_header(*name, *value));
     within(endpoint(server).connect(options.build())).await
 }
 

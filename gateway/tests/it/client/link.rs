@@ -118,6 +118,17 @@ impl Link {
         }
     }
 
+    /// Waits for the end of a connection of raw QUIC, and says why it ended.
+    pub async fn ended(&self) -> quinn::ConnectionError {
+        match self {
+            Self::Stream(stream) => match &stream.connection {
+                Connection::Quic(_, connection) => connection.closed().await,
+                Connection::WebTransport(..) => panic!("not raw QUIC"),
+            },
+            Self::WebSocket { .. } => panic!("not raw QUIC"),
+        }
+    }
+
     pub async fn next(&mut self) -> Result<GatewayFrame, LinkError> {
         match self {
             Self::Stream(stream) => stream.next().await,

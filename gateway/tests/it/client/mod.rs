@@ -5,7 +5,7 @@ mod sender;
 
 use tidegate_wire::{ClientFrame, Close, CloseCode, GatewayFrame, Hello, Welcome};
 
-pub use self::link::{Carrier, Link, LinkError};
+pub use self::link::{Carrier, Link, LinkError, frame};
 pub use self::sender::Sender;
 use crate::gateway::{Gateway, PATIENCE};
 
@@ -53,6 +53,11 @@ impl Client {
     /// Sends a datagram as it is.
     pub fn datagram(&self, bytes: Vec<u8>) -> Result<(), LinkError> {
         self.link.datagram(bytes)
+    }
+
+    /// Waits for the end of a connection of raw QUIC, and says why it ended.
+    pub async fn ended(&self) -> quinn::ConnectionError {
+        within(self.link.ended()).await.unwrap()
     }
 
     /// The next frame that is not PING; PING is answered.
