@@ -149,6 +149,18 @@ async fn every_answer_says_for_which_origin_it_is() {
 }
 
 #[tokio::test]
+async fn what_is_no_handshake_is_told_to_upgrade() {
+    let server = Server::start(small());
+    // HTTP/2 has no such header (RFC 9113 section 8.2.2).
+    for (url, upgrade) in server.urls("/v1/stream").into_iter().zip(["", "websocket"]) {
+        let (status, answer) = status(server.http().get(url)).await;
+        assert_eq!((status, header(&answer, "upgrade")), (426, upgrade));
+        let problem: serde_json::Value = answer.json().await.unwrap();
+        assert_eq!(problem["title"], "Upgrade Required");
+    }
+}
+
+#[tokio::test]
 async fn a_preflight_allows_what_clients_send() {
     let server = Server::start(small());
     let http = server.http();
