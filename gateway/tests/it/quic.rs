@@ -13,7 +13,7 @@ const NOTICED_WITHIN: Duration = Duration::from_secs(15);
 #[tokio::test(flavor = "multi_thread")]
 async fn good_datagrams_are_produced_and_bad_ones_counted_beside_the_session() {
     let gateway = Gateway::start("").await;
-    for (nth, carrier) in [Carrier::Quic, Carrier::WebTransport].into_iter().enumerate() {
+    for (carriers, carrier) in [(1.0, Carrier::Quic), (2.0, Carrier::WebTransport)] {
         let mut client = Client::open(&gateway, carrier, carrier.label(), 1).await;
         assert!(client.welcome.datagrams);
         for bytes in [
@@ -29,14 +29,14 @@ async fn good_datagrams_are_produced_and_bad_ones_counted_beside_the_session() {
                 let metrics = gateway.metrics().await;
                 let refused = metrics.sum("tidegate_refused_total", "surface=\"datagram\"");
                 let received = metrics.sum("tidegate_events_received_total", "carrier=\"datagram\"");
-                if refused >= 3.0 * (nth + 1) as f64 && received >= (nth + 1) as f64 {
+                if refused >= 3.0 * carriers && received >= carriers {
                     return (refused, received);
                 }
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
         };
         let counted = within(arrived).await.unwrap();
-        assert_eq!(counted, (3.0 * (nth + 1) as f64, (nth + 1) as f64), "{carrier:?}");
+        assert_eq!(counted, (3.0 * carriers, carriers), "{carrier:?}");
         // The session is none the worse.
         client.events(1, &[r#"{"type":"reliable"}"#]).await.unwrap();
         let GatewayFrame::Ack(ack) = client.next().await.unwrap() else { panic!("expected ACK") };
@@ -56,9 +56,8 @@ async fn old_connections_are_reset_by_the_gateway_that_comes_after() {
     gateway.kill();
     gateway.launch();
     gateway.ready().await;
-    let asked_at = std::time::Instant::now();
     // Any packet of the old connection is answered by a reset.
     client.events(1, &[r#"{"type":"t"}"#]).await.unwrap();
-    assert_eq!(client.ended().await, quinn::ConnectionError::Reset);
-    assert!(asked_at.elapsed() < NOTICED_WITHIN, "took {:?}", asked_at.elapsed());
+    let ended = tokio::time::timeout(NOTICED_WITHIN, client.ended()).await.expect("noticed in time");
+    assert_eq!(ended, quinn::ConnectionError::Reset);
 }

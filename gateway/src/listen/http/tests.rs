@@ -284,10 +284,11 @@ async fn bodies_share_a_budget_and_announcing_takes_none_of_it() {
     let [url, _] = server.urls("/v1/events");
     let post =
         |bytes: usize| http.post(&url).header("content-type", "application/json").body(vec![b' '; bytes]);
-    // It announces more than there is and holds what every request holds.
+    // It announces nearly all there is, sends nothing, and holds what every request holds.
     let mut slow = TcpStream::connect(server.plain).await.unwrap();
-    let head = "POST /v1/events HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 60000\r\n\r\n";
+    let head = "POST /v1/events HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\nexpect: 100-continue\r\ncontent-length: 40000\r\n\r\n";
     slow.write_all(head.as_bytes()).await.unwrap();
+    within(slow.read_exact(&mut [0; 25])).await.unwrap();
 
     server.gate.holds.send_replace(true);
     let first = tokio::spawn(post(30 << 10).send());
