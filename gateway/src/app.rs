@@ -38,7 +38,7 @@ const LAST_WORDS: Duration = Duration::from_millis(500);
 pub async fn run(config: Config) -> Result<()> {
     let mut terminate = signal(SignalKind::terminate()).context("cannot wait for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot wait for SIGINT")?;
-    let gateway = Gateway::start(config)?;
+    let gateway = Gateway::start(&config)?;
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
@@ -74,13 +74,13 @@ struct Common {
 }
 
 impl Gateway {
-    fn start(config: Config) -> Result<Self> {
+    fn start(config: &Config) -> Result<Self> {
         let (metrics, registry) = Metrics::register();
         let topics: Arc<[String]> = config.topics().into();
         let access = Arc::new(Access::new(&config.auth, &config.origins, &topics));
         let certificates = Certificates::load(config.tls.as_ref(), wall_clock())?;
         let sockets = Sockets::bind(&config.listen)?;
-        let sink = sink(&config, &metrics, &topics)?;
+        let sink = sink(config, &metrics, &topics)?;
         let encodes = if config.kafka.is_some() { Encodes::ByRoute } else { Encodes::Structured };
         let limits = wire_limits(&config.limits);
         let (reasons, reason) = watch::channel(Reason::Ok);
@@ -103,8 +103,8 @@ impl Gateway {
         };
         gateway.tasks.spawn(report_health(sessions.clone(), reasons, gateway.shutdown.clone()));
         let common = Common { sessions, access, metrics, limits, connections };
-        announce(&config, &sockets, &topics);
-        gateway.serve(&config, sockets, certificates, common, registry)?;
+        announce(config, &sockets, &topics);
+        gateway.serve(config, sockets, certificates, common, registry)?;
         Ok(gateway)
     }
 

@@ -13,6 +13,7 @@ use anyhow::Result;
 use clap::{Parser, Subcommand};
 
 use crate::config::{Config, ConfigError};
+use crate::deliver::kafka::KafkaError;
 
 /// Takes events from browsers and devices over WebTransport, QUIC, WebSocket and HTTPS into Kafka or a log of its own,
 /// and acknowledges them once they are durable.
@@ -61,7 +62,9 @@ pub fn report(error: &anyhow::Error) -> ExitCode {
         Some(unreadable) => eprintln!("tidegate: {unreadable}"),
         None => eprintln!("tidegate: {error:#}"),
     }
-    ExitCode::from(if error.is::<ConfigError>() { 78 } else { 1 })
+    // What librdkafka alone can judge is the configuration's fault too.
+    let is_configuration = error.is::<ConfigError>() || error.is::<KafkaError>();
+    ExitCode::from(if is_configuration { 78 } else { 1 })
 }
 
 #[expect(clippy::disallowed_methods, reason = "certificates are dated by the wall clock")]

@@ -289,10 +289,8 @@ pub(super) fn renew(files: &Tls) -> tls::Made {
 pub(super) fn within<T>(future: impl Future<Output = T>) -> impl Future<Output = T> {
     let at = std::panic::Location::caller();
     async move {
-        match tokio::time::timeout(PATIENCE, future).await {
-            Ok(result) => result,
-            Err(_) => panic!("nothing came in time at {at}"),
-        }
+        let result = tokio::time::timeout(PATIENCE, future).await;
+        result.unwrap_or_else(|_| panic!("nothing came in time at {at}"))
     }
 }
 

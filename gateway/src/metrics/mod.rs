@@ -315,7 +315,7 @@ impl Metrics {
     }
 }
 
-/// The registry as OpenMetrics text.
+/// The registry as `OpenMetrics` text.
 pub fn text(registry: &Registry) -> Result<String, std::fmt::Error> {
     let mut text = String::new();
     encode(&mut text, registry)?;

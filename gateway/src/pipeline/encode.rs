@@ -1,7 +1,6 @@
 //! An event as a Kafka record (`CloudEvents` Kafka protocol binding 1.0).
 
-use tidegate_wire::Attribute;
-use tidegate_wire::Event;
+use tidegate_wire::{Attribute, Event};
 
 use crate::record::{Draft, Encoding};
 

@@ -7,12 +7,7 @@ mod encode;
 mod route;
 mod stamp;
 
-use tidegate_wire::Aliases;
-use tidegate_wire::Code;
-use tidegate_wire::Event;
-use tidegate_wire::Limits;
-use tidegate_wire::Raw;
-use tidegate_wire::Reject;
+use tidegate_wire::{Aliases, Code, Event, Limits, Raw, Reject};
 
 pub use self::stamp::{Ids, Stamp};
 use crate::access::Grant;

@@ -2,10 +2,7 @@
 
 use std::borrow::Cow;
 
-use tidegate_wire::Attribute as Name;
-use tidegate_wire::Code;
-use tidegate_wire::Event;
-use tidegate_wire::Reject;
+use tidegate_wire::{Attribute as Name, Code, Event, Reject};
 
 use crate::config::{Attribute, Condition, Route, Test};
 use crate::record::{Encoding, TopicId};

@@ -2,9 +2,7 @@
 
 use std::fmt::Write as _;
 
-use tidegate_wire::Event;
-use tidegate_wire::time;
-use tidegate_wire::{Attribute, Value};
+use tidegate_wire::{Attribute, Event, Value, time};
 use uuid::Uuid;
 
 /// The ids of events that bring none.

@@ -3,8 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tidegate_wire::Close;
-use tidegate_wire::CloseCode;
+use tidegate_wire::{Close, CloseCode};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 

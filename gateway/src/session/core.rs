@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tidegate_wire::Reason;
+use tidegate_wire::{Level, Reason};
 use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -77,6 +77,15 @@ impl Core {
     /// What held credit back when the destination was last looked at.
     pub(super) fn reason(&self) -> Reason {
         *self.reason.borrow()
+    }
+
+    /// Why the destination takes nothing more now. It may be full and well, and then it is slow.
+    pub(super) fn why_full(&self) -> Reason {
+        match (self.reason_now(), self.sink.level()) {
+            (Reason::Ok, Level::Committed) => Reason::Broker,
+            (Reason::Ok, Level::Stored) => Reason::Full,
+            (reason, _) => reason,
+        }
     }
 
     /// What holds credit back this moment: for those who come with nothing in flight and would rather be told.

@@ -3,11 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tidegate_wire::ClientFrame;
-use tidegate_wire::CloseCode;
-use tidegate_wire::Frames;
-use tidegate_wire::limits;
-use tidegate_wire::{Close, Hello, Welcome};
+use tidegate_wire::{ClientFrame, Close, CloseCode, Frames, Hello, Welcome, limits};
 use tokio::sync::OwnedSemaphorePermit;
 use uuid::Uuid;
 

@@ -4,8 +4,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use tidegate_wire::Level;
-use tidegate_wire::Reject;
+use tidegate_wire::{Level, Reject};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::hold::Connection;

@@ -4,8 +4,7 @@ use std::cell::Cell;
 use std::sync::Arc;
 use std::time::Instant;
 
-use tidegate_wire::Reason;
-use tidegate_wire::{Raw, Reject};
+use tidegate_wire::{Raw, Reason, Reject};
 use tokio::sync::Semaphore;
 
 use super::core::Core;
@@ -62,6 +61,12 @@ impl Budget {
     async fn hold(&self, bytes: u64, metrics: &Arc<Metrics>) -> Option<Held> {
         let permit = Arc::clone(&self.units).acquire_many_owned(self.units_of(bytes)).await.ok()?;
         Some(Held::new(metrics, bytes, permit))
+    }
+
+    /// Resolves at once, or in turn when everything is held: nothing more should be read before that. Cancel safe.
+    pub(super) async fn room(&self) {
+        // Never closed, so it cannot fail.
+        let _ = self.units.acquire().await;
     }
 
     /// Whether `bytes` could be held now, going by what is free.
@@ -156,14 +161,11 @@ impl Rest {
             let held = core.budget.hold(cost_bytes(&self.prepared.records), &core.metrics).await;
             self = Self::begin(self.prepared, held);
         } else {
-            let reason = core.reason();
-            stalled(reason);
-            core.metrics.stalled(reason);
-            core.sink.room().await;
+            core.metrics.stalled(core.why_full());
         }
         let mut left = self.offer(core);
         while let Some(rest) = left {
-            stalled(core.reason());
+            stalled(core.why_full());
             core.sink.room().await;
             left = rest.offer(core);
         }

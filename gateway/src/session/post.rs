@@ -3,11 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tidegate_wire::Batch;
-use tidegate_wire::Reason;
-use tidegate_wire::Reject;
 use tidegate_wire::body::BodyError;
-use tidegate_wire::{Aliases, limits};
+use tidegate_wire::{Aliases, Batch, Reason, Reject, limits};
 use tokio::sync::oneshot;
 use uuid::Uuid;
 

@@ -7,12 +7,9 @@ use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use tidegate_wire::ClientFrame;
-use tidegate_wire::CloseCode;
-use tidegate_wire::Frames;
-use tidegate_wire::Report;
-use tidegate_wire::{Aliases, Raw, Violation};
-use tidegate_wire::{Batch, datagram};
+use tidegate_wire::{
+    Aliases, Batch, ClientFrame, CloseCode, Frames, Raw, Reason, Report, Violation, datagram,
+};
 use tokio::sync::mpsc;
 use tokio::time::Sleep;
 use tokio_util::sync::CancellationToken;
@@ -82,8 +79,9 @@ impl<'a, R: LinkReader> Reader<'a, R> {
         loop {
             let packet = tokio::select! {
                 biased;
-                packet = self.incoming.next() => packet,
+                // First, or a client that always has something to say would never be ended.
                 end = &mut ended => return end,
+                packet = self.incoming.next() => packet,
                 end = &mut idle => return end,
             };
             idle.heard();
@@ -223,10 +221,13 @@ impl<'a, R: LinkReader> Reader<'a, R> {
         let sender = Sender { grant: &self.grant, aliases: &self.aliases };
         let prepared =
             prepare(self.core, self.peer.carrier, events, admission.repeated, sender, &mut stamp, inflight);
-        if let Some(rest) = prepared.offer(self.core) {
-            rest.finish(self.core, |reason| connection.stall(reason)).await;
+        let Some(rest) = prepared.offer(self.core) else { return Ok(()) };
+        // A connection that was taken over finishes all the same: its numbers count as received. Only the end of the
+        // drain gives them up.
+        tokio::select! {
+            () = rest.finish(self.core, |reason| connection.stall(reason)) => Ok(()),
+            () = self.core.closing.cancelled() => Err(Stop::Ended),
         }
-        Ok(())
     }
 
     /// One event of a session without frames: numbered here, settled, and not acknowledged.
@@ -272,9 +273,15 @@ impl<'a, R: LinkReader> Reader<'a, R> {
         Ok(())
     }
 
-    /// Waits while the client is beyond its credit: nothing more of it is read meanwhile.
+    /// Waits while the client is beyond its credit, or the budget is used up: nothing more of it is read, and above
+    /// all not decoded, meanwhile.
     async fn credit(&mut self) {
         let Session { numbering, connection } = &*self.session;
+        if !self.core.budget.has_room(1) {
+            connection.stall(Reason::Memory);
+            self.core.budget.room().await;
+            connection.stall(Reason::Ok);
+        }
         let mut used = numbering.credit_used();
         if used.up && !self.is_used_up {
             self.core.metrics.stalled(self.core.reason());

@@ -14,6 +14,9 @@ use super::window::Refusal;
 /// Numbers and epochs are JSON integers of any language.
 pub(super) const NUMBER_MAX: u64 = (1 << 53) - 1;
 
+/// Entries of clients that have come back which may lie about before they are cleared away.
+const STALE_MOST: usize = 1_024;
+
 /// Which client's numbering.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub(super) struct Key {
@@ -73,9 +76,12 @@ pub(super) struct Registry {
 #[derive(Debug, Default)]
 struct Clients {
     by_key: HashMap<Key, Entry>,
-    /// Who went away when, oldest first. An entry holds while its client's `absence` is the same.
+    /// Who went away when, oldest first. An entry is stale once its client has come back.
     away: VecDeque<(Instant, Key, u64)>,
+    /// Absences so far: what tells a client's last one from those before.
     absences: u64,
+    /// Clients that are away now.
+    absent: usize,
 }
 
 #[derive(Debug)]
@@ -133,7 +139,9 @@ impl Registry {
         };
         attached.numbering.attach(connection);
         let entry = Entry { numbering: Arc::clone(&attached.numbering), mode, absence: None };
-        clients.by_key.insert(key.clone(), entry);
+        let before = clients.by_key.insert(key.clone(), entry);
+        clients.absent -= usize::from(before.is_some_and(|before| before.absence.is_some()));
+        self.count(&clients);
         Ok(attached)
     }
 
@@ -146,12 +154,16 @@ impl Registry {
         now: Instant,
     ) {
         let mut clients = self.lock();
-        let Clients { by_key, away, absences } = &mut *clients;
+        let Clients { by_key, away, absences, absent } = &mut *clients;
         let Some(entry) = by_key.get_mut(key) else { return };
         if !Arc::ptr_eq(&entry.numbering, numbering) || !numbering.is_of(connection) {
             return;
         }
+        if entry.absence.is_some() {
+            return;
+        }
         *absences += 1;
+        *absent += 1;
         entry.absence = Some(*absences);
         away.push_back((now, key.clone(), *absences));
         self.forget_old(&mut clients, now);
@@ -168,23 +180,36 @@ impl Registry {
     }
 
     fn forget_old(&self, clients: &mut Clients, now: Instant) {
+        // A client that comes and goes leaves stale entries: they must not pile up for as long as numberings are kept.
+        if clients.away.len() > 2 * clients.absent + STALE_MOST {
+            let Clients { by_key, away, .. } = &mut *clients;
+            away.retain(|(_, key, absence)| is_away(by_key, key, *absence));
+        }
         while let Some((since, key, absence)) = clients.away.front() {
-            let is_stale = clients.by_key.get(key).is_none_or(|entry| entry.absence != Some(*absence));
-            let is_over = now.duration_since(*since) >= self.keep || clients.away.len() > self.keep_most;
-            if !is_stale && !is_over {
-                break;
-            }
-            if !is_stale {
+            if is_away(&clients.by_key, key, *absence) {
+                let is_over = now.duration_since(*since) >= self.keep || clients.absent > self.keep_most;
+                if !is_over {
+                    break;
+                }
                 clients.by_key.remove(key);
+                clients.absent -= 1;
             }
             clients.away.pop_front();
         }
-        self.kept.set(i64::try_from(clients.away.len()).unwrap_or(i64::MAX));
+        self.count(clients);
+    }
+
+    fn count(&self, clients: &Clients) {
+        self.kept.set(i64::try_from(clients.absent).unwrap_or(i64::MAX));
     }
 
     fn lock(&self) -> MutexGuard<'_, Clients> {
         self.clients.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn is_away(by_key: &HashMap<Key, Entry>, key: &Key, absence: u64) -> bool {
+    by_key.get(key).is_some_and(|entry| entry.absence == Some(absence))
 }
 
 impl Entry {
@@ -301,6 +326,20 @@ mod tests {
         assert_eq!(fixture.registry.kept.get(), 2);
         assert!(!fixture.attach("a", Some(1), 1, 3).0.resumed);
         assert!(fixture.attach("c", Some(1), 1, 3).0.resumed);
+    }
+
+    #[test]
+    fn one_restless_client_pushes_nobody_out_and_piles_nothing_up() {
+        let fixture = Fixture::keeping(2);
+        let (calm, connection) = fixture.attach("calm", Some(1), 1, 0);
+        fixture.registry.detach(&key("calm"), &calm.numbering, &connection, fixture.at(0).0);
+        for _ in 0..5_000 {
+            let (restless, connection) = fixture.attach("restless", Some(1), 1, 1);
+            fixture.registry.detach(&key("restless"), &restless.numbering, &connection, fixture.at(1).0);
+        }
+        assert!(fixture.registry.lock().away.len() <= STALE_MOST + 5);
+        assert!(fixture.attach("calm", Some(1), 1, 2).0.resumed);
+        assert_eq!(fixture.registry.kept.get(), 1);
     }
 
     #[test]

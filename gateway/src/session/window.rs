@@ -3,9 +3,7 @@
 use std::borrow::Cow;
 use std::collections::VecDeque;
 
-use tidegate_wire::Rejection;
-use tidegate_wire::limits;
-use tidegate_wire::{Code, Level};
+use tidegate_wire::{Code, Level, Rejection, limits};
 
 /// Refusals that one ACK lists at most; what is left follows in the next, so that no ACK grows past a frame.
 const ACK_REFUSALS: usize = 256;

@@ -5,11 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tidegate_wire::Ack;
-use tidegate_wire::GatewayFrame;
-use tidegate_wire::limits;
-use tidegate_wire::{Close, Goaway, Ping, Welcome};
-use tidegate_wire::{CloseCode, Reason};
+use tidegate_wire::{Ack, Close, CloseCode, GatewayFrame, Goaway, Ping, Reason, Welcome, limits};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, Sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
@@ -241,7 +237,8 @@ impl<'a, W: LinkWriter> Writer<'a, W> {
         self.acknowledge().await
     }
 
-    /// Waits until everything received has settled, unless it never will or there is no time left.
+    /// Waits until everything received has settled, unless it never will, or there is no time left, or for as long as
+    /// a silent client may stay: this one may have gone.
     async fn settle(&mut self) {
         let session = Arc::clone(&self.session);
         let Session { numbering, connection } = &*session;
@@ -250,8 +247,9 @@ impl<'a, W: LinkWriter> Writer<'a, W> {
                 connection.settled.notified().await;
             }
         };
+        let patience = Duration::from_millis(u64::from(self.core.limits.idle_ms));
         tokio::select! {
-            () = ended => {}
+            _ = timeout(patience, ended) => {}
             () = connection.broken.cancelled() => {}
             () = connection.taken_over.cancelled() => {}
             () = self.core.closing.cancelled() => {}

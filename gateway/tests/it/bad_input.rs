@@ -174,13 +174,17 @@ fn what_cannot_be_had_is_said_in_one_line() {
         "listen.ops = \"127.0.0.1:0\"\nlisten.plain = \"\"\nlisten.secure = \"127.0.0.1:0\"\nlog.directory = \"{dir}/log\"\ntls.certificate = \"{dir}/none.crt\"\ntls.key = \"{dir}/none.key\"\n"
     );
     let unwritable = "listen.ops = \"127.0.0.1:0\"\nlisten.secure = \"\"\nlisten.plain = \"127.0.0.1:0\"\nlog.directory = \"/proc/none\"\n".to_owned();
-    for (config, says) in [
-        (format!("{base}listen.plain = \"{busy}\"\n"), busy.to_string()),
-        (certificate, "none.crt".to_owned()),
-        (unwritable, "/proc/none".to_owned()),
+    let unknown = format!(
+        "{base}listen.plain = \"127.0.0.1:0\"\n[kafka]\nbrokers = \"localhost:1\"\n[kafka.properties]\n\"linger.msec\" = \"5\"\n"
+    );
+    for (config, expected, says) in [
+        (format!("{base}listen.plain = \"{busy}\"\n"), 1, busy.to_string()),
+        (certificate, 1, "none.crt".to_owned()),
+        (unwritable, 1, "/proc/none".to_owned()),
+        (unknown, 78, "linger.msec".to_owned()),
     ] {
         let (status, stderr) = gateway::refused(directory.path(), &config);
-        assert!(matches!(status, Some(1 | 78)), "{status:?} {stderr}");
+        assert_eq!(status, Some(expected), "{stderr}");
         assert!(stderr.lines().any(|line| line.contains(&says)), "{says} is not in: {stderr}");
     }
 }

@@ -26,7 +26,7 @@ async fn no_series_names_a_client_a_type_or_a_key() {
 async fn each_stage_of_an_event_is_measured() {
     let gateway = Gateway::start("").await;
     let mut client = Client::open(&gateway, Carrier::Quic, "device-1", 1).await;
-    client.events(1, &vec![r#"{"type":"t"}"#; 10]).await.unwrap();
+    client.events(1, &[r#"{"type":"t"}"#; 10]).await.unwrap();
     client.done().await;
     let metrics = gateway.metrics().await;
     for stage in ["decode", "pipeline", "queue", "durable", "total"] {

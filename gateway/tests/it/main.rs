@@ -1,6 +1,22 @@
 //! The gateway as its users meet it: its binary, real sockets, real Kafka, real kills.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::disallowed_methods,
+    clippy::float_cmp,
+    clippy::missing_panics_doc,
+    missing_docs,
+    unreachable_pub,
+    reason = "a test may fail, has a clock, and counts in floats only as Prometheus does"
+)]
+
 mod bad_input;
+mod browser;
+mod carriers;
 mod client;
 mod destination;
 mod drain;
@@ -12,9 +28,10 @@ mod kafka;
 mod labels;
 mod layers;
 mod mixed;
-mod quic;
 mod random;
 mod reconnect;
 mod recordings;
+mod records;
+mod sink;
 mod tls;
 mod token;

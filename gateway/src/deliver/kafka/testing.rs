@@ -34,7 +34,8 @@ pub(super) fn told(settled: &Receiver<Settlement>) -> Settlement {
 pub(super) fn records<'a>(values: impl IntoIterator<Item = &'a [u8]>) -> Records {
     let mut records = Records::default();
     for (index, value) in values.into_iter().enumerate() {
-        let mut draft = records.draft(index as u32, TopicId(0), Encoding::Structured, 1_700_000_000_000);
+        let mut draft =
+            records.draft(u32::try_from(index).unwrap(), TopicId(0), Encoding::Structured, 1_700_000_000_000);
         draft.key(|out| out.extend_from_slice(b"client"));
         draft.value(|out| out.extend_from_slice(value));
         draft.push();

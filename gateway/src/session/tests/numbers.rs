@@ -5,6 +5,7 @@ use tidegate_wire::{ClientFrame, CloseCode, Code, Hello, Level, Reason};
 use super::gateway::events;
 use super::{Client, Gateway};
 use crate::carrier::Carrier;
+use crate::deliver::Health;
 use crate::listen::link::{Coding, Packet};
 use crate::outcome::Outcome;
 
@@ -141,19 +142,32 @@ async fn who_overruns_its_credit_is_not_read_until_events_settle_and_hears_that_
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_full_destination_is_waited_for_and_the_client_hears_why() {
+async fn a_full_destination_is_waited_for_and_the_client_hears_why_again_and_again() {
     let gateway = Gateway::new();
     let (mut client, _) = gateway.client("a", 1).await;
     gateway.sink.set_room(1);
-    gateway.reason.send_replace(Reason::Full);
+    *gateway.sink.health.lock().unwrap() = Health::Away { reason: Reason::Full, detail: String::new() };
     client.good(1, 3).await;
-    assert_eq!(client.ack().await.reason, Reason::Full);
-    gateway.reason.send_replace(Reason::Ok);
+    // It is not read meanwhile, so it must hear from us without asking.
+    for _ in 0..3 {
+        assert_eq!(client.ack().await.reason, Reason::Full);
+    }
+    *gateway.sink.health.lock().unwrap() = Health::Ready;
     gateway.sink.set_room(10);
     gateway.sink.holds(3).await;
     gateway.sink.commit(3);
     assert_eq!(client.acked(3).await.reason, Reason::Ok);
     gateway.assert_accounted();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_destination_that_is_full_and_well_is_slow() {
+    let gateway = Gateway::new();
+    let (mut client, _) = gateway.client("a", 1).await;
+    gateway.sink.set_room(0);
+    client.good(1, 1).await;
+    assert_eq!(client.ack().await.reason, Reason::Broker);
+    assert_eq!(client.ack().await.reason, Reason::Broker);
 }
 
 #[tokio::test(start_paused = true)]

@@ -5,7 +5,7 @@ mod sender;
 
 use tidegate_wire::{ClientFrame, Close, CloseCode, GatewayFrame, Hello, Welcome};
 
-pub use self::link::{Carrier, Link, LinkError, frame};
+pub use self::link::{Carrier, Connection, Link, LinkError, frame};
 pub use self::sender::Sender;
 use crate::gateway::{Gateway, PATIENCE};
 
@@ -50,14 +50,19 @@ impl Client {
         self.link.text(text).await
     }
 
+    /// What carries the stream, of a carrier that has streams.
+    pub fn connection(&self) -> &Connection {
+        self.link.connection().expect("a carrier with streams")
+    }
+
+    /// Closes a WebSocket as RFC 6455 has it, without CLOSE.
+    pub async fn close_websocket(&mut self) -> Result<(), LinkError> {
+        self.link.close_websocket().await
+    }
+
     /// Sends a datagram as it is.
     pub fn datagram(&self, bytes: Vec<u8>) -> Result<(), LinkError> {
         self.link.datagram(bytes)
-    }
-
-    /// Waits for the end of a connection of raw QUIC, and says why it ended.
-    pub async fn ended(&self) -> quinn::ConnectionError {
-        within(self.link.ended()).await.unwrap()
     }
 
     /// The next frame that is not PING; PING is answered.
