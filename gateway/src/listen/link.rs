@@ -69,7 +69,8 @@ pub trait Link: Send + 'static {
     /// The half that takes frames.
     type Writer: LinkWriter;
 
-    /// The halves run in separate tasks, so a client that stops reading cannot stop its own frames being read.
+    /// The halves are driven side by side in one task, and one that waits does not hold up the other: a client that
+    /// stops reading cannot stop its own frames being read.
     fn split(self) -> (Self::Reader, Self::Writer);
 }
 

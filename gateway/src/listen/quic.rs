@@ -9,7 +9,7 @@ use tokio::time::timeout;
 
 use super::link::{Coding, Gate, Peer};
 use super::stream::{AsMutRecv, AsMutSend, StreamLink, Transport, short};
-use super::udp::Door;
+use super::udp::{Door, Handshake};
 use crate::carrier::Carrier;
 use crate::metrics::Surface;
 
@@ -17,8 +17,10 @@ use crate::metrics::Surface;
 const NOT_WANTED: VarInt = VarInt::from_u32(0);
 
 /// Serves one connection, from the end of its handshake.
-pub(super) async fn serve<G: Gate>(door: &Door<G>, connecting: Connecting) {
-    let Ok(Ok(connection)) = timeout(door.patience.handshake, connecting).await else {
+pub(super) async fn serve<G: Gate>(door: &Door<G>, connecting: Connecting, handshake: Handshake) {
+    let connected = timeout(door.patience.handshake, connecting).await;
+    drop(handshake);
+    let Ok(Ok(connection)) = connected else {
         return door.metrics.refused(Surface::Quic, "handshake");
     };
     let stream = match timeout(door.patience.stream, connection.accept_bi()).await {

@@ -93,7 +93,16 @@ pub(super) struct Door<G> {
     /// Where WebTransport sessions are opened.
     pub(super) path: String,
     connections: Arc<Semaphore>,
-    handshakes: AtomicUsize,
+    handshakes: Arc<AtomicUsize>,
+}
+
+/// One handshake under way, until dropped.
+pub(super) struct Handshake(Arc<AtomicUsize>);
+
+impl Drop for Handshake {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// Serves until `shutdown`; then accepts no more, and returns when the sessions under way have ended. What must not
@@ -115,7 +124,7 @@ pub async fn serve<G: Gate>(
         patience: entrance.patience,
         path: format!("{}/stream", entrance.prefix.trim_end_matches('/')),
         connections: entrance.connections,
-        handshakes: AtomicUsize::new(0),
+        handshakes: Arc::default(),
     });
     let tasks = TaskTracker::new();
     let mut endpoints = Vec::new();
@@ -168,14 +177,16 @@ impl<G: Gate> Door<G> {
             return incoming.refuse();
         };
         let door = Arc::clone(self);
+        self.handshakes.fetch_add(1, Ordering::Relaxed);
+        let handshake = Handshake(Arc::clone(&self.handshakes));
         tasks.spawn(async move {
-            door.handshakes.fetch_add(1, Ordering::Relaxed);
             let connecting = timeout(door.patience.handshake, protocol(incoming)).await;
-            door.handshakes.fetch_sub(1, Ordering::Relaxed);
             match connecting {
-                Ok(Ok((connecting, protocol))) if protocol == ALPN => quic::serve(&door, connecting).await,
+                Ok(Ok((connecting, protocol))) if protocol == ALPN => {
+                    quic::serve(&door, connecting, handshake).await;
+                }
                 Ok(Ok((connecting, protocol))) if protocol == HTTP3 => {
-                    webtransport::serve(&door, connecting).await
+                    webtransport::serve(&door, connecting, handshake).await;
                 }
                 Ok(Ok(_)) => door.metrics.refused(Surface::Quic, "alpn"),
                 Ok(Err(_)) => door.metrics.refused(Surface::Quic, "handshake"),

@@ -10,18 +10,20 @@ use tokio::time::timeout;
 use wtransport::endpoint::SessionRequest;
 use wtransport::{Connection, RecvStream, SendStream, VarInt};
 
-use super::http::Query;
+use super::http::{Query, bearer};
 use super::link::{Coding, Gate, Peer};
 use super::stream::{AsMutRecv, AsMutSend, StreamLink, Transport, short};
-use super::udp::Door;
+use super::udp::{Door, Handshake};
 use crate::access::Grant;
 use crate::carrier::Carrier;
 use crate::metrics::Surface;
 
 /// Serves one connection, from the end of its handshake.
-pub(super) async fn serve<G: Gate>(door: &Door<G>, connecting: Connecting) {
+pub(super) async fn serve<G: Gate>(door: &Door<G>, connecting: Connecting, handshake: Handshake) {
     let session = wtransport::endpoint::IncomingSessionFuture::with_quic_connecting(connecting);
-    let request = match timeout(door.patience.handshake, session).await {
+    let requested = timeout(door.patience.handshake, session).await;
+    drop(handshake);
+    let request = match requested {
         Ok(Ok(request)) => request,
         Ok(Err(_)) => return door.metrics.refused(Surface::Quic, "http3"),
         Err(_) => return door.metrics.refused(Surface::Quic, "http3_timeout"),
@@ -74,12 +76,14 @@ fn judge<G: Gate>(door: &Door<G>, request: &SessionRequest) -> Result<Option<Arc
     if door.gate.is_draining() {
         return Err(Refusal::Drain);
     }
-    let header = request.headers().get("authorization").map(String::as_str);
-    let bearer = header.map(|value| value.strip_prefix("Bearer ").unwrap_or(value).to_owned());
-    let token = bearer.or_else(|| Query::parse(Some(query)).token.map(std::borrow::Cow::into_owned));
+    let query = Query::parse(Some(query));
+    let token = match request.headers().get("authorization") {
+        Some(header) => Some(bearer(header).ok_or(Refusal::Auth)?),
+        None => query.token.as_deref(),
+    };
     // Without a token it is HELLO's to bring one.
     let grant =
-        token.map(|token| door.access.authenticate(Some(&token)).map_err(|_| Refusal::Auth)).transpose()?;
+        token.map(|token| door.access.authenticate(Some(token)).map_err(|_| Refusal::Auth)).transpose()?;
     if request.origin().is_some_and(|origin| !door.access.allows_origin(origin)) {
         return Err(Refusal::Origin);
     }

@@ -79,14 +79,17 @@ async fn numbered(core: &Arc<Core>, post: &Post<'_>, headers: Headers<'_>, batch
     if !post.grant.allows_client(headers.client) {
         return Answer::Forbidden("this token may not use that client name".into());
     }
+    let last = headers.first_seq.saturating_add(u64::from(batch.count).saturating_sub(1));
+    if last > limits::NUMBER_MAX {
+        return Answer::BadBody(format!("Tidegate-Seq: event numbers go beyond {}", limits::NUMBER_MAX));
+    }
     let request = match Request::attach(core, post, headers) {
         Ok(request) => request,
         Err(answer) => return answer,
     };
-    let mut last = 0;
+    let last = if batch.count > 0 { last } else { 0 };
     let mut rejected_at_once = Vec::new();
     if batch.count > 0 {
-        last = headers.first_seq + u64::from(batch.count) - 1;
         match request.send(post, headers.first_seq, batch) {
             Some(rejected) => rejected_at_once = rejected,
             None => return taken_over(),

@@ -18,6 +18,9 @@ use super::answer::Refusal;
 /// The budget is handed out in these units; a request takes at least four.
 const UNIT_BYTES: u64 = 1 << 10;
 const LEAST_UNITS: u32 = 4;
+/// How much, and for how long, is read of a body that was refused.
+const DISCARD_BYTES: usize = 8 << 20;
+const DISCARD_PATIENCE: Duration = Duration::from_secs(2);
 /// When a request that found no room may come again.
 const RETRY_MS: u64 = 1_000;
 
@@ -50,17 +53,14 @@ pub(super) fn encoding(headers: &HeaderMap) -> Result<Option<Encoding>, Refusal>
     Encoding::from_header(value.to_str().map_err(|_| unsupported())?).map_err(|_| unsupported())
 }
 
-/// Reads a body to its end.
+/// Reads a body to its end. Its share of the budget grows with what has come: announcing alone costs others nothing.
 pub(super) async fn read(
-    mut incoming: Incoming,
+    incoming: &mut Incoming,
     limits: &Limits,
     budget: &Budget,
     patience: Duration,
 ) -> Result<Body, Refusal> {
     let mut body = Body { bytes: Bytes::new(), held: budget.hold(LEAST_UNITS)? };
-    if let Some(announced) = incoming.size_hint().exact() {
-        body.grow(announced, budget)?;
-    }
     let all = async {
         let mut several = BytesMut::new();
         while let Some(frame) = incoming.frame().await {
@@ -99,6 +99,23 @@ pub(super) fn announced(incoming: &Incoming, limits: &Limits) -> Result<(), Refu
         true => Err(too_large(limits.max_body_bytes)),
         false => Ok(()),
     }
+}
+
+/// Reads on after a refusal, and drops what comes: over TCP, closing on bytes unread would take the answer back before the
+/// client has seen it.
+pub(super) async fn discard(mut incoming: Incoming) {
+    let all = async {
+        let mut left = DISCARD_BYTES;
+        while let Some(Ok(frame)) = incoming.frame().await {
+            let size = frame.data_ref().map_or(0, Bytes::len);
+            match left.checked_sub(size) {
+                Some(rest) => left = rest,
+                None => return,
+            }
+        }
+    };
+    // Whoever sends on for longer finds the connection closed.
+    let _ = timeout(DISCARD_PATIENCE, all).await;
 }
 
 impl Body {

@@ -53,15 +53,16 @@ pub(super) fn public(answer: &mut HeaderMap) {
     answer.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
 }
 
-/// Lets a page of an allowed origin read the answer, errors too.
-pub(super) fn expose(answer: &mut HeaderMap, origin: &str) {
+/// Lets a page of an allowed origin read the answer, errors too. What every page may read stays as it is; everything
+/// else says that it is another one for another origin.
+pub(super) fn expose(answer: &mut HeaderMap, allowed: Option<&str>) {
     if answer.contains_key(ACCESS_CONTROL_ALLOW_ORIGIN) {
         return;
     }
-    if let Ok(origin) = HeaderValue::from_str(origin) {
+    answer.append(VARY, HeaderValue::from_static("origin"));
+    if let Some(origin) = allowed.and_then(|origin| HeaderValue::from_str(origin).ok()) {
         answer.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
         answer.insert(ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(EXPOSED));
-        answer.append(VARY, HeaderValue::from_static("origin"));
     }
 }
 

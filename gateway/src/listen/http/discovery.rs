@@ -16,7 +16,7 @@ use crate::config::Exclude;
 /// Where the document is.
 pub(super) const PATH: &str = "/.well-known/tidegate";
 
-/// The secure listener's origin as clients see it.
+/// The origin by which clients reach the gateway over TLS: the secure listener's, or a proxy's before the plain one.
 #[derive(Clone, Debug)]
 pub struct PublicUrl {
     /// Host, without port.
@@ -92,17 +92,16 @@ impl Discovery {
         let name = authority.map_or_else(|| host_of(local), |authority| without_port(authority).to_owned());
         let mut transports = Vec::new();
         let prefix = self.prefix.trim_end_matches('/');
-        let safe = match (&self.public, self.secure_port) {
-            (Some(public), _) => Some(format!("{}:{}", public.host, public.port)),
-            (None, Some(port)) => Some(format!("{name}:{port}")),
-            (None, None) => None,
-        };
+        let public = self.public.as_ref().map(|public| format!("{}:{}", public.host, public.port));
+        let is_public = public.is_some();
+        let safe = public.or_else(|| self.secure_port.map(|port| format!("{name}:{port}")));
         let mut add = |r#type, url| transports.push(Transport { r#type, url });
-        if let Some(safe) = &safe {
+        // A TLS proxy before the plain listener carries no UDP.
+        if let Some(safe) = safe.as_ref().filter(|_| self.secure_port.is_some()) {
             add("webtransport", format!("https://{safe}{prefix}/stream"));
             add("quic", format!("quic://{safe}"));
         }
-        match safe.filter(|_| secure) {
+        match safe.filter(|_| secure || is_public) {
             Some(safe) => {
                 add("websocket", format!("wss://{safe}{prefix}/stream"));
                 add("https", format!("https://{safe}{prefix}/events"));
@@ -190,6 +189,16 @@ mod tests {
         let public = PublicUrl { host: "in.example.com".into(), port: 443 };
         let urls = urls(&discovery(Some(public), Some(4433)), Some("x"), true);
         assert!(urls.iter().all(|url| url.contains("in.example.com:443")), "{urls:?}");
+    }
+
+    #[test]
+    fn behind_a_proxy_the_plain_listener_names_the_public_url() {
+        let public = || Some(PublicUrl { host: "in.example.com".into(), port: 443 });
+        let tcp = ["wss://in.example.com:443/v1/stream", "https://in.example.com:443/v1/events"];
+        assert_eq!(urls(&discovery(public(), None), Some("10.0.0.7:8080"), false), tcp);
+        let both = urls(&discovery(public(), Some(4433)), Some("10.0.0.7:8080"), false);
+        assert_eq!(both[..2], ["https://in.example.com:443/v1/stream", "quic://in.example.com:443"]);
+        assert_eq!(both[2..], tcp);
     }
 
     #[test]

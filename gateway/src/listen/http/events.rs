@@ -1,9 +1,9 @@
 //! `POST /v1/events`: the checks in their order, the body, and the answer.
 
 use bytes::Bytes;
-use hyper::Request;
+use hyper::{Request, Version};
 use hyper::body::Incoming;
-use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderName};
+use hyper::header::{CONTENT_TYPE, EXPECT, HeaderMap, HeaderName};
 use hyper::http::request::Parts;
 use tidegate_wire::Reason;
 use tidegate_wire::body::{self as wire_body, BodyKind};
@@ -12,20 +12,33 @@ use super::answer::{self, Refusal};
 use super::query::Query;
 use super::{Inner, Reply, body, request};
 use crate::listen::link::{Gate, Post};
+use crate::listen::tcp::Connection;
 
 const PREFER: HeaderName = HeaderName::from_static("prefer");
 /// When a request that came during a shutdown may try again, elsewhere.
 const DRAIN_RETRY_MS: u64 = 1_000;
 
 /// Takes the events of one request.
-pub(super) async fn post<G: Gate>(http: &Inner<G>, request: Request<Incoming>) -> Result<Reply, Refusal> {
-    let (head, incoming) = request.into_parts();
-    body::announced(&incoming, &http.limits)?;
+pub(super) async fn post<G: Gate>(
+    http: &Inner<G>,
+    request: Request<Incoming>,
+    connection: &Connection,
+) -> Result<Reply, Refusal> {
+    let (head, mut incoming) = request.into_parts();
+    let answer = take(http, &head, &mut incoming).await;
+    if answer.is_err() && head.version < Version::HTTP_2 && !head.headers.contains_key(EXPECT) {
+        connection.spawn(body::discard(incoming));
+    }
+    answer
+}
+
+async fn take<G: Gate>(http: &Inner<G>, head: &Parts, incoming: &mut Incoming) -> Result<Reply, Refusal> {
+    body::announced(incoming, &http.limits)?;
     let query = Query::parse(head.uri.query());
     let grant = request::authenticate(&http.access, request::token(&head.headers, &query)?)?;
     request::allowed_origin(&head.headers, &http.access)?;
     let numbering = request::numbering(&head.headers)?;
-    let kind = kind(&head, &query);
+    let kind = kind(head, &query);
     // A request that only asks needs no content type; whether it is one shows when the body has been read.
     if numbering.is_none()
         && let Err(unsupported) = &kind

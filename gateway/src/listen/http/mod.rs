@@ -26,6 +26,7 @@ use self::body::Budget;
 use self::demo::Demo;
 pub use self::discovery::{Discovery, PublicUrl};
 pub(super) use self::query::Query;
+pub(super) use self::request::bearer;
 use super::link::Gate;
 use super::tcp::{Connection, Respond};
 use crate::access::Access;
@@ -133,9 +134,8 @@ impl<G: Gate> Respond for Listener<G> {
                 refusal.into_reply()
             }
         };
-        if let Some(origin) = origin.filter(|origin| self.http.access.allows_origin(origin)) {
-            cors::expose(reply.headers_mut(), &origin);
-        }
+        let allowed = origin.as_deref().filter(|origin| self.http.access.allows_origin(origin));
+        cors::expose(reply.headers_mut(), allowed);
         reply.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         if head_only { answer::without_body(reply) } else { reply }
     }
@@ -148,7 +148,7 @@ impl<G: Gate> Listener<G> {
         let path = request.uri().path();
         if path == http.events_path {
             match *request.method() {
-                Method::POST => Box::pin(events::post(http, request)).await,
+                Method::POST => Box::pin(events::post(http, request, &connection)).await,
                 Method::OPTIONS => cors::preflight(request.headers(), "POST", &http.access),
                 _ => Err(Refusal::method("POST, OPTIONS")),
             }

@@ -54,16 +54,18 @@ fn foreign(origin: &str) -> Refusal {
 /// The token of the `Authorization` header or, failing that, of the query.
 pub(super) fn token<'a>(headers: &'a HeaderMap, query: &'a Query<'_>) -> Result<Option<&'a str>, Refusal> {
     let Some(header) = headers.get(AUTHORIZATION) else { return Ok(query.token.as_deref()) };
-    let text = header.to_str().ok();
-    let bearer = text
-        .and_then(|text| text.split_once(' '))
-        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
-    match bearer {
-        Some((_, token)) => Ok(Some(token.trim())),
+    match header.to_str().ok().and_then(bearer) {
+        Some(token) => Ok(Some(token)),
         None => {
             Err(Refusal::unauthenticated("malformed", "expected `Authorization: Bearer <token>`".to_owned()))
         }
     }
+}
+
+/// The token in the value of an `Authorization` header (RFC 6750); `None` where it is of another scheme.
+pub(in crate::listen) fn bearer(value: &str) -> Option<&str> {
+    let (scheme, token) = value.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }
 
 /// What the token is good for; 401 where it is good for nothing.
