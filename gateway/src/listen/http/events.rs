@@ -1,10 +1,10 @@
 //! `POST /v1/events`: the checks in their order, the body, and the answer.
 
 use bytes::Bytes;
-use hyper::{Request, Version};
 use hyper::body::Incoming;
 use hyper::header::{CONTENT_TYPE, EXPECT, HeaderMap, HeaderName};
 use hyper::http::request::Parts;
+use hyper::{Request, Version};
 use tidegate_wire::Reason;
 use tidegate_wire::body::{self as wire_body, BodyKind};
 
