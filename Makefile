@@ -18,8 +18,8 @@ run: $(NODE_MODULES) ## Start the gateway with the demo page, on the embedded lo
 	exec $(GATEWAY) --config config/demo.toml
 
 test: lint ## Everything that CI checks
-	cargo test --workspace --locked
 	cd web-client && npm run --silent build && npm test --silent
+	cargo test --workspace --locked
 	scripts/fuzz-build
 
 lint: $(NODE_MODULES) ## Formatting, lints, licences
@@ -37,8 +37,7 @@ clean: ## Remove what was built; nothing that a gateway stored
 	cargo clean
 	rm -rf web-client/dist web-client/node_modules
 
-# Not `npm ci`, which refuses a lock file without the optional packages of other platforms; versions are the locked ones.
 $(NODE_MODULES): web-client/package.json web-client/package-lock.json
 	@scripts/setup build
-	cd web-client && npm install --no-save --no-audit --no-fund --silent
+	cd web-client && npm ci --no-audit --no-fund --silent
 	@touch $@

@@ -27,7 +27,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::metrics::{Metrics, Surface};
 
-/// HTTP/2 streams of one connection at once, WebSockets among them.
+/// HTTP/2 streams of one connection at once; each may be a WebSocket.
 const STREAMS: u32 = 64;
 /// What an HTTP/2 stream, and all streams of a connection, may send ahead of being read.
 const STREAM_WINDOW_BYTES: u32 = 64 << 10;

@@ -31,10 +31,7 @@ pub struct Gateway {
 impl Gateway {
     /// Starts a gateway on the embedded log with `more` lines of configuration, and waits until it is ready.
     pub async fn start(more: &str) -> Self {
-        let mut gateway = Self::prepare(more);
-        gateway.launch();
-        gateway.ready().await;
-        gateway
+        Self::configured(true, more).started().await
     }
 
     /// Starts a gateway that delivers to the Kafka at `brokers`.
@@ -42,16 +39,27 @@ impl Gateway {
         Self::start(&format!("kafka.brokers = \"{brokers}\"\n{more}")).await
     }
 
+    /// Starts a gateway that makes a development certificate; `authority` knows nothing of it.
+    pub async fn start_without_certificate(more: &str) -> Self {
+        Self::configured(false, more).started().await
+    }
+
     /// Writes the configuration, and starts nothing yet.
     pub fn prepare(more: &str) -> Self {
+        Self::configured(true, more)
+    }
+
+    fn configured(certificate: bool, more: &str) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let (secure, plain, ops) = (free_port(), free_port(), free_port());
         let authority = Authority::write(directory.path());
+        let dir = directory.path().display();
+        let tls = format!("tls.certificate = \"{dir}/tls.crt\"\ntls.key = \"{dir}/tls.key\"\n");
         let config = format!(
             "listen.secure = \"{secure}\"\nlisten.plain = \"{plain}\"\nlisten.ops = \"{ops}\"\n\
              listen.quic_key = \"{dir}/quic.key\"\nlog.directory = \"{dir}/log\"\nlog.segment_bytes = \"4MiB\"\n\
-             tls.certificate = \"{dir}/tls.crt\"\ntls.key = \"{dir}/tls.key\"\n{more}\n",
-            dir = directory.path().display(),
+             {tls}{more}\n",
+            tls = if certificate { tls.as_str() } else { "" },
         );
         std::fs::write(directory.path().join("tidegate.toml"), config).unwrap();
         let http = reqwest::Client::builder()
@@ -61,6 +69,12 @@ impl Gateway {
             .build()
             .unwrap();
         Self { child: None, directory, secure, plain, ops, authority, log: Arc::default(), http }
+    }
+
+    async fn started(mut self) -> Self {
+        self.launch();
+        self.ready().await;
+        self
     }
 
     /// Starts the process on what was prepared, or again after it ended.

@@ -12,6 +12,7 @@ use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::message::{Headers as _, Message as _};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
+use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 use tokio::sync::OnceCell;
 
@@ -20,6 +21,7 @@ use crate::gateway::{PATIENCE, free_port};
 /// One record as a consumer sees it.
 #[derive(Clone, Debug)]
 pub struct Consumed {
+    pub partition: i32,
     pub key: Option<Vec<u8>>,
     pub value: Vec<u8>,
     pub headers: HashMap<String, String>,
@@ -89,6 +91,16 @@ impl Cluster {
         self.nodes[node].kill();
     }
 
+    /// SIGSTOP: connections stay open and nothing is answered.
+    pub fn freeze(&self, node: usize) {
+        self.nodes[node].signal(Signal::STOP);
+    }
+
+    /// SIGCONT.
+    pub fn thaw(&self, node: usize) {
+        self.nodes[node].signal(Signal::CONT);
+    }
+
     /// Starts a killed broker again, on its data, and waits until the cluster is whole.
     pub async fn restart(&self, node: usize) {
         self.nodes[node].launch();
@@ -156,6 +168,11 @@ impl Node {
         *self.child.lock().unwrap() = Some(spawn(script, self.arguments.clone()));
     }
 
+    fn signal(&self, signal: Signal) {
+        let child = self.child.lock().unwrap();
+        kill_process(Pid::from_child(child.as_ref().unwrap()), signal).unwrap();
+    }
+
     fn kill(&self) {
         if let Some(mut child) = self.child.lock().unwrap().take() {
             let _ = child.kill();
@@ -183,6 +200,7 @@ fn consume(config: &ClientConfig, topic: &str) -> Vec<Consumed> {
             let headers = message.headers().into_iter().flat_map(|headers| headers.iter());
             let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
             records.push(Consumed {
+                partition,
                 key: message.key().map(<[u8]>::to_vec),
                 value: message.payload().unwrap_or_default().to_vec(),
                 headers: headers

@@ -15,6 +15,8 @@
 )]
 
 mod bad_input;
+mod browser;
+mod carriers;
 mod client;
 mod destination;
 mod drain;
@@ -29,5 +31,6 @@ mod random;
 mod reconnect;
 mod recordings;
 mod records;
+mod sink;
 mod tls;
 mod token;

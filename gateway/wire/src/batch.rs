@@ -221,3 +221,69 @@ fn not_inflated(error: inflate::Error) -> Violation {
         inflate::Error::TooLarge { .. } => Violation::too_large(message),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::body::BodyKind;
+    use crate::{BatchWriter, ClientFrame};
+
+    const LIMITS: Limits = Limits {
+        max_event_bytes: 1_000,
+        max_frame_bytes: 1_000_000,
+        max_batch_events: 8,
+        max_inflated_bytes: 50_000,
+        max_body_bytes: 1_000_000,
+        max_inflated_body_bytes: 1_000_000,
+        max_attributes_bytes: 1_000,
+        max_json_depth: 8,
+        max_hello_bytes: 1_000,
+    };
+
+    #[test]
+    fn events_beyond_the_limit_are_counted_and_not_kept() {
+        let mut found = Structured::default();
+        (0..100_000).for_each(|_| found.push(b"{}", &LIMITS));
+        assert_eq!((found.count, found.payload_bytes), (100_000, 200_000));
+        assert!(found.events.capacity() <= LIMITS.max_batch_events as usize);
+    }
+
+    #[test]
+    fn too_many_events_say_how_many_they_are() {
+        let list = format!("[{}0]", "0,".repeat(99_999));
+        let frame = format!(r#"{{"t":"ev","s":1,"e":{list}}}"#);
+        let violation = ClientFrame::from_json(&frame, &LIMITS).unwrap_err();
+        assert_eq!(violation.message, "100000 events in one frame, at most 8 are allowed");
+        let error = BodyKind::Batch.parse(list.as_bytes(), &LIMITS).unwrap_err();
+        assert_eq!(
+            (error.status(), error.to_string().as_str()),
+            (413, "100000 events in one body, at most 8 are allowed")
+        );
+    }
+
+    #[test]
+    fn inflated_records_take_no_more_than_their_limit() {
+        for encoding in [Encoding::Gzip, Encoding::Zstd] {
+            for (payload_bytes, fits) in [(49_994, true), (49_995, false), (5_000_000, false)] {
+                let mut writer = BatchWriter::default();
+                writer.record(&Record { alias: 1, payload: &vec![b' '; payload_bytes], ..Record::default() });
+                let mut frame = Vec::new();
+                writer.finish(1, false, Some(encoding), &mut frame).unwrap();
+                let frame = Frames::new(&frame, &LIMITS).next().unwrap().unwrap();
+                match Batch::from_binary(frame.body, &LIMITS) {
+                    Ok(batch) => {
+                        assert!(fits && batch.payload_bytes == payload_bytes as u64);
+                        let Records::Binary(Cow::Owned(records)) = batch.records else {
+                            panic!("compressed records are owned");
+                        };
+                        assert!(records.capacity() <= LIMITS.max_inflated_bytes as usize);
+                    }
+                    Err(violation) => {
+                        assert!(!fits, "{violation}");
+                        assert_eq!(violation.code, crate::CloseCode::TooLarge);
+                    }
+                }
+            }
+        }
+    }
+}

@@ -89,7 +89,8 @@ impl<'a> ClientFrame<'a> {
         Frame { kind, body: &body }.write(out);
     }
 
-    /// The frame in the JSON coding. `None` for what has no such form: DEFINE, events by alias, and ignored frames.
+    /// The frame in the JSON coding. `None` for what has no such form: DEFINE, events by alias or that are
+    /// not JSON, and ignored frames.
     pub fn to_json(&self) -> Option<String> {
         Some(match self {
             Self::Hello(hello) => tagged("hello", &hello.encode()),
@@ -153,8 +154,7 @@ impl<'a> Outline<'a> {
 
     fn batch(self, limits: &Limits) -> Result<Batch<'a>, Violation> {
         let lossy = match self.lossy {
-            None => false,
-            Some(Token { kind: Kind::Null, .. }) => false,
+            None | Some(Token { kind: Kind::Null, .. }) => false,
             Some(Token { kind: Kind::Boolean, raw }) => raw == "true",
             Some(_) => return Err(Violation::bad_frame("ev: `lossy` is true or false")),
         };

@@ -33,16 +33,14 @@ impl Define {
         for field in fields("DEFINE", text)? {
             let field = field?;
             match field.name() {
-                "alias" => {
-                    alias = field.integer(1, u64::from(ALIASES))?.and_then(|alias| u8::try_from(alias).ok())
-                }
+                "alias" => alias = field.integer(1, u64::from(ALIASES))?,
                 "attributes" => attributes = field.object()?,
                 _ => {}
             }
         }
         let missing = |member: &str| Violation::bad_frame(format!("DEFINE: `{member}` is missing"));
         Ok(Self {
-            alias: alias.ok_or_else(|| missing("alias"))?,
+            alias: alias.and_then(|alias| u8::try_from(alias).ok()).ok_or_else(|| missing("alias"))?,
             attributes: attributes.ok_or_else(|| missing("attributes"))?.to_owned(),
         })
     }

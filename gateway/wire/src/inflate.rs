@@ -111,7 +111,9 @@ mod tests {
     fn what_was_compressed_comes_back() {
         let text = b"21.5 degrees, ".repeat(5_000);
         for encoding in BOTH {
-            let inflated = inflate(encoding, &deflate(encoding, &text).unwrap(), text.len() as u32).unwrap();
+            let inflated =
+                inflate(encoding, &deflate(encoding, &text).unwrap(), u32::try_from(text.len()).unwrap())
+                    .unwrap();
             assert_eq!(inflated, text);
             assert!(inflated.capacity() <= text.len());
         }

@@ -19,6 +19,8 @@ mod codes;
 mod control;
 mod event;
 pub mod frame;
+#[doc(hidden)]
+pub mod fuzzing;
 mod gateway;
 pub mod inflate;
 pub mod json;

@@ -59,3 +59,16 @@ pub(crate) fn quoted(text: &str) -> String {
     quoted.push_str(if text.chars().nth(40).is_some() { "...`" } else { "`" });
     quoted
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_client_sent_is_quoted_short_and_harmless() {
+        assert_eq!(quoted("temp"), "`temp`");
+        assert_eq!(quoted("a\n\u{7}"), r"`a\n\u{7}`");
+        assert_eq!(quoted(&"\u{e9}".repeat(40)), format!("`{}`", "\u{e9}".repeat(40)));
+        assert_eq!(quoted(&"x".repeat(41)), format!("`{}...`", "x".repeat(40)));
+    }
+}

@@ -31,12 +31,18 @@ pub fn read(buf: &[u8]) -> Option<(u64, usize)> {
 pub fn write(value: u64, out: &mut Vec<u8>) {
     let value = value.min(MAX);
     let bytes = value.to_be_bytes();
-    match len(value) {
-        1 => out.extend_from_slice(bytes.last_chunk::<1>().unwrap_or(&[0])),
-        2 => out.extend((0x4000 | value as u16).to_be_bytes()),
-        4 => out.extend((0x8000_0000 | value as u32).to_be_bytes()),
-        _ => out.extend((0xc000_0000_0000_0000 | value).to_be_bytes()),
-    }
+    let size = len(value);
+    let length_bits = match size {
+        1 => 0,
+        2 => 0x40,
+        4 => 0x80,
+        _ => 0xc0,
+    };
+    let [first, rest @ ..] = bytes.get(bytes.len() - size..).unwrap_or_default() else {
+        return;
+    };
+    out.push(first | length_bits);
+    out.extend_from_slice(rest);
 }
 
 /// How many bytes [`write`] takes for `value`.

@@ -1,6 +1,6 @@
 //! One librdkafka producer: records in, delivery reports out.
 
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -41,7 +41,7 @@ pub(super) struct Reports {
     in_flight: InFlight,
     series: KafkaSeries,
     notes: Notes,
-    batch_bytes: u32,
+    batch_bytes: usize,
 }
 
 /// What the callbacks saw, for the watch to judge.
@@ -52,8 +52,7 @@ pub(super) struct Notes {
     all_brokers_down: AtomicBool,
     has_producer_id: AtomicBool,
     brokers_up: AtomicI64,
-    /// Size of an event that was refused together with others, 0 for none.
-    too_large_together: AtomicU32,
+    too_large: Mutex<Option<TooLarge>>,
 }
 
 impl Producer {
@@ -196,6 +195,14 @@ impl Producer {
     }
 }
 
+/// An event of a batch that Kafka found too large: which of its events is to blame is not known.
+#[derive(Debug)]
+pub(super) struct TooLarge {
+    pub(super) topic: String,
+    /// Of key and value.
+    pub(super) bytes: usize,
+}
+
 /// Why a probe found the cluster unfit.
 #[derive(Debug, Eq, PartialEq)]
 pub(super) enum Probe {
@@ -221,10 +228,16 @@ impl Notes {
         self.blocked.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
-    /// The size of an event that Kafka found too large together with its batch, if there was one since the
-    /// last call.
-    pub(super) fn take_too_large(&self) -> Option<u32> {
-        Some(self.too_large_together.swap(0, Ordering::Relaxed)).filter(|&bytes| bytes > 0)
+    /// The largest event that Kafka found too large together with its batch, if there was one since the last call.
+    pub(super) fn take_too_large(&self) -> Option<TooLarge> {
+        self.too_large.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    fn too_large(&self, topic: &str, bytes: usize) {
+        let mut largest = self.too_large.lock().unwrap_or_else(PoisonError::into_inner);
+        if largest.as_ref().is_none_or(|largest| largest.bytes < bytes) {
+            *largest = Some(TooLarge { topic: topic.to_owned(), bytes });
+        }
     }
 
     fn block(&self, topics: &[String], topic: u16, why: &str, code: Code) {
@@ -268,13 +281,10 @@ impl Reports {
         match verdict::reported(code) {
             Verdict::Refused(why) => return refuse(why),
             // librdkafka sends what is larger than a batch may be by itself: nobody else is to blame.
-            Verdict::TooLarge if size >= self.batch_bytes as usize => {
+            Verdict::TooLarge if size >= self.batch_bytes => {
                 return refuse("larger than its topic allows");
             }
-            Verdict::TooLarge => {
-                let size = u32::try_from(size).unwrap_or(u32::MAX).max(1);
-                self.notes.too_large_together.fetch_max(size, Ordering::Relaxed);
-            }
+            Verdict::TooLarge => self.notes.too_large(message.topic(), size),
             Verdict::Blocked(why) => self.notes.block_topic(message.topic(), why, code),
             Verdict::Lost => {}
         }

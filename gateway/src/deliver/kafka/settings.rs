@@ -59,7 +59,7 @@ impl From<ClientError> for KafkaError {
 }
 
 /// Bytes of a batch before compression, unless the operator says otherwise.
-const BATCH_BYTES: u32 = 1_000_000;
+const BATCH_BYTES: usize = 1_000_000;
 
 /// librdkafka multiplies this by 1000 in 32 bits: the largest value that does not overflow is 2,147,483.
 const TOPIC_PATIENCE_MS: &str = "2100000";
@@ -159,7 +159,7 @@ fn queue_limits(budget_bytes: u64) -> [(&'static str, u64); 2] {
 }
 
 /// Bytes that a batch may have before compression.
-pub(super) fn batch_bytes(client: &ClientConfig) -> u32 {
+pub(super) fn batch_bytes(client: &ClientConfig) -> usize {
     client.get("batch.size").and_then(|size| size.parse().ok()).unwrap_or(BATCH_BYTES)
 }
 

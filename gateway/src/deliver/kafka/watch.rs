@@ -9,7 +9,7 @@ use tidegate_wire::Reason;
 
 use super::Shared;
 use super::in_flight::Progress;
-use super::producer::{Probe, Producer};
+use super::producer::{Probe, Producer, TooLarge};
 use super::room::Room;
 use super::settings::{KafkaError, batch_bytes};
 use crate::deliver::Health;
@@ -27,6 +27,8 @@ pub(super) struct Patience {
     /// The same although the cluster answers: the producer is replaced. Well beyond the minute in which
     /// librdkafka itself gives up a request and sends it again, since a new producer may write it twice.
     pub(super) wedged: Duration,
+    /// For what else is on its way, when the producer is replaced by one with smaller batches.
+    pub(super) shrink: Duration,
     /// How long an error that an operator has to repair is told after it was met.
     pub(super) blocked: Duration,
     /// Between two producers: at first, and doubled up to the second while none becomes ready.
@@ -40,6 +42,7 @@ impl Default for Patience {
             answer: Duration::from_secs(1),
             report: Duration::from_secs(10),
             wedged: Duration::from_secs(150),
+            shrink: Duration::from_secs(2),
             blocked: Duration::from_secs(5),
             replace: (Duration::from_millis(500), Duration::from_secs(30)),
         }
@@ -139,9 +142,9 @@ impl Watch {
             drop(live);
             return Some(self.retire("fatal", format!("the Kafka producer failed for good: {why}")));
         }
-        if let Some(size) = producer.notes().take_too_large() {
+        if let Some(too_large) = producer.notes().take_too_large() {
             drop(live);
-            return Some(self.shrink(size));
+            return Some(self.shrink(&too_large));
         }
         if let Some(text) = producer.notes().take_blocked() {
             self.blocked = Some((now(), text));
@@ -197,19 +200,32 @@ impl Watch {
 
     /// A batch was too large, and which of its events is to blame is not known. Smaller batches tell: an event
     /// that is as large as a batch may be travels alone.
-    fn shrink(&mut self, event_bytes: u32) -> Trouble {
-        let bytes = (batch_bytes(&self.plan.client) / 2).max(event_bytes);
+    fn shrink(&mut self, TooLarge { topic, bytes }: &TooLarge) -> Trouble {
+        let bytes = (batch_bytes(&self.plan.client) / 2).max(*bytes);
         self.plan.client.set("batch.size", bytes.to_string());
+        // Nothing is wrong with what else is on its way: it is waited for, and others only wait with it.
+        let retired = self.take();
+        if let Some(producer) = &retired {
+            producer.flush(self.patience.shrink);
+        }
         let detail = format!(
-            "Kafka refused a batch as too large; batches are now of {bytes} bytes. \
-             Set `batch.size` in kafka.properties below the topics' max.message.bytes"
+            "topic `{topic}` refused a batch as too large; batches are now of {bytes} bytes, for all topics. \
+             Raise the topic's max.message.bytes, or set a lower `batch.size` in kafka.properties"
         );
-        self.retire("batch", detail)
+        self.give_up(retired, "batch", detail)
     }
 
     /// Takes the producer away. What it held ends as lost before any other record is taken.
     fn retire(&mut self, kind: &'static str, detail: String) -> Trouble {
-        let retired = self.shared.live.write().unwrap_or_else(PoisonError::into_inner).take();
+        let retired = self.take();
+        self.give_up(retired, kind, detail)
+    }
+
+    fn take(&self) -> Option<Producer> {
+        self.shared.live.write().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    fn give_up(&mut self, retired: Option<Producer>, kind: &'static str, detail: String) -> Trouble {
         if let Some(producer) = retired {
             let lost = producer.give_up();
             tracing::warn!(lost, "{detail}; events it held are not acknowledged");
@@ -266,7 +282,7 @@ impl Watch {
     }
 
     fn close(self, close_by: Instant) {
-        let producer = self.shared.live.write().unwrap_or_else(PoisonError::into_inner).take();
+        let producer = self.take();
         let detail = "the gateway is closing".to_owned();
         self.shared.health.store(Arc::new(Health::Away { reason: Reason::Draining, detail }));
         if let Some(producer) = &producer

@@ -41,7 +41,7 @@ async fn take<G: Gate>(http: &Inner<G>, head: &Parts, incoming: &mut Incoming) -
     let kind = kind(head, &query);
     // A request that only asks needs no content type; whether it is one shows when the body has been read.
     if numbering.is_none()
-        && let Err(unsupported) = &kind
+        && let Err(unsupported) = kind
     {
         return Err(unsupported_type(unsupported));
     }
@@ -54,7 +54,7 @@ async fn take<G: Gate>(http: &Inner<G>, head: &Parts, incoming: &mut Incoming) -
     let kind = match kind {
         _ if numbering.is_some() && body.bytes.is_empty() => BodyKind::Lines,
         Ok(kind) => kind,
-        Err(unsupported) => return Err(unsupported_type(&unsupported)),
+        Err(unsupported) => return Err(unsupported_type(unsupported)),
     };
     let post = Post {
         kind,
@@ -72,7 +72,7 @@ fn kind<'a>(head: &'a Parts, query: &'a Query<'_>) -> Result<BodyKind<'a>, wire_
     wire_body::kind(content_type, query.event_type.as_deref(), headers)
 }
 
-fn unsupported_type(unsupported: &wire_body::Unsupported) -> Refusal {
+fn unsupported_type(unsupported: wire_body::Unsupported) -> Refusal {
     Refusal::new(hyper::StatusCode::UNSUPPORTED_MEDIA_TYPE, "content_type", unsupported.to_string())
 }
 

@@ -28,7 +28,8 @@ pub(super) struct Gateway {
     pub(super) sessions: Sessions,
     pub(super) sink: Arc<HeldSink>,
     pub(super) metrics: Arc<Metrics>,
-    pub(super) reason: watch::Sender<Reason>,
+    /// Kept, so that sessions go on hearing that all is well.
+    _reasons: watch::Sender<Reason>,
 }
 
 /// A destination that keeps what it gets until a test settles it.
@@ -65,7 +66,7 @@ impl Gateway {
             shutdown: config.shutdown,
             reason: reasons,
         });
-        Self { sessions, sink, metrics, reason }
+        Self { sessions, sink, metrics, _reasons: reason }
     }
 
     pub(super) fn limited(change: impl FnOnce(&mut config::Limits)) -> Self {

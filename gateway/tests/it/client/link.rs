@@ -55,8 +55,12 @@ pub struct Stream {
 
 /// Kept alive, and a way to send datagrams.
 pub enum Connection {
-    Quic(quinn::Endpoint, quinn::Connection),
-    WebTransport(wtransport::Endpoint<wtransport::endpoint::endpoint_side::Client>, wtransport::Connection),
+    Quic(#[expect(dead_code, reason = "it only has to live")] quinn::Endpoint, quinn::Connection),
+    WebTransport(
+        #[expect(dead_code, reason = "it only has to live")]
+        wtransport::Endpoint<wtransport::endpoint::endpoint_side::Client>,
+        wtransport::Connection,
+    ),
 }
 
 pub trait Socket: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -109,10 +113,48 @@ impl Link {
         self.raw(&frame(first_seq, false, events)).await
     }
 
+    /// What carries the stream.
+    pub fn connection(&self) -> Option<&Connection> {
+        match self {
+            Self::Stream(stream) => Some(&stream.connection),
+            Self::WebSocket { .. } => None,
+        }
+    }
+
+    pub async fn close_websocket(&mut self) -> Result<(), LinkError> {
+        match self {
+            Self::Stream(_) => Err("a stream is no WebSocket".into()),
+            Self::WebSocket { socket, .. } => Ok(WebSocketStream::close(socket, None).await?),
+        }
+    }
+
+    /// A QUIC connection without any stream.
+    pub async fn quic_connection(
+        gateway: &Gateway,
+        alpn: &[&str],
+    ) -> Result<(quinn::Endpoint, quinn::Connection), LinkError> {
+        let crypto = quinn::crypto::rustls::QuicClientConfig::try_from(gateway.authority.client(alpn))?;
+        let mut endpoint = quinn::Endpoint::client(([127, 0, 0, 1], 0).into())?;
+        endpoint.set_default_client_config(quinn::ClientConfig::new(Arc::new(crypto)));
+        let connection = endpoint.connect(gateway.secure, "localhost")?.await?;
+        Ok((endpoint, connection))
+    }
+
+    /// A WebTransport endpoint that trusts the gateway.
+    pub fn webtransport_endpoint(
+        gateway: &Gateway,
+    ) -> wtransport::Endpoint<wtransport::endpoint::endpoint_side::Client> {
+        let hash = wtransport::tls::Sha256Digest::new(gateway.authority.hash());
+        let config = wtransport::ClientConfig::builder()
+            .with_bind_address(([127, 0, 0, 1], 0).into())
+            .with_server_certificate_hashes([hash])
+            .build();
+        wtransport::Endpoint::client(config).unwrap()
+    }
+
     /// Sends a datagram.
     pub fn datagram(&self, bytes: Vec<u8>) -> Result<(), LinkError> {
-        let Self::Stream(stream) = self else { return Err("this carrier has no datagrams".into()) };
-        match &stream.connection {
+        match self.connection().ok_or("this carrier has no datagrams")? {
             Connection::Quic(_, connection) => Ok(connection.send_datagram(bytes.into())?),
             Connection::WebTransport(_, connection) => Ok(connection.send_datagram(bytes)?),
         }
@@ -178,11 +220,7 @@ fn decode(bytes: &[u8]) -> Result<Vec<GatewayFrame>, LinkError> {
 }
 
 async fn quic(gateway: &Gateway) -> Result<Link, LinkError> {
-    let tls = gateway.authority.client(&["tidegate.v1"]);
-    let crypto = quinn::crypto::rustls::QuicClientConfig::try_from(tls)?;
-    let mut endpoint = quinn::Endpoint::client(([127, 0, 0, 1], 0).into())?;
-    endpoint.set_default_client_config(quinn::ClientConfig::new(Arc::new(crypto)));
-    let connection = endpoint.connect(gateway.secure, "localhost")?.await?;
+    let (endpoint, connection) = Link::quic_connection(gateway, &["tidegate.v1"]).await?;
     let (write, read) = connection.open_bi().await?;
     Ok(Link::Stream(Box::new(Stream {
         write: Box::new(write),
@@ -193,12 +231,7 @@ async fn quic(gateway: &Gateway) -> Result<Link, LinkError> {
 }
 
 async fn webtransport(gateway: &Gateway) -> Result<Link, LinkError> {
-    let hash = wtransport::tls::Sha256Digest::new(gateway.authority.hash());
-    let config = wtransport::ClientConfig::builder()
-        .with_bind_address(([127, 0, 0, 1], 0).into())
-        .with_server_certificate_hashes([hash])
-        .build();
-    let endpoint = wtransport::Endpoint::client(config)?;
+    let endpoint = Link::webtransport_endpoint(gateway);
     let url = format!("https://{}/v1/stream", gateway.secure);
     let connection = endpoint.connect(url).await?;
     let (write, read) = connection.open_bi().await?.await?;

@@ -5,7 +5,7 @@ mod sender;
 
 use tidegate_wire::{ClientFrame, Close, CloseCode, GatewayFrame, Hello, Welcome};
 
-pub use self::link::{Carrier, Link, LinkError};
+pub use self::link::{Carrier, Connection, Link, LinkError, frame};
 pub use self::sender::Sender;
 use crate::gateway::{Gateway, PATIENCE};
 
@@ -48,6 +48,16 @@ impl Client {
     /// Sends a text message as it is.
     pub async fn text(&mut self, text: &str) -> Result<(), LinkError> {
         self.link.text(text).await
+    }
+
+    /// What carries the stream, of a carrier that has streams.
+    pub fn connection(&self) -> &Connection {
+        self.link.connection().expect("a carrier with streams")
+    }
+
+    /// Closes a WebSocket as RFC 6455 has it, without CLOSE.
+    pub async fn close_websocket(&mut self) -> Result<(), LinkError> {
+        self.link.close_websocket().await
     }
 
     /// Sends a datagram as it is.

@@ -4,6 +4,7 @@ use std::io;
 use super::{Batch, Records, flags};
 use crate::frame::{Frame, kind};
 use crate::inflate::{Encoding, deflate};
+use crate::json;
 use crate::record::{Raw, Record};
 use crate::varint;
 
@@ -81,7 +82,7 @@ impl Batch<'_> {
         Frame { kind: kind::EVENTS, body: &body }.write(out);
     }
 
-    /// The batch as a JSON frame; `None` when an event is not a structured one in UTF-8.
+    /// The batch as a JSON frame, without white space around its events. `None` when one is not structured or not JSON.
     pub(crate) fn to_json(&self) -> Option<String> {
         let mut json = String::from(r#"{"t":"ev""#);
         if self.first_seq > 0 || !self.lossy {
@@ -95,7 +96,9 @@ impl Batch<'_> {
             if at > 0 {
                 json.push(',');
             }
-            json.push_str(std::str::from_utf8(event).ok()?);
+            // What is no JSON value would break the frame around it.
+            json::check(event, u32::MAX).ok()?;
+            json.push_str(std::str::from_utf8(event.trim_ascii()).ok()?);
         }
         json.push_str("]}");
         Some(json)

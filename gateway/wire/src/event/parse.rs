@@ -8,7 +8,7 @@ use crate::body::HttpEvent;
 use crate::json::{self, Kind, Token};
 use crate::limits::Limits;
 use crate::record::{Raw, Record, present};
-use crate::refusal::Reject;
+use crate::refusal::{Reject, quoted};
 
 impl<'a> Event<'a> {
     /// Judges one event as it came in. Sizes are judged before contents; on the ordinary path nothing is allocated.
@@ -151,8 +151,8 @@ fn from_http<'a>(event: &'a HttpEvent<'a>, limits: &Limits) -> Result<Event<'a>,
     for (name, value) in &event.attributes {
         let Some(text) = value else {
             return Err(Reject::malformed(format!(
-                "the header of `{}` is not UTF-8 in percent-encoding",
-                name.escape_debug()
+                "the header of {} is not UTF-8 in percent-encoding",
+                quoted(name)
             )));
         };
         attributes.add_text(name, text, limits)?;

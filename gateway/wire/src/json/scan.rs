@@ -255,9 +255,11 @@ impl<'a> Scanner<'a> {
 #[inline]
 fn specials(word: u64) -> u64 {
     const ONES: u64 = 0x0101_0101_0101_0101;
+    const QUOTE: u64 = 0x22;
+    const BACKSLASH: u64 = 0x5c;
     const HIGH: u64 = 0x8080_8080_8080_8080;
-    let quote = word ^ (ONES * b'"' as u64);
-    let backslash = word ^ (ONES * b'\\' as u64);
+    let quote = word ^ (ONES * QUOTE);
+    let backslash = word ^ (ONES * BACKSLASH);
     let zero_in = |bytes: u64| bytes.wrapping_sub(ONES) & !bytes;
     let control = word.wrapping_sub(ONES * 0x20) & !word;
     (zero_in(quote) | zero_in(backslash) | control) & HIGH

@@ -1,8 +1,11 @@
 //! Holds the crate to the files in `vectors/`, which are the protocol by example for the authors of clients.
 
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test may fail")]
+
 mod bodies;
 mod events;
 mod frames;
+mod fuzzing;
 mod neutral;
 mod schema;
 mod violations;
@@ -20,7 +23,8 @@ fn entries<T: DeserializeOwned>(file: &str) -> Vec<T> {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    let digit = |value: u8| char::from_digit(value.into(), 16).unwrap();
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }
 
 fn unhex(text: &str) -> Vec<u8> {

@@ -1,0 +1,58 @@
+/** A browser by the names that gateways use for them. */
+export interface Browser {
+  /** `chrome` (Chromium too), `edge`, `firefox` or `safari`. */
+  readonly name: string;
+  /** Such as `26.4`. */
+  readonly version: string;
+}
+
+/** Which browsers should not use a transport. */
+export interface Exclusion {
+  readonly transport: string;
+  /** As in `Browser`. */
+  readonly browser: string;
+  /** The first version that may use it; `null` where none may. */
+  readonly below: string | null;
+}
+
+// In this order: Edge calls itself Chrome too, and nearly everybody calls itself Safari.
+const MARKS: readonly (readonly [name: string, mark: RegExp])[] = [
+  ["edge", /\bEdg\/([\d.]+)/],
+  ["firefox", /\bFirefox\/([\d.]+)/],
+  ["chrome", /\bChrome\/([\d.]+)/],
+  ["safari", /\bVersion\/([\d.]+).* Safari\//],
+];
+
+/** The browser that sends this `User-Agent`; `null` for one without a name here, which nothing excludes. */
+export function browserOf(userAgent: string): Browser | null {
+  for (const [name, mark] of MARKS) {
+    const version = mark.exec(userAgent)?.[1];
+    if (version !== undefined) return { name, version };
+  }
+  return null;
+}
+
+/** The browser that this runs in; `null` where it is none. */
+export function thisBrowser(): Browser | null {
+  return "navigator" in globalThis ? browserOf(navigator.userAgent) : null;
+}
+
+/** Whether `exclusions` keep `browser` from `transport`. */
+export function isExcluded(exclusions: readonly Exclusion[], transport: string, browser: Browser | null): boolean {
+  return exclusions.some(
+    (exclusion) =>
+      exclusion.transport === transport &&
+      exclusion.browser === browser?.name &&
+      (exclusion.below === null || isBelow(browser.version, exclusion.below)),
+  );
+}
+
+/** Compares part by part as numbers; a part that is not there is 0. */
+function isBelow(version: string, limit: string): boolean {
+  const [parts, limits] = [version.split(".").map(Number), limit.split(".").map(Number)];
+  for (let index = 0; index < Math.max(parts.length, limits.length); index += 1) {
+    const difference = (parts[index] ?? 0) - (limits[index] ?? 0);
+    if (difference !== 0) return difference < 0;
+  }
+  return false;
+}

@@ -1,0 +1,4 @@
+/** Bytes that are not a frame of the ingest protocol, version 1. The connection they came from is of no more use. */
+export class FrameError extends Error {
+  override readonly name = "FrameError";
+}

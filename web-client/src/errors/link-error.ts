@@ -1,0 +1,11 @@
+/** A carrier that could not be opened, or broke. */
+export class LinkError extends Error {
+  override readonly name = "LinkError";
+  /** The WebSocket close code, where the carrier gave one. Codes of the protocol start at 4000. */
+  readonly code: number | undefined;
+
+  constructor(message: string, code?: number) {
+    super(message);
+    this.code = code;
+  }
+}

@@ -1,0 +1,72 @@
+import { FrameError } from "../errors/frame-error.js";
+import { readVarint } from "./varint.js";
+
+const NO_BYTES = new Uint8Array(0);
+
+/** Cuts a stream of bytes into whole frames. Holds at most one unfinished frame and the chunk it was given. */
+export class FrameSplitter {
+  readonly #frameBytesMax: number;
+  #chunks: Uint8Array[] = [];
+  #held = 0;
+  /** Held bytes below this cannot finish a frame, so they are not looked at. */
+  #wanted = 0;
+
+  /** A frame longer than `frameBytesMax`, with its type and length, is a `FrameError`. */
+  constructor(frameBytesMax: number) {
+    this.#frameBytesMax = frameBytesMax;
+  }
+
+  /** Bytes of a frame that has begun and is not whole yet. */
+  get unfinishedBytes(): number {
+    return this.#held;
+  }
+
+  /** The frames that `chunk` completes, in order. Frames may be views of the chunk. */
+  push(chunk: Uint8Array): Uint8Array[] {
+    if (chunk.length === 0) return [];
+    this.#chunks.push(chunk);
+    this.#held += chunk.length;
+    if (this.#held < this.#wanted) return [];
+
+    const bytes = this.#join();
+    const frames: Uint8Array[] = [];
+    let offset = 0;
+    for (;;) {
+      const length = this.#frameLength(bytes, offset);
+      this.#wanted = length ?? bytes.length - offset + 1;
+      if (length === null || offset + length > bytes.length) break;
+      frames.push(bytes.subarray(offset, offset + length));
+      offset += length;
+    }
+    this.#keep(bytes.subarray(offset));
+    return frames;
+  }
+
+  /** Length of the frame at `offset` with its type and length, `null` while that cannot be known. */
+  #frameLength(bytes: Uint8Array, offset: number): number | null {
+    if (offset >= bytes.length) return null;
+    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    const body = readVarint(view, offset + 1);
+    if (body === null) return null;
+    const length = 1 + body.length + body.value;
+    if (length > this.#frameBytesMax) throw new FrameError(`frame of ${length} bytes, at most ${this.#frameBytesMax}`);
+    return length;
+  }
+
+  #join(): Uint8Array {
+    const [first = NO_BYTES] = this.#chunks;
+    if (this.#chunks.length < 2) return first;
+    const joined = new Uint8Array(this.#held);
+    let offset = 0;
+    for (const chunk of this.#chunks) {
+      joined.set(chunk, offset);
+      offset += chunk.length;
+    }
+    return joined;
+  }
+
+  #keep(rest: Uint8Array): void {
+    this.#chunks = rest.length === 0 ? [] : [rest];
+    this.#held = rest.length;
+  }
+}

@@ -1,0 +1,131 @@
+import type { Bytes } from "../../src/wire/bytes.js";
+import { FrameType } from "../../src/wire/codes.js";
+import type { Ack, ClientFrame, EventRecord, Events, GatewayFrame, Verdict } from "../../src/wire/frames.js";
+import { Reader, text } from "../../src/wire/reader.js";
+import { varintLength } from "../../src/wire/varint.js";
+import { prefixedLength, utf8, Writer } from "../../src/wire/writer.js";
+
+// The gateway's half of the codec, so that tests can play the gateway. It is held to the same golden vectors.
+
+const REASONS = ["ok", "rate", "broker", "full", "draining", "quota", "memory"];
+const EVENT_CODES: Readonly<Record<string, number>> = {
+  malformed: 1,
+  too_large: 2,
+  schema: 3,
+  unrouted: 4,
+  forbidden: 5,
+  expired: 6,
+  broker_rejected: 7,
+  filtered: 16,
+  sampled: 17,
+  duplicate: 18,
+  throttled: 19,
+};
+
+export function encodeGatewayFrame(frame: GatewayFrame): Bytes {
+  switch (frame.type) {
+    case "ack":
+      return wrap(FrameType.ack, ackBody(frame.body));
+    case "ping":
+    case "pong":
+      return wrap(FrameType[frame.type], frame.body);
+    case "welcome": {
+      const rej = frame.body.rej.map(({ seq, code, message }) => ({ s: seq, code, msg: message }));
+      return wrap(FrameType.welcome, utf8(JSON.stringify({ ...frame.body, rej })));
+    }
+    case "goaway":
+    case "close":
+      return wrap(FrameType[frame.type], utf8(JSON.stringify(frame.body)));
+    case "unknown":
+      return wrap(0x80, new Uint8Array(3));
+  }
+}
+
+/** A client frame whose records are not compressed. */
+export function decodeClientFrame(frame: Uint8Array): ClientFrame {
+  const reader = new Reader(frame);
+  const type = reader.byte();
+  const body = reader.prefixed();
+  reader.end();
+  const json = () => JSON.parse(text(body));
+  switch (type) {
+    case FrameType.hello:
+      return { type: "hello", body: json() };
+    case FrameType.events:
+      return { type: "events", body: events(new Reader(body)) };
+    case FrameType.define:
+      return { type: "define", body: json() };
+    case FrameType.ping:
+      return { type: "ping", body };
+    case FrameType.pong:
+      return { type: "pong", body };
+    case FrameType.close:
+      return { type: "close", body: json() };
+    case FrameType.report:
+      return { type: "report", body: json() };
+    case FrameType.reauth:
+      return { type: "reauth", body: json() };
+    default:
+      throw new Error(`a client sends no frame of type ${type}`);
+  }
+}
+
+function wrap(type: number, body: Uint8Array): Bytes {
+  const writer = new Writer(1 + prefixedLength(body));
+  writer.byte(type);
+  writer.prefixed(body);
+  return writer.finish();
+}
+
+function ackBody(ack: Ack): Bytes {
+  const parts = [
+    varint(ack.upto),
+    byte(ack.level === "stored" ? 1 : 2),
+    varint(ack.limit),
+    varint(ack.limit_bytes),
+    byte(REASONS.indexOf(ack.reason)),
+    varint(ack.retry_ms),
+    varint(ack.list.length),
+    ...ack.list.flatMap(verdict),
+  ];
+  return new Uint8Array(Buffer.concat(parts));
+}
+
+function verdict({ seq, code, message }: Verdict): Bytes[] {
+  const text = utf8(message);
+  return [varint(seq), byte(EVENT_CODES[code] ?? 0), varint(text.length), text];
+}
+
+function varint(value: number): Bytes {
+  const writer = new Writer(varintLength(value));
+  writer.varint(value);
+  return writer.finish();
+}
+
+function byte(value: number): Bytes {
+  return Uint8Array.of(value);
+}
+
+function events(reader: Reader): Events {
+  const flags = reader.byte();
+  if ((flags & 0b11) !== 0) throw new Error("compressed records");
+  const first_seq = reader.varint();
+  const count = reader.varint();
+  const records: EventRecord[] = [];
+  for (let index = 0; index < count; index += 1) records.push(record(reader));
+  reader.end();
+  return { first_seq, ...((flags & 0b100) !== 0 && { lossy: true }), records };
+}
+
+function record(reader: Reader): EventRecord {
+  const alias = reader.varint();
+  const present = reader.byte();
+  return {
+    alias,
+    ...((present & 1) !== 0 && { key: reader.string() }),
+    ...((present & 2) !== 0 && { time: reader.varint() }),
+    ...((present & 4) !== 0 && { id: reader.string() }),
+    ...((present & 8) !== 0 && { attributes: reader.string() }),
+    payload: reader.prefixed(),
+  };
+}

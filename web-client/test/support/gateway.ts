@@ -1,0 +1,104 @@
+import { LinkError } from "../../src/errors/link-error.js";
+import { Inbox } from "../../src/inbox.js";
+import type { Link, TransportName } from "../../src/link.js";
+import type { Bytes } from "../../src/wire/bytes.js";
+import type { Ack, ClientFrame, GatewayFrame, Hello, Welcome } from "../../src/wire/frames.js";
+import { decodeClientFrame, encodeGatewayFrame } from "./frames.js";
+
+/** A link in memory whose other end is the test, playing the gateway frame by frame. */
+export class GatewayEnd implements Link {
+  readonly name: TransportName;
+  readonly frames: Inbox<Uint8Array>;
+  /** False once the client has let go of the link. */
+  open = true;
+  readonly #received: Inbox<ClientFrame>;
+  #broken = false;
+
+  constructor(name: TransportName = "webtransport") {
+    this.name = name;
+    this.frames = new Inbox(1_000);
+    this.#received = new Inbox(1_000);
+  }
+
+  async send(frame: Bytes): Promise<void> {
+    if (this.#broken || !this.open) throw new LinkError("closed");
+    this.#received.push(decodeClientFrame(frame));
+  }
+
+  close(): void {
+    this.open = false;
+    this.frames.end();
+    this.#received.end();
+  }
+
+  /** The client's next frame, waited for. */
+  async heard(): Promise<ClientFrame> {
+    const { value, done } = await this.#received.next();
+    if (done) throw new Error("the client closed the link");
+    return value;
+  }
+
+  /** The numbers of the client's next frame, which must be EVENTS. */
+  async heardEvents(): Promise<number[]> {
+    const frame = await this.heard();
+    if (frame.type !== "events") throw new Error(`expected EVENTS, got ${frame.type}`);
+    return frame.body.records.map((_, index) => frame.body.first_seq + index);
+  }
+
+  say(frame: GatewayFrame): void {
+    this.frames.push(encodeGatewayFrame(frame));
+  }
+
+  sayBytes(bytes: Uint8Array): void {
+    this.frames.push(bytes);
+  }
+
+  /** Waits for HELLO and answers it with everything usual but what `welcome` says. */
+  async welcome(welcome: Partial<Welcome> = {}): Promise<Hello> {
+    const frame = await this.heard();
+    if (frame.type !== "hello") throw new Error(`expected HELLO, got ${frame.type}`);
+    this.say({ type: "welcome", body: { ...usualWelcome, upto: (frame.body.next ?? 1) - 1, ...welcome } });
+    return frame.body;
+  }
+
+  ack(upto: number, ack: Partial<Ack> = {}): void {
+    this.say({ type: "ack", body: { ...usualAck, upto, ...ack } });
+  }
+
+  /** The carrier fails, as a network does. */
+  break(): void {
+    this.#broken = true;
+    this.frames.end(new LinkError("the network is gone"));
+  }
+}
+
+const usualWelcome: Welcome = {
+  v: 1,
+  session: "s-1",
+  client: "test",
+  epoch: 77,
+  resumed: false,
+  upto: 0,
+  limit: 1_024,
+  limit_bytes: 262_144,
+  level: "committed",
+  rej: [],
+  rej_more: false,
+  ping_ms: 25_000,
+  idle_ms: 75_000,
+  max_event_bytes: 262_144,
+  max_frame_bytes: 524_288,
+  max_batch_events: 1_000,
+  datagrams: true,
+  server_time: 1_767_225_600_000,
+};
+
+const usualAck: Ack = {
+  upto: 0,
+  level: "committed",
+  limit: 1_024,
+  limit_bytes: 262_144,
+  reason: "ok",
+  retry_ms: 0,
+  list: [],
+};

@@ -1,0 +1,84 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { decode, encode, FrameError, FrameSplitter } from "../src/index.js";
+import { decodeClientFrame, encodeGatewayFrame } from "./support/frames.js";
+import {
+  clientFrame,
+  entries,
+  type FrameVector,
+  gatewayValue,
+  hex,
+  unhex,
+  type ViolationVector,
+} from "./support/vectors.js";
+
+/** Frames of the binary coding, which is all that this client speaks. */
+const vectors = entries<FrameVector>("frames.json").flatMap(({ hex, ...vector }) =>
+  hex === null ? [] : [{ ...vector, hex }],
+);
+
+/** What the gateway refuses to read from itself, and a client must take: codes and reasons of later versions. */
+const LATER: ReadonlyMap<string, (bytes: Uint8Array) => void> = new Map([
+  ["ACK: a code that does not exist", (bytes) => assert.equal(ack(bytes).list[0]?.refused, true)],
+  ["ACK: a reason that does not exist", (bytes) => assert.equal(ack(bytes).reason, "unknown")],
+]);
+
+/** Its attributes have white space, which a gateway keeps as it came and this client never writes. */
+const SPACED = "define, values of every kind";
+
+for (const vector of vectors) {
+  const digits = vector.hex;
+  if (vector.from === "gateway") {
+    test(`reads: ${vector.name}`, () => {
+      const frame = decode(unhex(digits));
+      assert.deepEqual(gatewayValue(frame), { type: vector.type, value: vector.value });
+      if (!vector.decode_only) assert.equal(hex(encodeGatewayFrame(frame)), digits, "as the tests' gateway writes it");
+    });
+    continue;
+  }
+  const frame = clientFrame(vector);
+  if (!frame || vector.decode_only) continue;
+  test(`writes: ${vector.name}`, () => {
+    if (vector.name !== SPACED) assert.equal(hex(encode(frame)), digits);
+    assert.deepEqual(decodeClientFrame(unhex(digits)), frame, "as the tests' gateway reads it");
+  });
+}
+
+test("every frame of the client is written, every frame of the gateway is read", () => {
+  const written = vectors.filter((vector) => vector.from === "client" && clientFrame(vector));
+  const read = vectors.filter(({ from }) => from === "gateway");
+  const types = (some: readonly FrameVector[]) => [...new Set(some.map(({ type }) => type))].sort();
+  assert(written.some(({ name }) => name === SPACED));
+  assert.deepEqual(types(written), ["close", "define", "ev", "hello", "ping", "pong", "reauth", "report"]);
+  assert.deepEqual(types(read), ["ack", "close", "goaway", "ignored", "ping", "pong", "welcome"]);
+});
+
+const violations = entries<ViolationVector>("violations.json").filter(
+  ({ from, coding }) => from === "gateway" && coding === "binary",
+);
+
+for (const { name, hex: digits = "" } of violations) {
+  const later = LATER.get(name);
+  if (later) {
+    test(`takes what a later version may send: ${name}`, () => later(unhex(digits)));
+  } else {
+    test(`refuses: ${name}`, () => {
+      assert.throws(() => {
+        const splitter = new FrameSplitter(524_288);
+        for (const frame of splitter.push(unhex(digits))) decode(frame);
+        if (splitter.unfinishedBytes > 0) throw new FrameError("cut short");
+      }, FrameError);
+    });
+  }
+}
+
+test("there are violations of a gateway to refuse", () => {
+  assert(violations.length > LATER.size);
+  for (const name of LATER.keys()) assert(violations.some((violation) => violation.name === name));
+});
+
+function ack(bytes: Uint8Array) {
+  const frame = decode(bytes);
+  assert(frame.type === "ack");
+  return frame.body;
+}
