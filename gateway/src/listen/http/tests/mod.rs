@@ -35,7 +35,7 @@ const FOREIGN: &str = "https://evil.example";
 
 /// What a test may change.
 struct Setup {
-    /// Whether tokens are asked for: one that is good for anything, one for clients `web-*` alone.
+    /// Whether tokens are asked for: one that is good for anything.
     tokens: bool,
     limits: Limits,
     bodies_bytes: u64,
@@ -50,7 +50,6 @@ struct Site {
     plain: SocketAddr,
     secure: SocketAddr,
     token: String,
-    limited_token: String,
     gate: Fake,
     registry: Registry,
     connections: Arc<Semaphore>,
@@ -78,7 +77,7 @@ impl Site {
             demo: None,
         };
         change(&mut setup);
-        let (any, limited) = (Issued::new("any").unwrap(), Issued::new("web").unwrap());
+        let any = Issued::new("any").unwrap();
         let (metrics, registry) = Metrics::register();
         let [plain, secure] = [listener().await, listener().await];
         let [plain_at, secure_at] = [&plain, &secure].map(|listener| listener.local_addr().unwrap());
@@ -97,7 +96,7 @@ impl Site {
             body_patience: setup.body_patience,
         };
         let gate = Fake::default();
-        let access = Arc::new(access(setup.tokens, &any, &limited));
+        let access = Arc::new(access(setup.tokens, &any));
         let http = Http::new(gate.clone(), access, metrics.clone(), discovery, settings);
         let connections = Arc::new(Semaphore::new(setup.connections));
         let shutdown = CancellationToken::new();
@@ -116,7 +115,6 @@ impl Site {
             plain: plain_at,
             secure: secure_at,
             token: any.token,
-            limited_token: limited.token,
             gate,
             registry,
             connections: Arc::clone(&connections),
@@ -235,23 +233,28 @@ impl Gate for Fake {
     }
 }
 
-fn access(tokens: bool, any: &Issued, limited: &Issued) -> Access {
-    let token = |id: &str, issued: &Issued, clients: Option<&str>| Token {
-        id: id.into(),
-        hash: issued.hash.clone(),
+fn access(tokens: bool, any: &Issued) -> Access {
+    let token = Token {
+        id: "any".into(),
+        hash: any.hash.clone(),
         tenant: "shop".into(),
-        clients: clients.map(str::to_owned),
+        clients: None,
         topics: None,
     };
-    let auth = Auth {
-        mode: tokens.then_some(AuthMode::Tokens),
-        tokens: vec![token("any", any, None), token("web", limited, Some("web-*"))],
-    };
+    let auth = Auth { mode: tokens.then_some(AuthMode::Tokens), tokens: vec![token] };
     Access::new(&auth, &Origins { allow: vec![OURS.into()] }, &[])
 }
 
 async fn listener() -> TcpListener {
     TcpListener::bind(("127.0.0.1", 0)).await.unwrap()
+}
+
+/// A client that keeps to HTTP/1.1, or to HTTP/2 from the first byte.
+fn client(is_http2: bool) -> reqwest::Client {
+    // It builds TLS whether it is used or not; another test may have been first.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let client = reqwest::Client::builder().no_proxy();
+    if is_http2 { client.http2_prior_knowledge().build() } else { client.http1_only().build() }.unwrap()
 }
 
 /// A whole HTTP/1.1 request that is the last on its connection.

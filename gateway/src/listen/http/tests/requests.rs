@@ -151,12 +151,7 @@ async fn while_draining_requests_and_sessions_get_503() {
 #[tokio::test]
 async fn bodies_inflate_within_the_limit_over_http_1_and_2() {
     let site = Site::start().await;
-    let plain = reqwest::Client::builder().no_proxy();
-    let (first, second) = (
-        plain.build().unwrap(),
-        reqwest::Client::builder().no_proxy().http2_prior_knowledge().build().unwrap(),
-    );
-    for (client, version) in [(first, "HTTP/1.1"), (second, "HTTP/2.0")] {
+    for (client, version) in [(client(false), "HTTP/1.1"), (client(true), "HTTP/2.0")] {
         for (encoding, name) in [(Encoding::Gzip, "gzip"), (Encoding::Zstd, "zstd")] {
             for (size, expected) in [(128 << 10, 200), ((128 << 10) + 1, 413)] {
                 let body = deflate(encoding, &vec![b' '; size]).unwrap();
@@ -246,7 +241,7 @@ async fn both_listeners_say_where_the_gateway_is() {
     let (plain, secure) = (site.plain, site.secure);
     for (asked, own, tls) in [(plain, plain, ""), (secure, secure, "s")] {
         let url = format!("http://{asked}/.well-known/tidegate");
-        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        let client = client(false);
         let response = client.get(url).header("origin", FOREIGN).send().await.unwrap();
         assert_eq!(response.headers()["access-control-allow-origin"], "*");
         let document: serde_json::Value = response.json().await.unwrap();
