@@ -1,3 +1,9 @@
+use bytes::Bytes;
+use http_body_util::Empty;
+use hyper::Request;
+use hyper::client::conn::http2;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+
 use super::*;
 
 #[tokio::test]
@@ -65,6 +71,16 @@ async fn idle_connections_are_closed() {
     let mut stream = TcpStream::connect(site.plain).await.unwrap();
     stream.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
     assert_eq!(status(&rest(&mut stream).await), 200);
+
+    let stream = TcpStream::connect(site.plain).await.unwrap();
+    let (mut sender, connection) =
+        http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
+    let connection = tokio::spawn(connection);
+    let root = Request::get(format!("http://{}/", site.plain)).body(Empty::<Bytes>::new()).unwrap();
+    assert_eq!(within(sender.send_request(root)).await.unwrap().status(), 200);
+    // The client keeps its end open and answers pings.
+    within(connection).await.unwrap().unwrap();
+    drop(sender);
 }
 
 #[tokio::test]

@@ -14,7 +14,7 @@ use std::time::Duration;
 use prometheus_client::registry::Registry;
 use tidegate_wire::{Level, Limits};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
@@ -247,6 +247,13 @@ fn access(tokens: bool, any: &Issued) -> Access {
 
 async fn listener() -> TcpListener {
     TcpListener::bind(("127.0.0.1", 0)).await.unwrap()
+}
+
+/// A connection whose own buffer takes little, so that who sends much depends on being read.
+async fn narrow(address: SocketAddr) -> TcpStream {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_send_buffer_size(16 << 10).unwrap();
+    socket.connect(address).await.unwrap()
 }
 
 /// A client that keeps to HTTP/1.1, or to HTTP/2 from the first byte.

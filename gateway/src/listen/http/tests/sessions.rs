@@ -27,7 +27,7 @@ async fn open(
     for (name, value) in headers {
         request.headers_mut().insert(*name, value.parse().unwrap());
     }
-    let stream = TcpStream::connect(site.plain).await.unwrap();
+    let stream = narrow(site.plain).await;
     match within(client_async(request, stream)).await {
         Ok((socket, _)) => Ok(socket),
         Err(Error::Http(response)) => Err(response.status().as_u16()),
@@ -45,7 +45,7 @@ async fn next<S: AsyncRead + AsyncWrite + Unpin>(socket: &mut WebSocketStream<S>
 
 async fn closed_after(site: &Site, subprotocol: &str, message: Message) -> u16 {
     let mut socket = speaking(site, subprotocol).await;
-    socket.send(message).await.unwrap();
+    within(socket.send(message)).await.unwrap();
     let Message::Close(Some(CloseFrame { code, reason })) = next(&mut socket).await else {
         panic!("expected a close")
     };
