@@ -67,7 +67,12 @@ async fn a_connection_too_many_is_closed_and_counted() {
 
 #[tokio::test]
 async fn idle_connections_are_closed() {
-    let site = Site::start_with(|setup| setup.patience.idle = Duration::from_millis(50)).await;
+    let site = Site::start_with(|setup| {
+        // A connection is looked at for the first time when this is over.
+        setup.patience.first_request = Duration::from_secs(3);
+        setup.patience.idle = Duration::from_millis(50);
+    })
+    .await;
     let mut stream = TcpStream::connect(site.plain).await.unwrap();
     stream.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
     assert_eq!(status(&rest(&mut stream).await), 200);
