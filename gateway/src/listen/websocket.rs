@@ -1,5 +1,8 @@
 //! RFC 6455 as a [`Link`]: messages to frames and back. The handshake is HTTP's, in [`super::http`].
 
+#[cfg(test)]
+mod tests;
+
 use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;

@@ -10,7 +10,7 @@ mod query;
 mod request;
 mod stream;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 use std::path::Path;
 use std::sync::Arc;

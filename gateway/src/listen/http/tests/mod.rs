@@ -2,7 +2,6 @@
 
 mod connections;
 mod requests;
-mod sessions;
 
 use std::collections::VecDeque;
 use std::future::Future;
@@ -30,39 +29,39 @@ use crate::listen::tcp::{Entrance, Patience, serve};
 use crate::metrics::{Metrics, text};
 
 /// A page that may send, and one that may not.
-const OURS: &str = "https://app.example.com";
-const FOREIGN: &str = "https://evil.example";
+pub(in crate::listen) const OURS: &str = "https://app.example.com";
+pub(in crate::listen) const FOREIGN: &str = "https://evil.example";
 
 /// What a test may change.
-struct Setup {
+pub(in crate::listen) struct Setup {
     /// Whether tokens are asked for: one that is good for anything.
-    tokens: bool,
-    limits: Limits,
+    pub(in crate::listen) tokens: bool,
+    pub(in crate::listen) limits: Limits,
     bodies_bytes: u64,
     body_patience: Duration,
-    patience: Patience,
-    connections: usize,
+    pub(in crate::listen) patience: Patience,
+    pub(in crate::listen) connections: usize,
     demo: Option<std::path::PathBuf>,
 }
 
 /// Both listeners in clear text: TLS adds nothing to what is asked here.
-struct Site {
-    plain: SocketAddr,
+pub(in crate::listen) struct Site {
+    pub(in crate::listen) plain: SocketAddr,
     secure: SocketAddr,
-    token: String,
-    gate: Fake,
+    pub(in crate::listen) token: String,
+    pub(in crate::listen) gate: Fake,
     registry: Registry,
-    connections: Arc<Semaphore>,
-    shutdown: CancellationToken,
+    pub(in crate::listen) connections: Arc<Semaphore>,
+    pub(in crate::listen) shutdown: CancellationToken,
     listeners: Vec<JoinHandle<()>>,
 }
 
 impl Site {
-    async fn start() -> Self {
+    pub(in crate::listen) async fn start() -> Self {
         Self::start_with(|_| {}).await
     }
 
-    async fn start_with(change: impl FnOnce(&mut Setup)) -> Self {
+    pub(in crate::listen) async fn start_with(change: impl FnOnce(&mut Setup)) -> Self {
         let mut setup = Setup {
             tokens: false,
             limits: Limits {
@@ -131,12 +130,12 @@ impl Site {
     }
 
     /// One request on a connection of its own; `head` is everything but `Host` and `Connection`.
-    async fn ask(&self, head: &str, body: &str) -> String {
+    pub(in crate::listen) async fn ask(&self, head: &str, body: &str) -> String {
         self.raw(&one(head, body)).await
     }
 
     /// Waits for the listeners to end after a shutdown.
-    async fn ended(self) {
+    pub(in crate::listen) async fn ended(self) {
         self.shutdown.cancel();
         for listener in self.listeners {
             within(listener).await.unwrap();
@@ -153,7 +152,7 @@ impl Site {
 
 /// Notes what it is given, and answers what it is told to.
 #[derive(Clone, Debug, Default)]
-struct Fake(Arc<Notes>);
+pub(in crate::listen) struct Fake(Arc<Notes>);
 
 #[derive(Debug, Default)]
 struct Notes {
@@ -173,7 +172,7 @@ struct Noted {
 }
 
 impl Fake {
-    fn drain(&self) {
+    pub(in crate::listen) fn drain(&self) {
         self.0.draining.store(true, Ordering::Relaxed);
     }
 
@@ -185,7 +184,7 @@ impl Fake {
         self.0.posts.lock().unwrap().pop().expect("nothing was posted")
     }
 
-    fn peer(&self) -> Peer {
+    pub(in crate::listen) fn peer(&self) -> Peer {
         self.0.peers.lock().unwrap().pop().expect("no session was served")
     }
 }
@@ -250,7 +249,7 @@ async fn listener() -> TcpListener {
 }
 
 /// A connection whose own buffer takes little, so that who sends much depends on being read.
-async fn narrow(address: SocketAddr) -> TcpStream {
+pub(in crate::listen) async fn narrow(address: SocketAddr) -> TcpStream {
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_send_buffer_size(16 << 10).unwrap();
     socket.connect(address).await.unwrap()
@@ -279,17 +278,17 @@ async fn rest(stream: &mut TcpStream) -> String {
 }
 
 /// So that a fault shows as a failure and not as a test that hangs.
-async fn within<F: Future>(future: F) -> F::Output {
+pub(in crate::listen) async fn within<F: Future>(future: F) -> F::Output {
     timeout(Duration::from_secs(60), future).await.expect("nothing happened for a minute")
 }
 
-fn status(answer: &str) -> u16 {
+pub(in crate::listen) fn status(answer: &str) -> u16 {
     let status =
         answer.strip_prefix("HTTP/1.1 ").and_then(|rest| rest.get(..3)).and_then(|code| code.parse().ok());
     status.unwrap_or_else(|| panic!("not an answer: {answer:?}"))
 }
 
-fn header<'a>(answer: &'a str, name: &str) -> Option<&'a str> {
+pub(in crate::listen) fn header<'a>(answer: &'a str, name: &str) -> Option<&'a str> {
     let head = answer.split("\r\n\r\n").next().unwrap_or_default();
     let fields = head.lines().filter_map(|line| line.split_once(": "));
     fields.into_iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value)

@@ -1,3 +1,5 @@
+//! Sessions as a client meets them: handshakes over HTTP/1.1 and HTTP/2, then messages.
+
 use bytes::Bytes;
 use futures_util::{SinkExt as _, StreamExt as _};
 use http_body_util::Empty;
@@ -6,13 +8,14 @@ use hyper::ext::Protocol;
 use hyper::{Method, Request};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role};
 use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{WebSocketStream, client_async};
 
-use super::*;
 use crate::carrier::Carrier;
+use crate::listen::http::tests::{FOREIGN, OURS, Site, header, narrow, status, within};
 use crate::listen::link::Coding;
 
 /// A PING frame of ours.
