@@ -136,6 +136,8 @@ pub async fn serve<R: Respond>(
     shutdown: CancellationToken,
 ) {
     let tasks = TaskTracker::new();
+    // Its own: the end of this listener is not the others'.
+    let shutdown = shutdown.child_token();
     let door = Arc::new(Door {
         http: builder(&entrance.patience, &tasks),
         tls: entrance.tls.map(TlsAcceptor::from),

@@ -1,12 +1,20 @@
 //! TCP: who says nothing is let go, and holds up nobody.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::{Request, Response};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
 
-use super::Patience;
+use super::{Connection, Entrance, Patience, Respond, serve};
 use crate::listen::testing::{Options, Server, within};
+use crate::metrics::Metrics;
 
 #[tokio::test]
 async fn handshakes_that_do_not_end_hold_up_nobody_and_are_cut_off() {
@@ -48,4 +56,23 @@ async fn a_connection_without_requests_is_asked_to_go() {
     let mut answer = Vec::new();
     within(socket.read_to_end(&mut answer)).await.unwrap();
     assert!(answer.starts_with(b"HTTP/1.1 200"));
+}
+
+#[derive(Clone)]
+struct Nobody;
+
+impl Respond for Nobody {
+    async fn respond(&self, _: Request<Incoming>, _: Arc<Connection>) -> Response<Full<Bytes>> {
+        Response::default()
+    }
+}
+
+#[tokio::test]
+async fn a_listener_that_ends_leaves_the_others_alone() {
+    let shutdown = CancellationToken::new();
+    let (connections, patience) = (Arc::new(Semaphore::new(1)), Patience::default());
+    // One that is turned off has no sockets.
+    let entrance = Entrance { listeners: Vec::new(), tls: None, connections, patience };
+    serve(entrance, Nobody, Metrics::register().0, shutdown.clone()).await;
+    assert!(!shutdown.is_cancelled());
 }
