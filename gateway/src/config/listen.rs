@@ -20,8 +20,8 @@ pub struct Listen {
     pub ops: String,
     /// What the paths of the protocol start with.
     pub prefix: String,
-    /// The secure listener's origin as clients see it, such as `https://ingest.example.com`; empty: the
-    /// request's host with the listener's port.
+    /// The origin by which clients reach the gateway over TLS, such as `https://ingest.example.com`: the secure
+    /// listener's, or a proxy's before the plain one. Empty: the request's host with the secure listener's port.
     pub public_url: String,
     /// Where the key for QUIC stateless resets is kept over restarts; it is made when missing.
     pub quic_key: PathBuf,

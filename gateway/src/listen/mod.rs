@@ -10,6 +10,8 @@ mod quic;
 pub mod quic_key;
 mod stream;
 pub mod tcp;
+#[cfg(test)]
+mod testing;
 pub mod tls;
 pub mod udp;
 pub mod websocket;

@@ -338,3 +338,6 @@ where
         self.0.spawn(future);
     }
 }
+
+#[cfg(test)]
+mod tests;

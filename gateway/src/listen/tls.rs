@@ -317,4 +317,30 @@ mod tests {
         assert_eq!(certificates.hashes()[1..], first[..]);
         assert_eq!(certificates.hashes()[0], in_use(&certificates));
     }
+
+    #[tokio::test]
+    async fn new_handshakes_get_the_new_certificate_and_old_connections_stay() {
+        use crate::listen::testing::{Options, Server, renew, trusting};
+        let server = Server::start(Options::default());
+        let [url, _] = server.urls("/");
+        let client = |made: &Made| {
+            let tls = trusting(made, &["h2"]);
+            reqwest::Client::builder().tls_backend_preconfigured(tls).no_proxy().build().unwrap()
+        };
+        let before = client(&server.made);
+        assert_eq!(before.get(&url).send().await.unwrap().status(), 200);
+
+        let made = renew(&server.files);
+        server.certificates.look(&server.files, &mut None);
+        assert_eq!(client(&made).get(&url).send().await.unwrap().status(), 200);
+        assert!(client(&server.made).get(&url).send().await.is_err(), "nobody is shown the old one");
+        assert_eq!(before.get(&url).send().await.unwrap().status(), 200, "its connection is still good");
+
+        // QUIC has the same one.
+        let tls = trusting(&made, &["tidegate.v1"]);
+        let crypto = quinn::crypto::rustls::QuicClientConfig::try_from(tls).unwrap();
+        let endpoint = quinn::Endpoint::client(([127, 0, 0, 1], 0).into()).unwrap();
+        let config = quinn::ClientConfig::new(Arc::new(crypto));
+        endpoint.connect_with(config, server.secure, "localhost").unwrap().await.unwrap();
+    }
 }

@@ -219,3 +219,6 @@ fn transport(patience: &Patience) -> TransportConfig {
     transport.max_idle_timeout(VarInt::from_u64(idle).ok().map(Into::into));
     transport
 }
+
+#[cfg(test)]
+mod tests;

@@ -249,3 +249,6 @@ fn short(reason: &str) -> &str {
     let end = (0..=reason.len().min(REASON_BYTES_MAX)).rev().find(|&end| reason.is_char_boundary(end));
     end.and_then(|end| reason.get(..end)).unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests;

@@ -171,3 +171,6 @@ impl AsMutRecv for RecvStream {
 fn code(code: CloseCode) -> VarInt {
     VarInt::from_u32(u32::from(code.number()))
 }
+
+#[cfg(test)]
+mod tests;

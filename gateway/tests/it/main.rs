@@ -23,6 +23,7 @@ mod drain;
 mod examples;
 mod faults;
 mod gateway;
+mod http;
 mod kafka;
 mod labels;
 mod layers;

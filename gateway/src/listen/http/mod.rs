@@ -9,6 +9,8 @@ mod events;
 mod query;
 mod request;
 mod stream;
+#[cfg(test)]
+mod tests;
 
 use std::path::Path;
 use std::sync::Arc;

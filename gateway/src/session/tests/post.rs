@@ -119,3 +119,15 @@ async fn lost_events_are_not_called_accepted() {
     assert!(matches!(answer, Answer::Lost), "{answer:?}");
     gateway.assert_accounted();
 }
+
+#[tokio::test(start_paused = true)]
+async fn numbers_beyond_the_greatest_are_refused_whole() {
+    let gateway = Gateway::new();
+    let body = "{\"type\":\"t\"}\n{\"type\":\"t\"}";
+    let greatest = tidegate_wire::limits::NUMBER_MAX;
+    let answer = post(&gateway, body, Some(greatest)).await;
+    assert!(matches!(&answer, Answer::BadBody(detail) if detail.contains("9007199254740991")), "{answer:?}");
+    let answer = committed(&gateway, body, Some(greatest - 1), 2).await;
+    assert!(matches!(answer, Answer::Durable { accepted: 2, .. }), "{answer:?}");
+    gateway.assert_accounted();
+}

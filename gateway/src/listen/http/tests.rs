@@ -1,0 +1,371 @@
+//! HTTP over real sockets: what each request earns, in the order of the checks.
+
+use std::io::Write as _;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use reqwest::{Method, RequestBuilder, Response};
+use tidegate_wire::Limits;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+use crate::listen::testing::{FRIEND, Options, STRANGER, Seen, Server, within};
+
+const EVENT: &str = r#"{"type":"t"}"#;
+
+/// A server whose bodies are small.
+fn small() -> Options {
+    let limits = Limits { max_body_bytes: 64 << 10, max_inflated_body_bytes: 128 << 10, ..Limits::default() };
+    Options { limits, ..Options::default() }
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+async fn status(request: RequestBuilder) -> (u16, Response) {
+    let answer = request.send().await.unwrap();
+    (answer.status().as_u16(), answer)
+}
+
+fn header<'a>(answer: &'a Response, name: &str) -> &'a str {
+    answer.headers().get(name).map_or("", |value| value.to_str().unwrap())
+}
+
+/// Writes `request` on the plain listener, and reads until the server has closed.
+async fn raw(server: &Server, request: &[u8]) -> String {
+    let mut socket = TcpStream::connect(server.plain).await.unwrap();
+    socket.write_all(request).await.unwrap();
+    read(&mut socket).await
+}
+
+async fn read(socket: &mut TcpStream) -> String {
+    let mut answer = Vec::new();
+    within(socket.read_to_end(&mut answer)).await.unwrap();
+    String::from_utf8(answer).unwrap()
+}
+
+#[tokio::test]
+async fn bodies_are_inflated_and_bombs_are_not() {
+    let mut server = Server::start(small());
+    let http = server.http();
+    let bomb = vec![b' '; 1 << 20];
+    let zstd = |bytes: &[u8]| zstd::encode_all(bytes, 3).unwrap();
+    for url in server.urls("/v1/events") {
+        for (encoding, body, expected) in [
+            ("identity", EVENT.as_bytes().to_vec(), 200),
+            ("gzip", gzip(EVENT.as_bytes()), 200),
+            ("zstd", zstd(EVENT.as_bytes()), 200),
+            ("gzip", gzip(&bomb), 413),
+            ("zstd", zstd(&bomb), 413),
+            ("gzip", EVENT.as_bytes().to_vec(), 400),
+            ("br", EVENT.as_bytes().to_vec(), 415),
+        ] {
+            let request = http.post(&url).header("content-type", "application/json");
+            let (status, answer) = status(request.header("content-encoding", encoding).body(body)).await;
+            assert_eq!(status, expected, "{encoding} to {url}");
+            match expected {
+                200 => assert!(matches!(server.seen().await, Seen::Post { body, .. } if body == EVENT)),
+                415 => assert_eq!(header(&answer, "accept-encoding"), "gzip, zstd"),
+                _ => assert_eq!(header(&answer, "content-type"), "application/problem+json"),
+            }
+        }
+    }
+}
+
+/// Each case has its own fault and all those after it.
+#[tokio::test]
+async fn checks_come_in_the_order_of_the_contract() {
+    let server = Server::start(Options { needs_token: true, ..small() });
+    let faults = [
+        (413, "size announced"),
+        (401, "authorization"),
+        (403, "origin"),
+        (400, "session headers"),
+        (415, "content type"),
+        (415, "encoding"),
+        (503, "draining"),
+    ];
+    server.gate.draining.store(true, Ordering::Relaxed);
+    let http = server.http();
+    for url in server.urls("/v1/events") {
+        for (from, (expected, what)) in faults.into_iter().enumerate() {
+            let has = |fault: usize| from <= fault;
+            let length = if has(0) { 100 << 10 } else { 10 };
+            let mut request = http.post(&url).body(vec![b' '; length]);
+            if !has(1) {
+                request = request.bearer_auth(&server.token);
+            }
+            request = request.header("origin", if has(2) { STRANGER } else { FRIEND });
+            if has(3) {
+                request = request.header("tidegate-seq", "1");
+            }
+            request = request.header("content-type", if has(4) { "image/png" } else { "application/json" });
+            if has(5) {
+                request = request.header("content-encoding", "br");
+            }
+            let (status, answer) = status(request).await;
+            assert_eq!(status, expected, "{what} at {url}");
+            let retry: u32 = header(&answer, "retry-after").parse().unwrap_or(0);
+            assert_eq!(retry > 0, expected == 503, "{what} at {url}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn every_answer_says_for_which_origin_it_is() {
+    let server = Server::start(Options { needs_token: true, ..small() });
+    let http = server.http();
+    for (method, path, expected) in [
+        (Method::POST, "/v1/events", 401),
+        (Method::PUT, "/v1/events", 405),
+        (Method::OPTIONS, "/v1/events", 204),
+        (Method::GET, "/v1/stream", 426),
+        (Method::POST, "/v1/stream", 405),
+        (Method::GET, "/nothing", 404),
+        (Method::GET, "/", 200),
+    ] {
+        for url in server.urls(path) {
+            for (origin, allowed) in [(Some(FRIEND), FRIEND), (Some(STRANGER), ""), (None, "")] {
+                let mut request = http.request(method.clone(), &url);
+                if let Some(origin) = origin {
+                    request = request.header("origin", origin);
+                }
+                let (status, answer) = status(request).await;
+                let preflight_of_stranger = method == Method::OPTIONS && origin == Some(STRANGER);
+                assert_eq!(status, if preflight_of_stranger { 403 } else { expected }, "{method} {url}");
+                assert_eq!(header(&answer, "access-control-allow-origin"), allowed, "{method} {url}");
+                assert_eq!(header(&answer, "vary"), "origin", "{method} {url}");
+                assert_eq!(header(&answer, "x-content-type-options"), "nosniff", "{method} {url}");
+            }
+        }
+    }
+    for url in server.urls("/.well-known/tidegate") {
+        let (status, answer) = status(http.get(&url).header("origin", STRANGER)).await;
+        assert_eq!((status, header(&answer, "access-control-allow-origin")), (200, "*"));
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_handshake_is_told_to_upgrade() {
+    let server = Server::start(small());
+    // HTTP/2 has no such header (RFC 9113 section 8.2.2).
+    for (url, upgrade) in server.urls("/v1/stream").into_iter().zip(["", "websocket"]) {
+        let (status, answer) = status(server.http().get(url)).await;
+        assert_eq!((status, header(&answer, "upgrade")), (426, upgrade));
+        let problem: serde_json::Value = answer.json().await.unwrap();
+        assert_eq!(problem["title"], "Upgrade Required");
+    }
+}
+
+#[tokio::test]
+async fn a_preflight_allows_what_clients_send() {
+    let server = Server::start(small());
+    let http = server.http();
+    for url in server.urls("/v1/events") {
+        let request = http
+            .request(Method::OPTIONS, &url)
+            .header("origin", FRIEND)
+            .header("access-control-request-method", "POST")
+            .header("access-control-request-headers", "authorization,tidegate-new,x-other");
+        let (status, answer) = status(request).await;
+        assert_eq!((status, header(&answer, "access-control-allow-methods")), (204, "POST"));
+        let allowed: Vec<_> = header(&answer, "access-control-allow-headers").split(", ").collect();
+        for name in
+            ["authorization", "content-type", "content-encoding", "prefer", "traceparent", "tidegate-new"]
+        {
+            assert!(allowed.contains(&name), "{name} is not in {allowed:?}");
+        }
+        assert!(!allowed.contains(&"x-other"));
+    }
+}
+
+#[tokio::test]
+async fn a_wrong_method_is_told_the_right_ones_and_head_gets_no_body() {
+    let server = Server::start(small());
+    let http = server.http();
+    for (method, path, expected, allow) in [
+        (Method::GET, "/v1/events", 405, "POST, OPTIONS"),
+        (Method::HEAD, "/v1/events", 405, "POST, OPTIONS"),
+        (Method::DELETE, "/v1/stream", 405, "GET"),
+        (Method::POST, "/.well-known/tidegate", 405, "GET, HEAD, OPTIONS"),
+        (Method::HEAD, "/.well-known/tidegate", 200, ""),
+        (Method::POST, "/", 405, "GET, HEAD"),
+        (Method::HEAD, "/", 200, ""),
+        (Method::HEAD, "/nothing", 404, ""),
+    ] {
+        for url in server.urls(path) {
+            let (status, answer) = status(http.request(method.clone(), &url)).await;
+            assert_eq!((status, header(&answer, "allow")), (expected, allow), "{method} {url}");
+            let announced = header(&answer, "content-length").parse::<usize>().unwrap_or(0);
+            let body = answer.bytes().await.unwrap();
+            assert_eq!(body.is_empty(), method == Method::HEAD, "{method} {url}");
+            assert!(announced > 0, "{method} {url}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_body_without_a_length_is_taken_and_one_beyond_the_limit_is_told_so() {
+    let mut server = Server::start(small());
+    let head =
+        "POST /v1/events HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-type: application/json\r\n";
+    let chunked =
+        format!("{head}transfer-encoding: chunked\r\n\r\n4\r\n{{\"ty\r\n8\r\npe\":\"t\"}}\r\n0\r\n\r\n");
+    let answer = raw(&server, chunked.as_bytes()).await;
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    assert!(matches!(server.seen().await, Seen::Post { body, .. } if body == EVENT));
+
+    // Far more than the limit, and than what sockets hold: the client reads nothing before it has written all.
+    let chunk = format!("10000\r\n{}\r\n", " ".repeat(0x10000));
+    let streamed = format!("{head}transfer-encoding: chunked\r\n\r\n{}0\r\n\r\n", chunk.repeat(100));
+    let answer = raw(&server, streamed.as_bytes()).await;
+    assert!(answer.starts_with("HTTP/1.1 413"), "{answer}");
+    let announced = format!("{head}content-length: 6553600\r\n\r\n{}", " ".repeat(6_553_600));
+    let answer = raw(&server, announced.as_bytes()).await;
+    assert!(answer.starts_with("HTTP/1.1 413"), "{answer}");
+}
+
+#[tokio::test]
+async fn a_client_that_asks_first_is_told_before_it_sends() {
+    let server = Server::start(small());
+    let ask = |length: u32, headers: &str| {
+        format!(
+            "POST /v1/events HTTP/1.1\r\nhost: x\r\nconnection: close\r\nexpect: 100-continue\r\ncontent-length: {length}\r\n{headers}\r\n"
+        )
+    };
+    let answer = raw(&server, ask(1 << 20, "content-type: application/json\r\n").as_bytes()).await;
+    assert!(answer.starts_with("HTTP/1.1 413"), "{answer}");
+    let answer = raw(&server, ask(12, "content-type: image/png\r\n").as_bytes()).await;
+    assert!(answer.starts_with("HTTP/1.1 415"), "{answer}");
+    let mut socket = TcpStream::connect(server.plain).await.unwrap();
+    socket.write_all(ask(12, "content-type: application/json\r\n").as_bytes()).await.unwrap();
+    let mut interim = [0; 25];
+    within(socket.read_exact(&mut interim)).await.unwrap();
+    assert_eq!(&interim, b"HTTP/1.1 100 Continue\r\n\r\n");
+    socket.write_all(EVENT.as_bytes()).await.unwrap();
+    let answer = read(&mut socket).await;
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+}
+
+#[tokio::test]
+async fn what_comes_too_slowly_or_is_too_long_is_ended() {
+    let mut options = Options { body_patience: Duration::from_millis(50), ..small() };
+    options.tcp.first_request = Duration::from_millis(100);
+    let server = Server::start(options);
+    let post =
+        "POST /v1/events HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-type: application/json\r\n";
+    let long =
+        format!("GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\nx-long: {}\r\n\r\n", "x".repeat(17 << 10));
+    let longer =
+        format!("GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\nx-long: {}\r\n\r\n", "x".repeat(30 << 10));
+    for (what, request, expected) in [
+        ("half of a body", format!("{post}content-length: 12\r\n\r\n{{"), "HTTP/1.1 408"),
+        ("a long head", long, "HTTP/1.1 431"),
+        ("a head near what is cut off", longer, "HTTP/1.1 431"),
+        ("half of a head", "POST /v1/events HTTP/1.1\r\nhost:".to_owned(), ""),
+        ("nothing", String::new(), ""),
+    ] {
+        let answer = raw(&server, request.as_bytes()).await;
+        assert!(answer.starts_with(expected), "{what}: {answer}");
+        assert_eq!(answer.is_empty(), expected.is_empty(), "{what}: {answer}");
+    }
+    assert_eq!(server.refused("tcp", "silent"), 2);
+    assert_eq!(server.refused("http", "body_timeout"), 1);
+    assert_eq!(server.refused("http", "head_too_large"), 2);
+}
+
+#[tokio::test]
+async fn bodies_share_a_budget_and_announcing_takes_none_of_it() {
+    let mut server = Server::start(Options { bodies_bytes: 48 << 10, ..small() });
+    let http = server.http();
+    let [url, _] = server.urls("/v1/events");
+    let post =
+        |bytes: usize| http.post(&url).header("content-type", "application/json").body(vec![b' '; bytes]);
+    // It announces nearly all there is, sends nothing, and holds what every request holds.
+    let mut slow = TcpStream::connect(server.plain).await.unwrap();
+    let head = "POST /v1/events HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\nexpect: 100-continue\r\ncontent-length: 40000\r\n\r\n";
+    slow.write_all(head.as_bytes()).await.unwrap();
+    within(slow.read_exact(&mut [0; 25])).await.unwrap();
+
+    server.gate.holds.send_replace(true);
+    let first = tokio::spawn(post(30 << 10).send());
+    assert!(matches!(server.seen().await, Seen::Post { .. }));
+    let (status_of_second, answer) = status(post(30 << 10)).await;
+    assert_eq!(status_of_second, 503);
+    assert_ne!(header(&answer, "retry-after"), "");
+    let problem: serde_json::Value = answer.json().await.unwrap();
+    assert_eq!(problem["reason"], "memory");
+    server.gate.holds.send_replace(false);
+    assert_eq!(first.await.unwrap().unwrap().status(), 200);
+    assert_eq!(status(post(30 << 10)).await.0, 200, "what was held comes back");
+}
+
+#[tokio::test]
+async fn a_preference_is_seen_among_others() {
+    let mut server = Server::start(small());
+    let http = server.http();
+    for (prefer, expected) in [
+        ("respond-async", true),
+        ("return=minimal, Respond-Async; wait=10", true),
+        ("respond-asynchronously", false),
+        ("wait=10", false),
+    ] {
+        let [url, _] = server.urls("/v1/events");
+        let request = http.post(url).header("content-type", "application/json").header("prefer", prefer);
+        assert_eq!(status(request.body(EVENT)).await.0, 200);
+        let Seen::Post { respond_async, .. } = server.seen().await else { panic!("expected a request") };
+        assert_eq!(respond_async, expected, "{prefer}");
+    }
+}
+
+#[tokio::test]
+async fn a_token_comes_by_header_or_query_and_nothing_else_is_one() {
+    let server = Server::start(Options { needs_token: true, ..small() });
+    let (http, token) = (server.http(), &server.token);
+    for (authorization, query, expected) in [
+        (Some(format!("Bearer {token}")), String::new(), 200),
+        (Some(format!("bEARER {token}")), String::new(), 200),
+        (None, format!("?token={token}"), 200),
+        (Some(token.clone()), String::new(), 401),
+        (Some(format!("Basic {token}")), String::new(), 401),
+        (Some("Bearer web.wrong".to_owned()), format!("?token={token}"), 401),
+        (None, String::new(), 401),
+    ] {
+        for url in server.urls("/v1/events") {
+            let mut request = http.post(format!("{url}{query}")).header("content-type", "application/json");
+            if let Some(authorization) = &authorization {
+                request = request.header("authorization", authorization);
+            }
+            let (status, answer) = status(request.body(EVENT)).await;
+            assert_eq!(status, expected, "{authorization:?} {query}");
+            let challenge = header(&answer, "www-authenticate");
+            assert_eq!(challenge.starts_with("Bearer realm="), expected == 401, "{challenge}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn no_path_leads_out_of_the_demo() {
+    let demo = tempfile::tempdir().unwrap();
+    std::fs::write(demo.path().join("index.html"), "<p>").unwrap();
+    let server = Server::start(Options { demo: Some(demo), ..small() });
+    for (path, expected) in [
+        ("/", 200),
+        ("/index.html", 200),
+        ("/../../etc/passwd", 404),
+        ("/%2e%2e/%2e%2e/etc/passwd", 404),
+        ("//etc/passwd", 404),
+        ("/index.html/", 404),
+        ("/index.html%00", 404),
+    ] {
+        let request = format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
+        let answer = raw(&server, request.as_bytes()).await;
+        assert!(answer.starts_with(&format!("HTTP/1.1 {expected}")), "{path}: {answer}");
+    }
+    // The demo is the plain listener's alone.
+    let [secure, _] = server.urls("/index.html");
+    assert_eq!(status(server.http().get(secure)).await.0, 404);
+}
