@@ -21,8 +21,8 @@ pub struct Route {
     /// How records are written.
     #[serde(default, with = "EncodingName")]
     pub encoding: Encoding,
-    /// How far an event's `time` may lie from the gateway's clock and still be the record's timestamp; in the
-    /// file `timestamp_tolerance_ms`, 7 days if not written.
+    /// How far an event's `time` may lie from the gateway's clock and still be the record's timestamp (ahead of
+    /// it at most 30 minutes, whatever this says); in the file `timestamp_tolerance_ms`, 7 days if not written.
     #[serde(default = "default_tolerance_ms", rename = "timestamp_tolerance_ms")]
     pub tolerance_ms: u64,
 }

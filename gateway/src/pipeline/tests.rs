@@ -165,3 +165,14 @@ fn a_refused_event_leaves_no_record() {
         assert_eq!(run(&[], Encodes::ByRoute, numbered(), event).err(), Some(Code::Malformed), "{event}");
     }
 }
+
+#[test]
+fn a_clock_far_ahead_does_not_stamp_records_that_kafka_would_refuse() {
+    for (time, timestamp_ms) in
+        [("2026-09-21T14:43:20.000Z", NOW_MS + 1_800_000), ("2026-09-21T14:43:20.001Z", NOW_MS)]
+    {
+        let event = format!(r#"{{"type":"t","time":"{time}"}}"#);
+        let records = run(&[], Encodes::ByRoute, numbered(), &event).unwrap();
+        assert_eq!(records.get(0).unwrap().timestamp_ms, timestamp_ms, "{time}");
+    }
+}
