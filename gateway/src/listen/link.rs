@@ -25,6 +25,20 @@ pub enum Packet {
     Datagram(Bytes),
 }
 
+impl Packet {
+    /// Its bytes.
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Frames(bytes) | Self::Text(bytes) | Self::Datagram(bytes) => bytes.len(),
+        }
+    }
+
+    /// Whether it has none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
 /// How the frames of a session are written.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Coding {

@@ -9,6 +9,9 @@ use tidegate_wire::Report;
 
 use super::{Labels, Latency};
 
+/// The longest time that is believed, and added to the sum.
+const LONGEST: Duration = Duration::from_secs(60 * 60);
+
 /// Series of what clients report.
 #[derive(Clone, Debug, Default)]
 pub struct ClientSeries {
@@ -28,8 +31,12 @@ impl ClientSeries {
         }
         self.switches.inc_by(report.switches);
         for (upper_ms, count) in &report.ack_ms {
-            let upper = upper_ms.map_or(Duration::MAX, Duration::from_millis);
-            self.ack.observe(upper, u32::try_from(*count).unwrap_or(u32::MAX));
+            let count = u32::try_from(*count).unwrap_or(u32::MAX);
+            match upper_ms.map(Duration::from_millis).filter(|upper| *upper <= LONGEST) {
+                Some(upper) => self.ack.observe(upper, count),
+                // A bucket without a bound says how many, not how long.
+                None => self.ack.observe_beyond(count),
+            }
         }
     }
 

@@ -35,6 +35,15 @@ impl Latency {
     }
 }
 
+impl Latency {
+    /// Counts `count` events of which no more is known than that they took longer than every bound.
+    pub fn observe_beyond(&self, count: u32) {
+        if let Some(beyond) = self.0.counts.last() {
+            beyond.fetch_add(u64::from(count), Ordering::Relaxed);
+        }
+    }
+}
+
 fn bucket(us: u64) -> usize {
     // The number of bits of (us - 1) is the exponent of the smallest power of two not below us.
     let exponent = u64::BITS - us.saturating_sub(1).leading_zeros();

@@ -5,6 +5,9 @@ use std::fmt::Write as _;
 use tidegate_wire::{Attribute, Event, Value, time};
 use uuid::Uuid;
 
+/// Kafka refuses records from more than an hour ahead, and the batch around them with them.
+const AHEAD_MS: u64 = 30 * 60 * 1_000;
+
 /// The ids of events that bring none.
 #[derive(Clone, Copy, Debug)]
 pub enum Ids<'a> {
@@ -45,7 +48,9 @@ impl<'a> Stamp<'a> {
     /// The record's timestamp: the event's own time where it is near enough, else when it was received.
     pub(super) fn timestamp_ms(&self, time_ms: Option<i64>, tolerance_ms: u64) -> u64 {
         let near = time_ms.and_then(|time_ms| u64::try_from(time_ms).ok());
-        near.filter(|time_ms| time_ms.abs_diff(self.now_ms) <= tolerance_ms).unwrap_or(self.now_ms)
+        let latest_ms = self.now_ms + tolerance_ms.min(AHEAD_MS);
+        near.filter(|time_ms| (self.now_ms.saturating_sub(tolerance_ms)..=latest_ms).contains(time_ms))
+            .unwrap_or(self.now_ms)
     }
 
     /// Gives the event what its client left out, and hands it on with its record key.

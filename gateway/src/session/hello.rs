@@ -41,13 +41,7 @@ pub(super) struct Opened {
 
 /// Waits for HELLO and opens the session, or says how the connection ends without one.
 pub(super) async fn open<R: LinkReader>(core: &Core, incoming: &mut R, peer: &Peer) -> Result<Opened, End> {
-    let hello = match peer.coding {
-        Coding::CloudEvents => Hello::default(),
-        Coding::Binary | Coding::Json => receive(core, incoming, peer.coding).await?,
-    };
-    if core.draining.is_cancelled() {
-        return Err(End::close(CloseCode::Drain, "this gateway is shutting down"));
-    }
+    // Taken before HELLO, so that clients that never say it are bounded too.
     let Ok(permit) = Arc::clone(&core.sessions).try_acquire_owned() else {
         return Err(End::Close(Close {
             code: CloseCode::Overload,
@@ -55,6 +49,13 @@ pub(super) async fn open<R: LinkReader>(core: &Core, incoming: &mut R, peer: &Pe
             retry_ms: Some(OVERLOAD_RETRY_MS),
         }));
     };
+    let hello = match peer.coding {
+        Coding::CloudEvents => Hello::default(),
+        Coding::Binary | Coding::Json => receive(core, incoming, peer.coding).await?,
+    };
+    if core.draining.is_cancelled() {
+        return Err(End::close(CloseCode::Drain, "this gateway is shutting down"));
+    }
     let grant = authorise(core, &hello, peer)?;
     let session_id = Uuid::now_v7().simple().to_string();
     let connection = Arc::new(Connection::default());
@@ -175,7 +176,9 @@ fn attach(
         Err(Conflict::StaleEpoch { known }) => {
             Err(End::close(CloseCode::StaleEpoch, format!("epoch {known} of this client is known already")))
         }
-        Err(Conflict::Busy) => Err(End::close(CloseCode::Internal, "a request of this client is under way")),
+        Err(Conflict::Busy | Conflict::Lost) => {
+            Err(End::close(CloseCode::Internal, "a request of this client is under way"))
+        }
     }
 }
 
@@ -188,7 +191,7 @@ fn welcome(core: &Core, hello: &Hello, peer: &Peer, session: String, attached: &
         client: hello.client.clone(),
         epoch: attached.numbering.epoch,
         resumed: attached.resumed,
-        upto: attached.numbering.upto(),
+        upto: attached.upto,
         limit: limit.seq,
         limit_bytes: limit.bytes,
         level: core.sink.level(),

@@ -76,6 +76,8 @@ pub(super) struct Numbers {
     pub(super) frame: FrameId,
     pub(super) first_seq: u64,
     pub(super) bytes: u64,
+    /// A request that waits to hear which of its own events were refused.
+    pub(super) refused: Option<oneshot::Sender<Vec<(u32, Reject)>>>,
 }
 
 /// How a request's events have ended.
@@ -172,7 +174,11 @@ impl Drop for InFlight {
 }
 
 impl Numbers {
-    fn settle(self, level: Option<Level>, rejected: Vec<(u32, Reject)>) {
+    fn settle(mut self, level: Option<Level>, rejected: Vec<(u32, Reject)>) {
+        if let Some(refused) = self.refused.take() {
+            // A request that no longer waits has been answered or has gone.
+            let _ = refused.send(rejected.clone());
+        }
         let refusals = rejected
             .into_iter()
             .map(|(index, reject)| Refusal {

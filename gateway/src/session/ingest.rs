@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use tidegate_wire::{Raw, Reason, Reject};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::core::Core;
 use super::inflight::{Held, InFlight};
@@ -63,10 +63,16 @@ impl Budget {
         Some(Held::new(metrics, bytes, permit))
     }
 
-    /// Resolves at once, or in turn when everything is held: nothing more should be read before that. Cancel safe.
-    pub(super) async fn room(&self) {
-        // Never closed, so it cannot fail.
-        let _ = self.units.acquire().await;
+    /// A share for a packet while it is decoded, at once or in turn. It must be given back before the events' own
+    /// share is waited for; as shares are given in turn, nobody decodes while somebody waits with what is decoded.
+    /// Cancel safe.
+    pub(super) async fn decoding(&self, packet_bytes: usize) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.units).acquire_many_owned(self.units_of(decoded_bytes(packet_bytes))).await.ok()
+    }
+
+    /// The same, if there is one now.
+    pub(super) fn try_decoding(&self, packet_bytes: usize) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.units).try_acquire_many_owned(self.units_of(decoded_bytes(packet_bytes))).ok()
     }
 
     /// Whether `bytes` could be held now, going by what is free.
@@ -114,6 +120,9 @@ pub(super) fn prepare<'a>(
 impl Prepared {
     /// Hands over what there is room for now. What is left must be finished, or it is lost.
     pub(super) fn offer(self, core: &Core) -> Option<Rest> {
+        if self.records.is_empty() {
+            return Rest::begin(self, None).offer(core);
+        }
         let bytes = cost_bytes(&self.records);
         let Some(held) = core.budget.try_hold(bytes, &core.metrics) else {
             return Some(Rest { prepared: self, ticket: None, taken: 0 });
@@ -198,6 +207,11 @@ impl Rest {
     fn taken_count(&self) -> u32 {
         u32::try_from(self.taken).unwrap_or(u32::MAX)
     }
+}
+
+/// What a packet may become while its events are found and encoded. Compressed ones may become more, one frame at a time.
+fn decoded_bytes(packet_bytes: usize) -> u64 {
+    2 * packet_bytes as u64
 }
 
 fn cost_bytes(records: &Records) -> u64 {

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tidegate_wire::Level;
+use tokio::sync::OwnedMutexGuard;
 
 use super::hold::Connection;
 use super::window::{Admission, FrameId, Refusal, Settled, Window};
@@ -28,6 +29,19 @@ pub(super) struct Limit {
     pub(super) seq: u64,
     /// Payload bytes since the connection began.
     pub(super) bytes: u64,
+}
+
+/// Where a client continues: all of one moment.
+#[derive(Debug)]
+pub(super) struct Resumed {
+    /// Everything up to here is settled.
+    pub(super) upto: u64,
+    /// Numbers given up.
+    pub(super) abandoned: u64,
+    /// The refusals still known up to `upto`.
+    pub(super) refusals: Vec<Refusal>,
+    /// Whether older ones are forgotten.
+    pub(super) forgotten: bool,
 }
 
 /// How much of its credit a connection has used.
@@ -58,7 +72,13 @@ pub(super) struct Numbering {
     credit: CreditWindow,
     kept_overall: Arc<AtomicUsize>,
     state: Mutex<State>,
+    /// Held from a frame's admission until the destination has all of it, so that frames go in their order, whichever
+    /// connection brought them.
+    turn: Arc<Turn>,
 }
+
+/// See [`Numbering::turn`].
+type Turn = tokio::sync::Mutex<()>;
 
 #[derive(Debug)]
 struct State {
@@ -85,7 +105,17 @@ impl Numbering {
             settled_bytes: 0,
             is_broken: false,
         };
-        Self { epoch, names, credit, kept_overall, state: Mutex::new(state) }
+        Self { epoch, names, credit, kept_overall, state: Mutex::new(state), turn: Arc::default() }
+    }
+
+    /// The turn to hand over a frame; fair. Cancel safe.
+    pub(super) async fn turn(&self) -> OwnedMutexGuard<()> {
+        Arc::clone(&self.turn).lock_owned().await
+    }
+
+    /// The same, if nobody has it.
+    pub(super) fn try_turn(&self) -> Option<OwnedMutexGuard<()>> {
+        Arc::clone(&self.turn).try_lock_owned().ok()
     }
 
     /// Makes `connection` the one that this numbering belongs to; the one before learns that it has lost it.
@@ -95,6 +125,10 @@ impl Numbering {
         state.sent_bytes = 0;
         state.settled_bytes = 0;
         before.taken_over.cancel();
+        // What was lost since somebody looked is this connection's to hear of.
+        if state.is_broken {
+            connection.broken.cancel();
+        }
     }
 
     /// Whether the numbering belongs to `connection`.
@@ -162,10 +196,11 @@ impl Numbering {
         self.lock().is_broken
     }
 
-    /// Continues for a client whose lowest unacknowledged number is `next`: numbers given up, refusals from
-    /// `next` on, and whether older ones of those are forgotten.
-    pub(super) fn resume(&self, next: u64) -> (u64, Vec<Refusal>, bool) {
-        self.lock().window.resume(next)
+    /// Continues for a client whose lowest unacknowledged number is `next`.
+    pub(super) fn resume(&self, next: u64) -> Resumed {
+        let mut state = self.lock();
+        let (abandoned, refusals, forgotten) = state.window.resume(next);
+        Resumed { upto: state.window.upto(), abandoned, refusals, forgotten }
     }
 
     /// How far the connection may send.

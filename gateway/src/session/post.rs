@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tidegate_wire::body::BodyError;
 use tidegate_wire::{Aliases, Batch, Reason, Reject, limits};
-use tokio::sync::oneshot;
+use tokio::sync::{OwnedMutexGuard, oneshot};
 use uuid::Uuid;
 
 use super::core::Core;
@@ -59,10 +59,10 @@ async fn unnumbered(core: &Arc<Core>, post: &Post<'_>, batch: &Batch<'_>) -> Ans
     if post.respond_async {
         let rejected = prepared.rejected();
         let refused = u32::try_from(rejected.len()).unwrap_or(u32::MAX);
-        hand_over(core, prepared);
+        hand_over(core, prepared, None);
         return Answer::Admitted { admitted: batch.count - refused, rejected };
     }
-    hand_over(core, prepared);
+    hand_over(core, prepared, None);
     match tokio::time::timeout(patience(), settled).await {
         Ok(Ok(Ended { lost: 0, durable, level, rejected })) => Answer::Durable {
             accepted: durable,
@@ -88,22 +88,33 @@ async fn numbered(core: &Arc<Core>, post: &Post<'_>, headers: Headers<'_>, batch
         Err(answer) => return answer,
     };
     let last = if batch.count > 0 { last } else { 0 };
-    let mut rejected_at_once = Vec::new();
-    if batch.count > 0 {
-        match request.send(post, headers.first_seq, batch) {
-            Some(rejected) => rejected_at_once = rejected,
-            None => return taken_over(),
+    let settled = async {
+        let mut sent = Sent::default();
+        if batch.count > 0 {
+            sent = request.send(post, headers.first_seq, batch).await?;
         }
-    }
-    if post.respond_async {
-        let refused = u32::try_from(rejected_at_once.len()).unwrap_or(u32::MAX);
-        return Answer::Admitted { admitted: batch.count - refused, rejected: rejected_at_once };
-    }
-    match tokio::time::timeout(patience(), request.settled(last)).await {
-        Ok(Ok(())) => request.answer(headers.first_seq, batch.count),
-        Ok(Err(answer)) => answer,
+        if post.respond_async {
+            let refused = u32::try_from(sent.rejected_at_once.len()).unwrap_or(u32::MAX);
+            return Ok(Answer::Admitted { admitted: batch.count - refused, rejected: sent.rejected_at_once });
+        }
+        request.settled(last).await?;
+        Ok(request.answer(headers.first_seq, batch.count, sent))
+    };
+    match tokio::time::timeout(patience(), settled).await {
+        Ok(Ok(answer) | Err(answer)) => answer,
         Err(_) => Answer::Timeout,
     }
+}
+
+/// What a request has sent.
+#[derive(Default)]
+struct Sent {
+    /// Events at its start whose numbers were received before.
+    repeated: u32,
+    /// Events that the pipeline refused.
+    rejected_at_once: Vec<(u32, Reject)>,
+    /// All that were refused, once they have settled.
+    refused: Option<oneshot::Receiver<Vec<(u32, Reject)>>>,
 }
 
 /// A request's hold on the numbering of its client, given back when dropped.
@@ -126,35 +137,47 @@ impl<'a> Request<'a> {
             Err(Conflict::Busy) => {
                 Err(Answer::Conflict("another request of this client is under way".into()))
             }
+            Err(Conflict::Lost) => Err(Answer::Lost),
             Err(Conflict::StaleEpoch { known }) => {
                 Err(Answer::Conflict(format!("epoch {known} of this client is known already")))
             }
         }
     }
 
-    /// Takes the events; `None` when a newer connection has the numbering.
-    fn send(&self, post: &Post<'_>, first_seq: u64, batch: &Batch<'_>) -> Option<Vec<(u32, Reject)>> {
+    /// Takes the events, in turn: those of an earlier request may still wait for room.
+    async fn send(&self, post: &Post<'_>, first_seq: u64, batch: &Batch<'_>) -> Result<Sent, Answer> {
+        let turn = self.numbering.turn().await;
         let bytes = batch.payload_bytes;
-        let admission = self.numbering.admit(&self.connection, first_seq, batch.count, bytes)?;
+        let admission = self.numbering.admit(&self.connection, first_seq, batch.count, bytes);
+        let admission = admission.ok_or_else(|| self.refused())?;
         let series = self.core.metrics.carrier(Carrier::Https);
         series.came(batch.count);
         series.ended(Outcome::DuplicateNumber, admission.repeated);
         series.abandoned.inc_by(admission.abandoned);
-        let Some(frame) = admission.frame else { return Some(Vec::new()) };
+        let mut sent = Sent { repeated: admission.repeated, ..Sent::default() };
+        let Some(frame) = admission.frame else { return Ok(sent) };
+        let (tell, refused) = oneshot::channel();
         let waiting = Waiting::Numbers(Numbers {
             numbering: Arc::clone(&self.numbering),
             connection: Arc::clone(&self.connection),
             frame,
             first_seq,
             bytes,
+            refused: Some(tell),
         });
         let names = &self.numbering.names;
         let ids = Ids::Numbered { prefix: &names.id_prefix, first_seq };
         let mut stamp = Stamp::new(super::wall_ms(), &names.source, Some(&names.key), ids);
         let prepared = start(self.core, post, batch, admission.repeated, &mut stamp, waiting);
-        let rejected = prepared.rejected();
-        hand_over(self.core, prepared);
-        Some(rejected)
+        sent.rejected_at_once = prepared.rejected();
+        sent.refused = Some(refused);
+        hand_over(self.core, prepared, Some(turn));
+        Ok(sent)
+    }
+
+    /// Why the numbering took nothing.
+    fn refused(&self) -> Answer {
+        if self.numbering.is_broken() { Answer::Lost } else { taken_over() }
     }
 
     /// Waits until everything up to `last`, and whatever else is in flight, has settled.
@@ -172,15 +195,18 @@ impl<'a> Request<'a> {
         }
     }
 
-    fn answer(&self, first_seq: u64, count: u32) -> Answer {
-        let within = |seq: u64| u32::try_from(seq - first_seq).ok().filter(|index| *index < count);
+    /// The answer once everything has settled. Of this request's own events the refusals are known; of repeated ones,
+    /// those that are still kept.
+    fn answer(&self, first_seq: u64, count: u32, sent: Sent) -> Answer {
+        let repeated = |seq: u64| u32::try_from(seq - first_seq).ok().filter(|index| *index < sent.repeated);
         let refusals = self.numbering.refusals_from(first_seq).into_iter();
-        let rejected: Vec<_> = refusals
+        let mut rejected: Vec<_> = refusals
             .filter_map(|refusal| {
-                let index = within(refusal.seq)?;
+                let index = repeated(refusal.seq)?;
                 Some((index, Reject { code: refusal.code, message: String::from(refusal.message).into() }))
             })
             .collect();
+        rejected.extend(sent.refused.and_then(|mut refused| refused.try_recv().ok()).unwrap_or_default());
         Answer::Durable {
             accepted: count - u32::try_from(rejected.len()).unwrap_or(count),
             rejected,
@@ -215,10 +241,13 @@ fn start(
 }
 
 /// Hands the events over, in a task of their own if that takes time: the request may be given up, they may not.
-fn hand_over(core: &Arc<Core>, prepared: Prepared) {
+fn hand_over(core: &Arc<Core>, prepared: Prepared, turn: Option<OwnedMutexGuard<()>>) {
     if let Some(rest) = prepared.offer(core) {
         let core = Arc::clone(core);
-        tokio::spawn(async move { rest.finish(&core, |_| {}).await });
+        tokio::spawn(async move {
+            rest.finish(&core, |_| {}).await;
+            drop(turn);
+        });
     }
 }
 

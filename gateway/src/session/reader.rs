@@ -10,7 +10,7 @@ use bytes::Bytes;
 use tidegate_wire::{
     Aliases, Batch, ClientFrame, CloseCode, Frames, Raw, Reason, Report, Violation, datagram,
 };
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedMutexGuard, OwnedSemaphorePermit, mpsc};
 use tokio::time::Sleep;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -29,6 +29,9 @@ use crate::metrics::{Stage, Surface};
 use crate::outcome::Outcome;
 use crate::pipeline::{Ids, Sender, Stamp};
 
+/// Frames of one packet that are taken before other tasks have their turn.
+const FRAMES_AT_ONCE: usize = 16;
+
 /// The reading half of a session.
 pub(super) struct Reader<'a, R> {
     core: &'a Arc<Core>,
@@ -41,6 +44,8 @@ pub(super) struct Reader<'a, R> {
     aliases: Aliases,
     orders: mpsc::Sender<Order>,
     gone: CancellationToken,
+    /// The budget's share for the packet that is being decoded.
+    decoding: Option<OwnedSemaphorePermit>,
     /// Whether the client has used up its credit, so that this is counted once each time.
     is_used_up: bool,
 }
@@ -64,6 +69,7 @@ impl<'a, R: LinkReader> Reader<'a, R> {
             aliases: Aliases::default(),
             orders,
             gone,
+            decoding: None,
             is_used_up: false,
         }
     }
@@ -85,10 +91,17 @@ impl<'a, R: LinkReader> Reader<'a, R> {
                 end = &mut idle => return end,
             };
             idle.heard();
-            let taken = match self.arrived(packet) {
-                Ok(packet) => self.take(packet).await,
+            let packet = match self.arrived(packet) {
+                Ok(packet) => packet,
                 Err(end) => return end,
             };
+            tokio::select! {
+                biased;
+                () = self.memory(packet.len()) => {}
+                end = &mut ended => return end,
+            }
+            let taken = self.take(packet).await;
+            self.decoding = None;
             match taken {
                 Ok(()) => {}
                 Err(Stop::End(end)) => return end,
@@ -137,12 +150,49 @@ impl<'a, R: LinkReader> Reader<'a, R> {
         let core = Arc::clone(self.core);
         let limits = core.pipeline.limits();
         let mut began_at = received_at;
-        for frame in Frames::new(bytes, limits) {
+        for (position, frame) in Frames::new(bytes, limits).enumerate() {
+            if position > 0 {
+                self.between(position).await?;
+            }
             let frame = frame.and_then(|frame| ClientFrame::from_binary(frame, limits)).map_err(violated)?;
             self.frame(frame, received_at, began_at).await?;
             began_at = super::now();
         }
         Ok(())
+    }
+
+    /// Between the frames of one packet: what [`Reader::read`] looks at between packets.
+    async fn between(&mut self, position: usize) -> Result<(), Stop> {
+        if position.is_multiple_of(FRAMES_AT_ONCE) {
+            tokio::task::yield_now().await;
+        }
+        let (core, session, gone) = (Arc::clone(self.core), Arc::clone(&self.session), self.gone.clone());
+        let has_share = self.decoding.is_some() || core.budget.has_room(1);
+        if !session.numbering.credit_used().over && has_share && !core.closing.is_cancelled() {
+            return Ok(());
+        }
+        self.decoding = None;
+        tokio::select! {
+            biased;
+            _ = ended(&core, &gone, &session.connection) => Err(Stop::Ended),
+            () = async {
+                self.credit().await;
+                self.memory(1).await;
+            } => Ok(()),
+        }
+    }
+
+    /// Waits for a share of the budget before anything is decoded.
+    async fn memory(&mut self, packet_bytes: usize) {
+        self.decoding = None;
+        self.decoding = self.core.budget.try_decoding(packet_bytes);
+        if self.decoding.is_none() {
+            let connection = Arc::clone(&self.session.connection);
+            connection.stall(Reason::Memory);
+            self.core.metrics.stalled(Reason::Memory);
+            self.decoding = self.core.budget.decoding(packet_bytes).await;
+            connection.stall(Reason::Ok);
+        }
     }
 
     async fn frame(
@@ -195,7 +245,9 @@ impl<'a, R: LinkReader> Reader<'a, R> {
         events: impl Iterator<Item = Raw<'b>>,
         received_at: Instant,
     ) -> Result<(), Stop> {
-        let Session { numbering, connection } = &*self.session;
+        let session = Arc::clone(&self.session);
+        let Session { numbering, connection } = &*session;
+        let turn = self.turn(&session).await?;
         let Some(admission) = numbering.admit(connection, first_seq, count, bytes) else {
             return Err(Stop::Ended);
         };
@@ -214,6 +266,7 @@ impl<'a, R: LinkReader> Reader<'a, R> {
             frame,
             first_seq,
             bytes,
+            refused: None,
         });
         let inflight = Box::new(InFlight::new(&self.core.metrics, self.peer.carrier, received_at, waiting));
         let ids = Ids::Numbered { prefix: &names.id_prefix, first_seq };
@@ -221,13 +274,39 @@ impl<'a, R: LinkReader> Reader<'a, R> {
         let sender = Sender { grant: &self.grant, aliases: &self.aliases };
         let prepared =
             prepare(self.core, self.peer.carrier, events, admission.repeated, sender, &mut stamp, inflight);
+        self.decoding = None;
         let Some(rest) = prepared.offer(self.core) else { return Ok(()) };
-        // A connection that was taken over finishes all the same: its numbers count as received. Only the end of the
-        // drain gives them up.
+        let (core, stalled) = (Arc::clone(self.core), Arc::clone(connection));
+        let mut finishing = Box::pin(async move {
+            rest.finish(&core, |reason| stalled.stall(reason)).await;
+            drop(turn);
+        });
         tokio::select! {
-            () = rest.finish(self.core, |reason| connection.stall(reason)) => Ok(()),
+            () = &mut finishing => Ok(()),
+            // Its numbers count as received, so the frame is finished all the same, and the connection ends now.
+            () = connection.taken_over.cancelled() => {
+                tokio::spawn(finishing);
+                Err(Stop::Ended)
+            }
+            // Only the end of the drain gives them up.
             () = self.core.closing.cancelled() => Err(Stop::Ended),
         }
+    }
+
+    /// Waits until what older connections brought of this numbering has been handed over.
+    async fn turn(&mut self, session: &Session) -> Result<OwnedMutexGuard<()>, Stop> {
+        if let Some(turn) = session.numbering.try_turn() {
+            return Ok(turn);
+        }
+        // Whoever has the turn may wait for the budget.
+        self.decoding = None;
+        session.connection.stall(self.core.why_full());
+        let turn = tokio::select! {
+            turn = session.numbering.turn() => Ok(turn),
+            _ = ended(self.core, &self.gone, &session.connection) => Err(Stop::Ended),
+        };
+        session.connection.stall(Reason::Ok);
+        turn
     }
 
     /// One event of a session without frames: numbered here, settled, and not acknowledged.
@@ -273,15 +352,9 @@ impl<'a, R: LinkReader> Reader<'a, R> {
         Ok(())
     }
 
-    /// Waits while the client is beyond its credit, or the budget is used up: nothing more of it is read, and above
-    /// all not decoded, meanwhile.
+    /// Waits while the client is beyond its credit: nothing more of it is read meanwhile.
     async fn credit(&mut self) {
         let Session { numbering, connection } = &*self.session;
-        if !self.core.budget.has_room(1) {
-            connection.stall(Reason::Memory);
-            self.core.budget.room().await;
-            connection.stall(Reason::Ok);
-        }
         let mut used = numbering.credit_used();
         if used.up && !self.is_used_up {
             self.core.metrics.stalled(self.core.reason());

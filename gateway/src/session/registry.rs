@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use prometheus_client::metrics::gauge::Gauge;
 
 use super::hold::Connection;
-use super::numbering::{CreditWindow, Names, Numbering};
+use super::numbering::{CreditWindow, Names, Numbering, Resumed};
 use super::window::Refusal;
 
 /// Numbers and epochs are JSON integers of any language.
@@ -29,6 +29,8 @@ pub(super) struct Key {
 pub(super) struct Attached {
     pub(super) numbering: Arc<Numbering>,
     pub(super) resumed: bool,
+    /// Everything up to here is settled.
+    pub(super) upto: u64,
     pub(super) abandoned: u64,
     pub(super) refusals: Vec<Refusal>,
     pub(super) forgotten: bool,
@@ -37,7 +39,8 @@ pub(super) struct Attached {
 impl Attached {
     /// To a numbering of which nothing is known.
     pub(super) fn fresh(numbering: Arc<Numbering>) -> Self {
-        Self { numbering, resumed: false, abandoned: 0, refusals: Vec::new(), forgotten: false }
+        let upto = numbering.upto();
+        Self { numbering, resumed: false, upto, abandoned: 0, refusals: Vec::new(), forgotten: false }
     }
 }
 
@@ -51,6 +54,8 @@ pub(super) enum Conflict {
     },
     /// A request of the same client is under way.
     Busy,
+    /// Events of this numbering were lost, and the request would leave them behind.
+    Lost,
 }
 
 /// How a client attaches.
@@ -122,11 +127,20 @@ impl Registry {
             Some((numbering, _)) if epoch.is_some_and(|epoch| epoch < numbering.epoch) => {
                 return Err(Conflict::StaleEpoch { known: numbering.epoch });
             }
+            // Starting anew at the request's number would call settled what was lost before it.
+            Some((numbering, _))
+                if mode == Mode::Request
+                    && epoch == Some(numbering.epoch)
+                    && numbering.is_broken()
+                    && next > numbering.upto() + 1 =>
+            {
+                return Err(Conflict::Lost);
+            }
             Some((numbering, _)) if epoch == Some(numbering.epoch) && !numbering.is_broken() => {
                 // A request may only ask, so it gives nothing up before it has sent something.
                 let seen = if mode == Mode::Request { 1 } else { next };
-                let (abandoned, refusals, forgotten) = numbering.resume(seen);
-                Attached { numbering, resumed: true, abandoned, refusals, forgotten }
+                let Resumed { upto, abandoned, refusals, forgotten } = numbering.resume(seen);
+                Attached { numbering, resumed: true, upto, abandoned, refusals, forgotten }
             }
             known => {
                 if let Some((before, _)) = &known {

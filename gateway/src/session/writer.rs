@@ -137,11 +137,12 @@ impl<'a, W: LinkWriter> Writer<'a, W> {
 
     /// Says what is due now.
     async fn speak(&mut self) -> Result<(), Unwritable> {
-        if self.coding == Coding::CloudEvents {
-            self.notice_drained(0, 0);
+        let now = Instant::now();
+        let taken_over = self.session.connection.taken_over.is_cancelled();
+        if self.coding == Coding::CloudEvents || taken_over {
+            self.say_nothing(now, taken_over);
             return Ok(());
         }
-        let now = Instant::now();
         let (untold, in_flight) = self.session.numbering.untold_and_in_flight();
         if untold == 0 {
             self.times.unsent_since = None;
@@ -163,6 +164,19 @@ impl<'a, W: LinkWriter> Writer<'a, W> {
         }
         self.notice_drained(untold, in_flight);
         Ok(())
+    }
+
+    /// For a session without frames, and for one whose numbers are another connection's to tell: forgets what it would
+    /// have told, and moves the timers on.
+    fn say_nothing(&mut self, now: Instant, taken_over: bool) {
+        let Session { numbering, connection } = &*self.session;
+        if !taken_over {
+            while numbering.take_settled(connection).is_some_and(|(settled, _)| settled.more) {}
+            self.notice_drained(0, numbering.in_flight());
+        }
+        self.times.unsent_since = None;
+        self.times.spoke_at = now;
+        self.times.ping_at = self.times.ping_at.max(now + self.times.ping_every);
     }
 
     /// Sends ACKs until everything settled has been told.

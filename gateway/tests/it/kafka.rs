@@ -44,7 +44,7 @@ struct Node {
 impl Cluster {
     /// Starts `count` brokers and waits until all of them have found each other.
     pub async fn start(count: usize) -> Self {
-        let directory = tempfile::tempdir().unwrap();
+        let directory = directory();
         let ports: Vec<_> = (0..count).map(|_| (free_port().port(), free_port().port())).collect();
         let voters: Vec<_> =
             ports.iter().enumerate().map(|(id, (_, port))| format!("{}@127.0.0.1:{port}", id + 1)).collect();
@@ -63,6 +63,8 @@ impl Cluster {
                 format!("default.replication.factor={replicas}"),
                 format!("min.insync.replicas={}", if count == 1 { 1 } else { 2 }),
                 format!("offsets.topic.replication.factor={replicas}"),
+                // Nothing expires, however old its timestamp says it is.
+                "log.retention.ms=-1".to_owned(),
                 // A broker that was killed is missed soon.
                 "broker.session.timeout.ms=3000".to_owned(),
                 "broker.heartbeat.interval.ms=500".to_owned(),
@@ -133,6 +135,8 @@ impl Cluster {
         let mut config = ClientConfig::new();
         config.set("bootstrap.servers", self.brokers());
         config.set("group.id", "tests").set("enable.auto.commit", "false");
+        // A position that is not there is an error here, and no reason to go on elsewhere.
+        config.set("auto.offset.reset", "error");
         config
     }
 
@@ -180,6 +184,21 @@ impl Node {
             eprintln!("kafka: node {} is gone", self.id);
         }
     }
+}
+
+/// A directory for a cluster, named after this process: the shared cluster outlives every test and is killed with the
+/// process, so what it leaves is removed by a later one.
+fn directory() -> TempDir {
+    const PREFIX: &str = "tidegate-kafka-";
+    for entry in std::fs::read_dir(std::env::temp_dir()).unwrap().flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let owner = name.strip_prefix(PREFIX).and_then(|rest| rest.split('-').next());
+        if owner.is_some_and(|pid| !Path::new("/proc").join(pid).exists()) {
+            // Another process may be removing it too.
+            let _ = std::fs::remove_dir_all(entry.path());
+        }
+    }
+    tempfile::Builder::new().prefix(&format!("{PREFIX}{}-", std::process::id())).tempdir().unwrap()
 }
 
 fn consume(config: &ClientConfig, topic: &str) -> Vec<Consumed> {

@@ -28,12 +28,12 @@ impl<'a> Event<'a> {
     /// `time_ms` and `expiry_ms` stay what the client said.
     #[inline]
     pub fn set(&mut self, attribute: Attribute, value: Value<'a>) {
-        self.attributes.put(attribute, Some(value));
+        self.attributes.put(attribute, value);
     }
 
     /// Takes an attribute away.
     pub fn unset(&mut self, attribute: Attribute) {
-        self.attributes.put(attribute, None);
+        self.attributes.take_away(attribute);
     }
 
     /// Any attribute by its name.
@@ -90,5 +90,28 @@ impl<'a> Event<'a> {
             self.data.write_member(out);
         }
         out.push(b'}');
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Aliases, Define, Limits, Raw, Record};
+
+    #[test]
+    fn what_an_alias_gave_can_be_replaced_and_taken_away() {
+        let limits = Limits::default();
+        let mut aliases = Aliases::default();
+        let attributes = r#"{"type":"a","subject":"b","topic":"c"}"#.into();
+        aliases.define(&Define { alias: 1, attributes }, &limits).unwrap();
+        let raw = Raw::Record(Record { alias: 1, payload: b"1", ..Record::default() });
+        let mut event = Event::parse(&raw, &aliases, &limits).unwrap();
+        event.unset(Attribute::Subject);
+        event.set(Attribute::Topic, Value::Text("d"));
+        let mut written = Vec::new();
+        event.write_structured(&mut written);
+        assert_eq!(String::from_utf8(written).unwrap(), r#"{"type":"a","topic":"d","data":1}"#);
+        event.set(Attribute::Subject, Value::Text("e"));
+        assert_eq!(event.attribute("subject"), Some(Value::Text("e")));
     }
 }

@@ -103,8 +103,9 @@ impl Producer {
                     if let Verdict::Blocked(why) = waits {
                         self.notes().block(&self.topics, record.topic.0, why, code);
                     }
-                    self.room.stall();
+                    // In this order: giving the slot back opens the room.
                     in_flight.forgo(slot, count - taken);
+                    self.room.stall();
                     break;
                 }
             }

@@ -21,6 +21,11 @@ const LEAST_UNITS: u32 = 4;
 /// How much, and for how long, is read of a body that was refused.
 const DISCARD_BYTES: usize = 8 << 20;
 const DISCARD_PATIENCE: Duration = Duration::from_secs(2);
+/// What a body usually inflates to; one that inflates to more costs a second try.
+const USUAL_RATIO: u64 = 10;
+const SMALL_BYTES: u64 = 64 << 10;
+/// What is inflated on the spot; more goes to a thread where it holds up nobody.
+const INLINE_BYTES: u32 = 1 << 20;
 /// When a request that found no room may come again.
 const RETRY_MS: u64 = 1_000;
 
@@ -79,6 +84,7 @@ pub(super) async fn read(
                         several.extend_from_slice(&std::mem::take(&mut body.bytes));
                     }
                     several.extend_from_slice(&data);
+                    body.grow(several.capacity() as u64, budget)?;
                 }
             }
         }
@@ -119,8 +125,8 @@ pub(super) async fn discard(mut incoming: Incoming) {
 }
 
 impl Body {
-    /// The body inflated, with a share of the budget for what comes out.
-    pub(super) fn inflated(
+    /// The body inflated, with a share of the budget for what comes out, taken before it does.
+    pub(super) async fn inflated(
         mut self,
         encoding: Option<Encoding>,
         limits: &Limits,
@@ -128,19 +134,24 @@ impl Body {
     ) -> Result<Self, Refusal> {
         let Some(encoding) = encoding.filter(|_| !self.bytes.is_empty()) else { return Ok(self) };
         let most = limits.max_inflated_body_bytes;
-        match inflate(encoding, &self.bytes, most) {
-            Ok(bytes) => {
-                self.grow(bytes.len() as u64, budget)?;
-                self.bytes = bytes.into();
-                Ok(self)
-            }
-            Err(error @ inflate::Error::TooLarge { .. }) => {
-                Err(Refusal::too_large(format!("the body {error}")))
-            }
-            Err(error @ inflate::Error::Corrupt) => {
-                Err(Refusal::new(StatusCode::BAD_REQUEST, "bad_body", format!("the body {error}")))
-            }
+        let sent = self.bytes.len() as u64;
+        let usual = sent.saturating_mul(USUAL_RATIO).max(SMALL_BYTES).min(u64::from(most));
+        self.grow(sent + usual, budget)?;
+        let usual = u32::try_from(usual).unwrap_or(most);
+        let mut inflated = run(self.bytes.clone(), encoding, usual).await;
+        if usual < most && matches!(inflated, Err(inflate::Error::TooLarge { .. })) {
+            self.grow(sent + u64::from(most), budget)?;
+            inflated = run(self.bytes.clone(), encoding, most).await;
         }
+        let bytes = inflated.map_err(|error| match error {
+            inflate::Error::TooLarge { .. } => Refusal::too_large(format!("the body {error}")),
+            inflate::Error::Corrupt => {
+                Refusal::new(StatusCode::BAD_REQUEST, "bad_body", format!("the body {error}"))
+            }
+        })?;
+        self.shrink(bytes.capacity() as u64);
+        self.bytes = bytes.into();
+        Ok(self)
     }
 
     fn grow(&mut self, bytes: u64, budget: &Budget) -> Result<(), Refusal> {
@@ -151,8 +162,54 @@ impl Body {
         }
         Ok(())
     }
+
+    fn shrink(&mut self, bytes: u64) {
+        let needed = u32::try_from(bytes.div_ceil(UNIT_BYTES)).unwrap_or(u32::MAX).max(LEAST_UNITS);
+        drop(self.held.split(self.held.num_permits().saturating_sub(needed as usize)));
+    }
+}
+
+async fn run(bytes: Bytes, encoding: Encoding, limit_bytes: u32) -> Result<Vec<u8>, inflate::Error> {
+    if limit_bytes <= INLINE_BYTES {
+        return inflate(encoding, &bytes, limit_bytes);
+    }
+    let inflated = tokio::task::spawn_blocking(move || inflate(encoding, &bytes, limit_bytes)).await;
+    // It was called off: the runtime is going away, and the client's connection with it.
+    inflated.unwrap_or(Err(inflate::Error::Corrupt))
 }
 
 fn too_large(most: u32) -> Refusal {
     Refusal::too_large(format!("the body has more than {most} bytes"))
+}
+
+#[cfg(test)]
+mod tests {
+    use tidegate_wire::inflate::deflate;
+
+    use super::*;
+
+    fn body(bytes: Vec<u8>, budget: &Budget) -> Body {
+        let mut body = Body { bytes: Bytes::new(), held: budget.hold(LEAST_UNITS).unwrap() };
+        body.grow(bytes.len() as u64, budget).unwrap();
+        body.bytes = bytes.into();
+        body
+    }
+
+    #[tokio::test]
+    async fn what_inflates_far_is_taken_up_to_the_limit_and_keeps_its_size_of_the_budget() {
+        let limits = Limits { max_inflated_body_bytes: 2 << 20, ..Limits::default() };
+        let budget = Budget::new(4 << 20);
+        for encoding in [Encoding::Gzip, Encoding::Zstd] {
+            let sent = |bytes: usize| body(deflate(encoding, &vec![b' '; bytes]).unwrap(), &budget);
+            let inflated = sent(2 << 20).inflated(Some(encoding), &limits, &budget).await.ok().unwrap();
+            assert_eq!(inflated.bytes.len(), 2 << 20);
+            assert_eq!(budget.0.available_permits(), 2 << 10);
+            let refused = sent(2 << 20).inflated(Some(encoding), &limits, &budget).await.err().unwrap();
+            assert_eq!(refused.reason(), "memory");
+            drop(inflated);
+            let refused = sent((2 << 20) + 1).inflated(Some(encoding), &limits, &budget).await.err().unwrap();
+            assert_eq!(refused.reason(), "too_large");
+            assert_eq!(budget.0.available_permits(), 4 << 10);
+        }
+    }
 }

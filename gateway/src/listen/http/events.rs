@@ -50,7 +50,7 @@ async fn take<G: Gate>(http: &Inner<G>, head: &Parts, incoming: &mut Incoming) -
         return Err(Refusal::busy(Reason::Draining, DRAIN_RETRY_MS));
     }
     let body = body::read(incoming, &http.limits, &http.bodies, http.body_patience).await?;
-    let body = body.inflated(encoding, &http.limits, &http.bodies)?;
+    let body = body.inflated(encoding, &http.limits, &http.bodies).await?;
     let kind = match kind {
         _ if numbering.is_some() && body.bytes.is_empty() => BodyKind::Lines,
         Ok(kind) => kind,

@@ -273,3 +273,15 @@ async fn standard_cloudevents_need_no_frames() {
     assert_eq!(gateway.count(Carrier::WebSocket, Outcome::Malformed), 1);
     gateway.assert_accounted();
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_session_without_frames_may_send_any_number_of_bad_events() {
+    let gateway = Gateway::new();
+    let mut client = gateway.connect(Carrier::WebSocket, Coding::CloudEvents);
+    for _ in 0..5_000 {
+        client.packet(Packet::Text("no event".into())).await;
+    }
+    client.finish();
+    assert!(client.next().await.is_none());
+    assert_eq!(gateway.count(Carrier::WebSocket, Outcome::Malformed), 5_000);
+}

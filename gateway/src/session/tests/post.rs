@@ -14,12 +14,15 @@ use crate::listen::link::{Answer, Gate, Numbering, Post, Standing};
 use crate::outcome::Outcome;
 
 async fn post(gateway: &Gateway, body: &str, first_seq: Option<u64>) -> Answer {
+    post_as(gateway, body, first_seq, false).await
+}
+
+async fn post_as(gateway: &Gateway, body: &str, first_seq: Option<u64>, respond_async: bool) -> Answer {
     let config = Config::default();
     let access = Access::new(&config.auth, &config.origins, &[]);
     let grant = access.authenticate(None).unwrap();
     let numbering = first_seq.map(|first_seq| Numbering { client: "a", epoch: 1, first_seq });
-    let post =
-        Post { kind: BodyKind::Lines, body: body.as_bytes(), numbering, respond_async: false, grant: &grant };
+    let post = Post { kind: BodyKind::Lines, body: body.as_bytes(), numbering, respond_async, grant: &grant };
     gateway.sessions.post(post).await
 }
 
@@ -130,4 +133,37 @@ async fn numbers_beyond_the_greatest_are_refused_whole() {
     let answer = committed(&gateway, body, Some(greatest - 1), 2).await;
     assert!(matches!(answer, Answer::Durable { accepted: 2, .. }), "{answer:?}");
     gateway.assert_accounted();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_after_a_loss_does_not_call_safe_what_was_lost_before_it() {
+    let gateway = Gateway::new();
+    let lose = async {
+        gateway.sink.holds(1).await;
+        gateway.sink.lose();
+    };
+    let (answer, ()) = tokio::join!(post(&gateway, "{\"type\":\"t\"}", Some(1)), lose);
+    assert!(matches!(answer, Answer::Lost), "{answer:?}");
+    let answer = post(&gateway, "{\"type\":\"t\"}", Some(2)).await;
+    assert!(matches!(answer, Answer::Lost), "{answer:?}");
+    // Sent again from where it was lost, everything is taken.
+    let answer = committed(&gateway, "{\"type\":\"t\"}\n{\"type\":\"t\"}", Some(1), 2).await;
+    assert!(matches!(answer, Answer::Durable { accepted: 2, .. }), "{answer:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn requests_of_one_client_keep_their_order_when_there_is_no_room() {
+    let gateway = Gateway::new();
+    gateway.sink.set_room(0);
+    let first = post_as(&gateway, "{\"type\":\"first\"}", Some(1), true).await;
+    assert!(matches!(first, Answer::Admitted { admitted: 1, .. }), "{first:?}");
+    let room = async {
+        gateway.sink.set_room(10);
+        gateway.sink.holds(2).await;
+        let values = gateway.sink.values();
+        assert!(values[0].contains("first") && values[1].contains("second"), "{values:?}");
+        gateway.sink.commit(2);
+    };
+    let (second, ()) = tokio::join!(post(&gateway, "{\"type\":\"second\"}", Some(2)), room);
+    assert!(matches!(second, Answer::Durable { accepted: 1, .. }), "{second:?}");
 }

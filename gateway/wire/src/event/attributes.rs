@@ -20,36 +20,40 @@ pub(crate) struct Attributes<'a> {
     pub(crate) expiry_ms: Option<i64>,
     /// Bits of the known attributes that were sent with this event, `null` or not.
     sent: u32,
+    /// Bits of those that are not to be inherited.
+    gone: u32,
     bytes: usize,
     has_null: bool,
 }
 
 impl<'a> Attributes<'a> {
     /// Begins with what DEFINE said.
-    pub(crate) fn inherit(defined: &'a Defined) -> Self {
-        let mut attributes = Self {
-            inherited: Some(defined),
-            time_ms: defined.time_ms,
-            expiry_ms: defined.expiry_ms,
-            bytes: defined.len(),
-            ..Self::default()
-        };
-        for (slot, attribute) in attributes.known.iter_mut().zip(Attribute::ALL) {
-            *slot = defined.known(attribute);
-        }
-        attributes
+    #[inline]
+    pub(crate) fn inherit(&mut self, defined: &'a Defined) {
+        self.inherited = Some(defined);
+        self.time_ms = defined.time_ms;
+        self.expiry_ms = defined.expiry_ms;
+        self.bytes = defined.len();
     }
 
     #[inline]
     pub(crate) fn get(&self, attribute: Attribute) -> Option<Value<'a>> {
-        self.known.get(attribute as usize).copied().flatten()
+        let own = self.known.get(attribute as usize).copied().flatten();
+        own.or_else(|| self.inherited.filter(|_| self.gone & attribute.bit() == 0)?.known(attribute))
     }
 
     #[inline]
-    pub(crate) fn put(&mut self, attribute: Attribute, value: Option<Value<'a>>) {
+    pub(crate) fn put(&mut self, attribute: Attribute, value: Value<'a>) {
         if let Some(slot) = self.known.get_mut(attribute as usize) {
-            *slot = value;
+            *slot = Some(value);
         }
+    }
+
+    pub(crate) fn take_away(&mut self, attribute: Attribute) {
+        if let Some(slot) = self.known.get_mut(attribute as usize) {
+            *slot = None;
+        }
+        self.gone |= attribute.bit();
     }
 
     /// Extensions, the event's own first.
@@ -107,7 +111,7 @@ impl<'a> Attributes<'a> {
     ) -> Result<(), Reject> {
         self.weigh(bytes, limits)?;
         self.judge(attribute, &value)?;
-        self.put(attribute, Some(value));
+        self.put(attribute, value);
         Ok(())
     }
 
@@ -144,7 +148,7 @@ impl<'a> Attributes<'a> {
             self.mark(attribute)?;
             if attribute != Attribute::Recordedtime {
                 self.judge(attribute, &value)?;
-                self.put(attribute, Some(value));
+                self.put(attribute, value);
             }
             return Ok(());
         }

@@ -20,21 +20,27 @@ impl<'a> Event<'a> {
                 limits.max_event_bytes
             )));
         }
-        let event = match raw {
-            Raw::Structured(json) => structured(json, limits),
-            Raw::Record(record) => from_record(record, aliases, limits),
-            Raw::Http(event) => from_http(event, limits),
+        // An event is some 460 bytes: it is filled where it is rather than handed from function to function.
+        let mut event = Event { attributes: Attributes::default(), data: Data::None };
+        let Event { attributes, data } = &mut event;
+        *data = match raw {
+            Raw::Structured(json) => structured(json, attributes, limits),
+            Raw::Record(record) => from_record(record, attributes, aliases, limits),
+            Raw::Http(request) => from_http(request, attributes, limits),
         }?;
-        match event.get(Attribute::Type) {
-            Some(_) => Ok(event),
-            None => Err(Reject::malformed("`type` is missing")),
+        if event.get(Attribute::Type).is_none() {
+            return Err(Reject::malformed("`type` is missing"));
         }
+        Ok(event)
     }
 }
 
-fn structured<'a>(json: &'a [u8], limits: &Limits) -> Result<Event<'a>, Reject> {
+fn structured<'a>(
+    json: &'a [u8],
+    attributes: &mut Attributes<'a>,
+    limits: &Limits,
+) -> Result<Data<'a>, Reject> {
     let text = json::utf8(json).map_err(not_json)?;
-    let mut attributes = Attributes::default();
     let (mut data, mut data_base64) = (None, None);
     for member in json::members(text, limits.max_json_depth).map_err(not_an_object)? {
         let member = member.map_err(not_json)?;
@@ -52,17 +58,14 @@ fn structured<'a>(json: &'a [u8], limits: &Limits) -> Result<Event<'a>, Reject> 
         }
     }
     attributes.finish()?;
-    let data = match (data, data_base64.filter(|token| token.kind != Kind::Null)) {
+    match (data, data_base64.filter(|token| token.kind != Kind::Null)) {
         (Some(_), Some(_)) => {
-            return Err(Reject::malformed(
-                "`data` and `data_base64` are both there, an event has one of them",
-            ));
+            Err(Reject::malformed("`data` and `data_base64` are both there, an event has one of them"))
         }
-        (Some(token), None) => member_data(&token, &attributes)?,
-        (None, Some(token)) => base64_data(&token, &attributes, limits)?,
-        (None, None) => Data::None,
-    };
-    Ok(Event { attributes, data })
+        (Some(token), None) => member_data(&token, attributes),
+        (None, Some(token)) => base64_data(&token, attributes, limits),
+        (None, None) => Ok(Data::None),
+    }
 }
 
 #[inline]
@@ -107,7 +110,12 @@ fn base64_data<'a>(
     Ok(Data::Base64(text))
 }
 
-fn from_record<'a>(record: &Record<'a>, aliases: &'a Aliases, limits: &Limits) -> Result<Event<'a>, Reject> {
+fn from_record<'a>(
+    record: &Record<'a>,
+    attributes: &mut Attributes<'a>,
+    aliases: &'a Aliases,
+    limits: &Limits,
+) -> Result<Data<'a>, Reject> {
     let attributes_bytes = record.attributes.map_or(0, <[u8]>::len);
     if attributes_bytes > limits.max_attributes_bytes as usize {
         return Err(Reject::too_large(format!(
@@ -124,7 +132,7 @@ fn from_record<'a>(record: &Record<'a>, aliases: &'a Aliases, limits: &Limits) -
     let Some(defined) = aliases.get(record.alias) else {
         return Err(undefined(record));
     };
-    let mut attributes = Attributes::inherit(defined);
+    attributes.inherit(defined);
     if let Some(json) = record.attributes {
         let text = json::utf8(json).map_err(bad_attributes)?;
         for member in json::members(text, limits.max_json_depth).map_err(bad_attributes)? {
@@ -142,12 +150,14 @@ fn from_record<'a>(record: &Record<'a>, aliases: &'a Aliases, limits: &Limits) -
     if let Some(id) = record.id {
         attributes.overrule(Attribute::Id, text("id", id)?, id.len(), limits)?;
     }
-    let data = payload_data(record.payload, &attributes, limits)?;
-    Ok(Event { attributes, data })
+    payload_data(record.payload, attributes, limits)
 }
 
-fn from_http<'a>(event: &'a HttpEvent<'a>, limits: &Limits) -> Result<Event<'a>, Reject> {
-    let mut attributes = Attributes::default();
+fn from_http<'a>(
+    event: &'a HttpEvent<'a>,
+    attributes: &mut Attributes<'a>,
+    limits: &Limits,
+) -> Result<Data<'a>, Reject> {
     for (name, value) in &event.attributes {
         let Some(text) = value else {
             return Err(Reject::malformed(format!(
@@ -158,8 +168,7 @@ fn from_http<'a>(event: &'a HttpEvent<'a>, limits: &Limits) -> Result<Event<'a>,
         attributes.add_text(name, text, limits)?;
     }
     attributes.finish()?;
-    let data = payload_data(event.body, &attributes, limits)?;
-    Ok(Event { attributes, data })
+    payload_data(event.body, attributes, limits)
 }
 
 #[inline]

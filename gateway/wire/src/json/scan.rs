@@ -8,6 +8,10 @@ pub(crate) struct Scanner<'a> {
     at: usize,
 }
 
+#[expect(
+    clippy::inline_always,
+    reason = "inlined, the place stays in a register, which saves 3 of 10 instructions"
+)]
 impl<'a> Scanner<'a> {
     #[inline]
     pub(crate) fn new(text: &'a str) -> Self {
@@ -17,8 +21,7 @@ impl<'a> Scanner<'a> {
     /// Steps over an opening bracket.
     #[inline]
     pub(crate) fn open(&mut self, bracket: u8, otherwise: &'static str) -> Result<(), Error> {
-        self.space();
-        if self.peek() != Some(bracket) {
+        if self.space() != Some(bracket) {
             return Err(self.error(otherwise));
         }
         self.at += 1;
@@ -26,10 +29,9 @@ impl<'a> Scanner<'a> {
     }
 
     /// Whether another member or element follows, stepping over the comma, or else over the closing bracket.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn another(&mut self, close: u8, first: bool, otherwise: &'static str) -> Result<bool, Error> {
-        self.space();
-        match self.peek() {
+        match self.space() {
             Some(byte) if byte == close => {
                 self.at += 1;
                 Ok(false)
@@ -44,17 +46,15 @@ impl<'a> Scanner<'a> {
     }
 
     /// A member's name and the colon after it.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn name(&mut self) -> Result<Token<'a>, Error> {
-        self.space();
-        if self.peek() != Some(b'"') {
+        if self.space() != Some(b'"') {
             return Err(self.error("expected a member name in quotes"));
         }
         let start = self.at;
         let escaped = self.string()?;
         let name = Token { raw: self.since(start), kind: Kind::String { escaped } };
-        self.space();
-        if self.peek() != Some(b':') {
+        if self.space() != Some(b':') {
             return Err(self.error("expected `:`"));
         }
         self.at += 1;
@@ -62,14 +62,14 @@ impl<'a> Scanner<'a> {
     }
 
     /// One whole value, nested at most `max_depth` deep.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn value(&mut self, max_depth: u32) -> Result<Token<'a>, Error> {
-        self.space();
+        let first = self.space();
         let start = self.at;
-        let kind = match self.peek() {
+        let kind = match first {
             Some(b'{') => self.nested(max_depth).map(|()| Kind::Object)?,
             Some(b'[') => self.nested(max_depth).map(|()| Kind::Array)?,
-            _ => self.scalar()?,
+            _ => self.scalar(first)?,
         };
         Ok(Token { raw: self.since(start), kind })
     }
@@ -77,32 +77,36 @@ impl<'a> Scanner<'a> {
     /// Checks that only white space is left.
     #[inline]
     pub(crate) fn end(&mut self) -> Result<(), Error> {
-        self.space();
-        if self.at == self.bytes.len() { Ok(()) } else { Err(self.error("expected nothing more")) }
+        match self.space() {
+            None => Ok(()),
+            Some(_) => Err(self.error("expected nothing more")),
+        }
     }
 
-    /// An object or an array, without recursion: what a client nests costs it bytes and us bits.
+    /// Steps over an object or an array.
     fn nested(&mut self, max_depth: u32) -> Result<(), Error> {
+        let mut inside = self.clone();
+        let stepped = inside.brackets(max_depth);
+        self.at = inside.at;
+        stepped
+    }
+
+    /// Without recursion: what a client nests costs it bytes and us bits.
+    #[inline(always)]
+    fn brackets(&mut self, max_depth: u32) -> Result<(), Error> {
         let mut open = Open::default();
         loop {
             // At a value.
-            self.space();
-            let opened = match self.peek() {
-                Some(b'{') => Some(true),
-                Some(b'[') => Some(false),
-                _ => {
-                    self.scalar()?;
-                    None
-                }
-            };
-            let mut first = false;
-            if let Some(object) = opened {
+            let value = self.space();
+            let mut first = matches!(value, Some(b'{' | b'['));
+            if first {
                 if open.depth >= max_depth {
                     return Err(self.error("nested too deep"));
                 }
                 self.at += 1;
-                open.push(object);
-                first = true;
+                open.push(value == Some(b'{'));
+            } else {
+                self.scalar(value)?;
             }
             // After a value, or just inside a bracket.
             loop {
@@ -124,9 +128,9 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    #[inline]
-    fn scalar(&mut self) -> Result<Kind, Error> {
-        match self.peek() {
+    #[inline(always)]
+    fn scalar(&mut self, first: Option<u8>) -> Result<Kind, Error> {
+        match first {
             Some(b'"') => self.string().map(|escaped| Kind::String { escaped }),
             Some(b'-' | b'0'..=b'9') => self.number().map(|()| Kind::Number),
             Some(b't') => self.literal(b"true").map(|()| Kind::Boolean),
@@ -137,7 +141,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// Steps over a string, from quote to quote; whether it holds escapes.
-    #[inline]
+    #[inline(always)]
     fn string(&mut self) -> Result<bool, Error> {
         self.at += 1;
         let mut escaped = false;
@@ -184,7 +188,7 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn number(&mut self) -> Result<(), Error> {
         if self.peek() == Some(b'-') {
             self.at += 1;
@@ -208,7 +212,7 @@ impl<'a> Scanner<'a> {
         Ok(())
     }
 
-    #[inline]
+    #[inline(always)]
     fn digits(&mut self) -> Result<(), Error> {
         let start = self.at;
         while matches!(self.peek(), Some(b'0'..=b'9')) {
@@ -217,7 +221,7 @@ impl<'a> Scanner<'a> {
         if self.at == start { Err(self.error("expected a digit")) } else { Ok(()) }
     }
 
-    #[inline]
+    #[inline(always)]
     fn literal(&mut self, word: &'static [u8]) -> Result<(), Error> {
         if self.bytes.get(self.at..).is_some_and(|rest| rest.starts_with(word)) {
             self.at += word.len();
@@ -227,14 +231,18 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    #[inline]
-    fn space(&mut self) {
-        while matches!(self.peek(), Some(b' ' | b'\n' | b'\r' | b'\t')) {
-            self.at += 1;
+    /// Steps over white space; the byte after it.
+    #[inline(always)]
+    fn space(&mut self) -> Option<u8> {
+        loop {
+            match self.peek() {
+                Some(b' ' | b'\n' | b'\r' | b'\t') => self.at += 1,
+                other => return other,
+            }
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn peek(&self) -> Option<u8> {
         self.bytes.get(self.at).copied()
     }
