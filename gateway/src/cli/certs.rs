@@ -30,6 +30,14 @@ pub(super) struct CertsArgs {
 pub(super) fn run(args: &CertsArgs, now: SystemTime) -> Result<()> {
     let made = tls::make(&args.hosts, args.days, now)?;
     let (certificate, key) = (args.out.join("tls.crt"), args.out.join("tls.key"));
+    for path in [&certificate, &key] {
+        if path.exists() && !std::fs::read(&certificate).is_ok_and(|pem| tls::is_made_here(&pem)) {
+            bail!(
+                "{} is there, and not of a pair that was made here: remove it, or name another directory by --out",
+                path.display()
+            );
+        }
+    }
     std::fs::create_dir_all(&args.out).with_context(|| format!("cannot make {}", args.out.display()))?;
     write(&certificate, &made.certificate_pem, 0o644)?;
     write(&key, &made.key_pem, 0o600)?;
@@ -82,7 +90,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let args =
             CertsArgs { out: directory.path().join("certs"), hosts: vec!["localhost".into()], days: 13 };
-        // Twice: an old pair is replaced.
+        // Twice: a pair made earlier is replaced.
         for _ in 0..2 {
             run(&args, SystemTime::UNIX_EPOCH).unwrap();
         }
@@ -90,5 +98,19 @@ mod tests {
         Certificates::load(Some(&files), SystemTime::UNIX_EPOCH).unwrap();
         let mode = std::fs::metadata(&files.key).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
+    }
+
+    #[test]
+    fn a_pair_of_someone_else_stays() {
+        let directory = tempfile::tempdir().unwrap();
+        let args = CertsArgs { out: directory.path().to_owned(), hosts: vec!["localhost".into()], days: 13 };
+        let (certificate, key) = (args.out.join("tls.crt"), args.out.join("tls.key"));
+        let bought = rcgen::generate_simple_self_signed(args.hosts.clone()).unwrap();
+        let refused = || run(&args, SystemTime::UNIX_EPOCH).unwrap_err().to_string();
+        std::fs::write(&key, bought.signing_key.serialize_pem()).unwrap();
+        assert!(refused().contains("tls.key is there"), "{}", refused());
+        std::fs::write(&certificate, bought.cert.pem()).unwrap();
+        assert!(refused().contains("tls.crt is there"), "{}", refused());
+        assert_eq!(std::fs::read_to_string(&key).unwrap(), bought.signing_key.serialize_pem());
     }
 }

@@ -89,19 +89,16 @@ fn same_port<T: Local>(
     bind: impl Fn(SocketAddr) -> io::Result<T>,
 ) -> Result<Vec<T>, BindError> {
     let addresses = resolve(key, address)?;
-    let mut tries = 0;
+    let any_port = addresses.iter().all(|address| address.port() == 0);
+    let mut tries = 1;
     loop {
-        tries += 1;
         match bind_all(&addresses, &bind) {
             Ok(sockets) => return Ok(sockets),
-            // A free port of one address may be taken on the other.
-            Err((bound, error))
-                if bound.port() == 0 || addresses.iter().all(|address| address.port() != 0) =>
-            {
-                return Err(refused(key, bound, error));
+            // A port that is free here may be taken on the other address, or of the other protocol.
+            Err((_, error)) if any_port && error.kind() == io::ErrorKind::AddrInUse && tries < PORT_TRIES => {
+                tries += 1;
             }
-            Err((bound, error)) if tries == PORT_TRIES => return Err(refused(key, bound, error)),
-            Err(_) => {}
+            Err((bound, error)) => return Err(refused(key, bound, error)),
         }
     }
 }
@@ -119,8 +116,11 @@ fn bind_all<T: Local>(
         }
         match bind(address) {
             Ok(socket) => sockets.push(socket),
-            // A machine without IPv6 has one loopback address.
-            Err(error) if error.kind() == io::ErrorKind::AddrNotAvailable && !sockets.is_empty() => {}
+            // Only `localhost` has a second address, and a machine without IPv6 lacks it; systems differ in what
+            // they call that.
+            Err(error) if error.kind() != io::ErrorKind::AddrInUse && !sockets.is_empty() => {
+                tracing::info!(%address, %error, "localhost is 127.0.0.1 alone here");
+            }
             Err(error) => return Err((address, error)),
         }
     }
@@ -176,6 +176,8 @@ fn new(address: SocketAddr, kind: Type, protocol: Protocol) -> io::Result<Socket
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+
     use super::*;
 
     #[test]
@@ -185,6 +187,33 @@ mod tests {
         let all = secure.tcp.iter().map(|tcp| tcp.local_addr().unwrap());
         let all: Vec<_> = all.chain(secure.udp.iter().map(|udp| udp.local_addr().unwrap())).collect();
         assert!(all.len() >= 2 && all.iter().all(|address| address.port() == port), "{all:?}");
+    }
+
+    #[test]
+    fn a_port_that_udp_or_the_other_address_lacks_is_looked_for_again() {
+        let tries = Cell::new(0);
+        let taken_at_first = |address| {
+            tries.set(tries.get() + 1);
+            match tries.get() {
+                1 | 3 => Err(io::ErrorKind::AddrInUse.into()),
+                _ => TcpListener::bind(address),
+            }
+        };
+        // First no port, then one that the second address lacks.
+        assert!(same_port("secure", "localhost:0", taken_at_first).is_ok());
+        let never = |_| Err::<TcpListener, _>(io::ErrorKind::AddrInUse.into());
+        assert!(same_port("secure", "localhost:0", never).is_err());
+    }
+
+    #[test]
+    fn a_machine_without_ipv6_serves_localhost_all_the_same() {
+        for error in [io::ErrorKind::AddrNotAvailable, io::ErrorKind::Unsupported, io::ErrorKind::Other] {
+            let only_v4 = |address: SocketAddr| match address {
+                SocketAddr::V4(_) => TcpListener::bind(address),
+                SocketAddr::V6(_) => Err(error.into()),
+            };
+            assert_eq!(same_port("plain", "localhost:0", only_v4).unwrap().len(), 1, "{error}");
+        }
     }
 
     #[test]

@@ -5,7 +5,6 @@ use std::io;
 use bytes::Bytes;
 use quinn::{Connecting, Connection, RecvStream, SendStream, VarInt};
 use tidegate_wire::CloseCode;
-use tokio::time::timeout;
 
 use super::link::{Coding, Gate, Peer};
 use super::stream::{AsMutRecv, AsMutSend, StreamLink, Transport, short};
@@ -18,20 +17,21 @@ const NOT_WANTED: VarInt = VarInt::from_u32(0);
 
 /// Serves one connection, from the end of its handshake.
 pub(super) async fn serve<G: Gate>(door: &Door<G>, connecting: Connecting, handshake: Handshake) {
-    let connected = timeout(door.patience.handshake, connecting).await;
+    let connected = door.wait(door.patience.handshake, connecting).await;
     drop(handshake);
-    let Ok(Ok(connection)) = connected else {
-        return door.metrics.refused(Surface::Quic, "handshake");
+    let connection = match connected {
+        Ok(Ok(connection)) => connection,
+        Ok(Err(_)) => return door.metrics.refused(Surface::Quic, "handshake"),
+        Err(cut) => return door.cut(cut, "handshake_timeout"),
     };
-    let stream = match timeout(door.patience.stream, connection.accept_bi()).await {
+    let (send, recv) = match door.wait(door.patience.stream, connection.accept_bi()).await {
         Ok(Ok(stream)) => stream,
         Ok(Err(_)) => return,
-        Err(_) => {
-            door.metrics.refused(Surface::Quic, CloseCode::HelloTimeout.name());
-            return connection.close(code(CloseCode::HelloTimeout), b"no stream was opened in time");
+        Err(cut) => {
+            let (close, reason) = door.without_stream(cut);
+            return connection.close(code(close), reason.as_bytes());
         }
     };
-    let (send, recv) = stream;
     let peer = Peer {
         carrier: Carrier::Quic,
         coding: Coding::Binary,
@@ -45,6 +45,7 @@ pub(super) async fn serve<G: Gate>(door: &Door<G>, connecting: Connecting, hands
         recv,
         limits: door.limits,
         goodbye: door.patience.goodbye,
+        metrics: door.metrics.clone(),
     };
     tokio::select! {
         () = door.gate.serve(link, peer) => {}
@@ -75,9 +76,16 @@ impl Transport for Connection {
     type Send = SendStream;
     type Recv = RecvStream;
 
+    fn quic(&self) -> &Connection {
+        self
+    }
+
     async fn datagram(&self) -> io::Result<Bytes> {
         Ok(self.read_datagram().await?)
     }
+
+    /// What has reached a native client can be read after the end of its connection.
+    async fn read_by_client(&self) {}
 
     fn close(&self, close: CloseCode, reason: &str) {
         Connection::close(self, code(close), short(reason));

@@ -10,6 +10,7 @@ use tidegate_wire::{CloseCode, Limits, Violation, whole};
 use tokio::time::timeout;
 
 use super::link::{Link, LinkError, LinkReader, LinkWriter, Packet};
+use crate::metrics::{Metrics, Surface};
 
 /// What is taken from the stream at once.
 const CHUNK_BYTES: usize = 64 << 10;
@@ -21,8 +22,14 @@ pub(super) trait Transport: Clone + Send + Sync + 'static {
     /// The stream's receiving half.
     type Recv: AsMutRecv + Send + 'static;
 
+    /// The connection at heart.
+    fn quic(&self) -> &quinn::Connection;
+
     /// The next datagram. Cancel safe.
     fn datagram(&self) -> impl Future<Output = io::Result<Bytes>> + Send;
+
+    /// Waits until closing takes nothing from the client of what has reached it; for ever, if it does not say.
+    fn read_by_client(&self) -> impl Future<Output = ()> + Send;
 
     /// Closes the connection.
     fn close(&self, code: CloseCode, reason: &str);
@@ -46,6 +53,7 @@ pub(super) struct StreamLink<T: Transport> {
     pub(super) limits: Limits,
     /// For what was sent last to be read.
     pub(super) goodbye: Duration,
+    pub(super) metrics: Metrics,
 }
 
 /// The half that brings frames.
@@ -56,6 +64,9 @@ pub(super) struct StreamReader<T: Transport> {
     /// The beginning of a frame that is not whole; empty, and without memory, between frames.
     partial: BytesMut,
     is_finished: bool,
+    /// Datagrams that were handed on.
+    datagrams: u64,
+    metrics: Metrics,
 }
 
 /// The half that takes frames.
@@ -70,13 +81,15 @@ impl<T: Transport> Link for StreamLink<T> {
     type Writer = StreamWriter<T>;
 
     fn split(self) -> (StreamReader<T>, StreamWriter<T>) {
-        let Self { transport, send, recv, limits, goodbye } = self;
+        let Self { transport, send, recv, limits, goodbye, metrics } = self;
         let reader = StreamReader {
             transport: transport.clone(),
             recv,
             limits,
             partial: BytesMut::new(),
             is_finished: false,
+            datagrams: 0,
+            metrics,
         };
         (reader, StreamWriter { transport, send, goodbye })
     }
@@ -89,9 +102,12 @@ impl<T: Transport> LinkReader for StreamReader<T> {
                 return self.end();
             }
             let chunk = tokio::select! {
-                biased;
                 chunk = self.recv.quic().read_chunk(CHUNK_BYTES, true) => chunk.map_err(io::Error::from)?,
-                datagram = self.transport.datagram() => return Ok(Some(Packet::Datagram(datagram?))),
+                datagram = self.transport.datagram() => {
+                    let datagram = datagram?;
+                    self.datagrams += 1;
+                    return Ok(Some(Packet::Datagram(datagram)));
+                }
             };
             match chunk {
                 None => self.is_finished = true,
@@ -102,6 +118,14 @@ impl<T: Transport> LinkReader for StreamReader<T> {
                 }
             }
         }
+    }
+}
+
+/// Datagrams that came faster than they were read were pushed out of the connection's buffer without a word.
+impl<T: Transport> Drop for StreamReader<T> {
+    fn drop(&mut self) {
+        let received = self.transport.quic().stats().frame_rx.datagram;
+        self.metrics.refused_times(Surface::Datagram, "unread", received.saturating_sub(self.datagrams));
     }
 }
 
@@ -143,7 +167,13 @@ impl<T: Transport> LinkWriter for StreamWriter<T> {
     async fn close(mut self, code: CloseCode, reason: &str) {
         // A stream that was reset has nothing left to be read.
         if self.send.quic().finish().is_ok() {
-            let _ = timeout(self.goodbye, self.send.quic().stopped()).await;
+            let stopped = self.send.quic().stopped();
+            let read = async {
+                // The client has it, wants no more of it, or has gone.
+                let _ = stopped.await;
+                self.transport.read_by_client().await;
+            };
+            let _ = timeout(self.goodbye, read).await;
         }
         self.transport.close(code, reason);
     }

@@ -25,6 +25,8 @@ const BACKDATED: Duration = Duration::from_secs(5 * 60);
 /// How often files are looked at, and a development certificate's age.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+/// What certificates made here name as their organisation, to be told from others.
+const ORGANIZATION: &str = "Tidegate development";
 
 /// Why there is no certificate.
 #[derive(Debug, thiserror::Error)]
@@ -195,6 +197,7 @@ pub fn make(hosts: &[String], days: u32, now: SystemTime) -> Result<Made, TlsErr
     params.not_after = (now - BACKDATED + DAY * days).into();
     let name = hosts.first().map_or("localhost", String::as_str);
     params.distinguished_name.push(rcgen::DnType::CommonName, name);
+    params.distinguished_name.push(rcgen::DnType::OrganizationName, ORGANIZATION);
     let key = KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).map_err(library)?;
     let certificate = params.self_signed(&key).map_err(library)?;
     Ok(Made {
@@ -203,6 +206,13 @@ pub fn make(hosts: &[String], days: u32, now: SystemTime) -> Result<Made, TlsErr
         certificate_hash: sha256(certificate.der()),
         spki_hash: sha256(&rcgen::PublicKeyData::subject_public_key_info(&key)),
     })
+}
+
+/// Whether this is a certificate of [`make`], which nobody misses.
+pub fn is_made_here(pem: &[u8]) -> bool {
+    let organization = ORGANIZATION.as_bytes();
+    CertificateDer::from_pem_slice(pem)
+        .is_ok_and(|der| der.windows(organization.len()).any(|name| name == organization))
 }
 
 fn development(now: SystemTime) -> Result<(CertifiedKey, [u8; 32]), TlsError> {
@@ -235,7 +245,10 @@ fn read(files: &Tls) -> Result<CertifiedKey, TlsError> {
     match pair.keys_match() {
         // A key that cannot show its public half is taken at its word, as rustls does.
         Ok(()) | Err(rustls::Error::InconsistentKeys(rustls::InconsistentKeys::Unknown)) => Ok(pair),
-        Err(_) => Err(TlsError::Mismatch { certificate: certificate.clone(), key: key.clone() }),
+        Err(rustls::Error::InconsistentKeys(_)) => {
+            Err(TlsError::Mismatch { certificate: certificate.clone(), key: key.clone() })
+        }
+        Err(error) => Err(bad_certificate(error.to_string())),
     }
 }
 
@@ -299,6 +312,9 @@ mod tests {
             |files: &Tls| Certificates::load(Some(files), SystemTime::UNIX_EPOCH).err().unwrap().to_string();
         std::fs::write(&files.key, made().key_pem).unwrap();
         assert!(error(&files).contains("is not the key of"), "{}", error(&files));
+        let not_der = "-----BEGIN CERTIFICATE-----\nbm90IERFUg==\n-----END CERTIFICATE-----\n";
+        std::fs::write(&files.certificate, not_der).unwrap();
+        assert!(error(&files).contains("the server's own certificate first"), "{}", error(&files));
         std::fs::write(&files.certificate, "nothing").unwrap();
         assert!(error(&files).contains("no certificate is in it"), "{}", error(&files));
         std::fs::remove_file(&files.certificate).unwrap();

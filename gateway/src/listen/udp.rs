@@ -1,5 +1,6 @@
 //! One UDP port for browsers and devices: QUIC connections are told apart by ALPN after the handshake.
 
+use std::future::Future;
 use std::io;
 use std::net::UdpSocket;
 use std::sync::Arc;
@@ -8,8 +9,9 @@ use std::time::Duration;
 
 use quinn::crypto::rustls::HandshakeData;
 use quinn::{Connecting, Endpoint, Incoming, TransportConfig, VarInt};
-use tidegate_wire::{Limits, limits};
+use tidegate_wire::{CloseCode, Limits, limits};
 use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -94,6 +96,16 @@ pub(super) struct Door<G> {
     pub(super) path: String,
     connections: Arc<Semaphore>,
     handshakes: Arc<AtomicUsize>,
+    shutdown: CancellationToken,
+}
+
+/// Why a client without a session is waited for no longer.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Cut {
+    /// It took too long.
+    Late,
+    /// The gateway shuts down.
+    Shutdown,
 }
 
 /// One handshake under way, until dropped.
@@ -105,7 +117,7 @@ impl Drop for Handshake {
     }
 }
 
-/// Serves until `shutdown`; then accepts no more, and returns when the sessions under way have ended. What must not
+/// Serves until `shutdown`; then refuses newcomers and whoever has no session yet, and returns when the sessions under way have ended. What must not
 /// take that long is to be ended by dropping the future.
 pub async fn serve<G: Gate>(
     entrance: Entrance,
@@ -125,16 +137,20 @@ pub async fn serve<G: Gate>(
         path: format!("{}/stream", entrance.prefix.trim_end_matches('/')),
         connections: entrance.connections,
         handshakes: Arc::default(),
+        shutdown: shutdown.clone(),
     });
     let tasks = TaskTracker::new();
+    // They go on until the end, so that newcomers are refused and not left to wait.
+    let mut doors = JoinSet::new();
     let mut endpoints = Vec::new();
     for socket in entrance.sockets {
         let config = entrance.key.endpoint_config();
         let runtime = Arc::new(quinn::TokioRuntime);
         let endpoint = Endpoint::new(config, Some(server.clone()), socket, runtime)?;
-        tasks.spawn(accept(endpoint.clone(), Arc::clone(&door), tasks.clone(), shutdown.clone()));
+        doors.spawn(accept(endpoint.clone(), Arc::clone(&door), tasks.clone()));
         endpoints.push(endpoint);
     }
+    shutdown.cancelled().await;
     tasks.close();
     tasks.wait().await;
     for endpoint in endpoints {
@@ -144,25 +160,15 @@ pub async fn serve<G: Gate>(
     Ok(())
 }
 
-async fn accept<G: Gate>(
-    endpoint: Endpoint,
-    door: Arc<Door<G>>,
-    tasks: TaskTracker,
-    shutdown: CancellationToken,
-) {
-    loop {
-        let incoming = tokio::select! {
-            () = shutdown.cancelled() => return,
-            incoming = endpoint.accept() => incoming,
-        };
-        let Some(incoming) = incoming else { return };
+async fn accept<G: Gate>(endpoint: Endpoint, door: Arc<Door<G>>, tasks: TaskTracker) {
+    while let Some(incoming) = endpoint.accept().await {
         door.enter(incoming, &tasks);
     }
 }
 
 impl<G: Gate> Door<G> {
     fn enter(self: &Arc<Self>, incoming: Incoming, tasks: &TaskTracker) {
-        if self.gate.is_draining() {
+        if self.gate.is_draining() || self.shutdown.is_cancelled() {
             self.metrics.refused(Surface::Quic, "drain");
             return incoming.refuse();
         }
@@ -180,8 +186,7 @@ impl<G: Gate> Door<G> {
         self.handshakes.fetch_add(1, Ordering::Relaxed);
         let handshake = Handshake(Arc::clone(&self.handshakes));
         tasks.spawn(async move {
-            let connecting = timeout(door.patience.handshake, protocol(incoming)).await;
-            match connecting {
+            match door.wait(door.patience.handshake, protocol(incoming)).await {
                 Ok(Ok((connecting, protocol))) if protocol == ALPN => {
                     quic::serve(&door, connecting, handshake).await;
                 }
@@ -190,10 +195,36 @@ impl<G: Gate> Door<G> {
                 }
                 Ok(Ok(_)) => door.metrics.refused(Surface::Quic, "alpn"),
                 Ok(Err(_)) => door.metrics.refused(Surface::Quic, "handshake"),
-                Err(_) => door.metrics.refused(Surface::Quic, "handshake_timeout"),
+                Err(cut) => door.cut(cut, "handshake_timeout"),
             }
             drop(permit);
         });
+    }
+
+    /// What comes of `step`, unless it takes longer than `patience` or the gateway shuts down.
+    pub(super) async fn wait<T>(&self, patience: Duration, step: impl Future<Output = T>) -> Result<T, Cut> {
+        tokio::select! {
+            done = timeout(patience, step) => done.map_err(|_| Cut::Late),
+            () = self.shutdown.cancelled() => Err(Cut::Shutdown),
+        }
+    }
+
+    /// Counts a client that was waited for no longer: as `late`, if that was why.
+    pub(super) fn cut(&self, cut: Cut, late: &'static str) {
+        let reason = match cut {
+            Cut::Late => late,
+            Cut::Shutdown => CloseCode::Drain.name(),
+        };
+        self.metrics.refused(Surface::Quic, reason);
+    }
+
+    /// Counts a client that opened no stream; what its connection is to be closed with.
+    pub(super) fn without_stream(&self, cut: Cut) -> (CloseCode, &'static str) {
+        self.cut(cut, CloseCode::HelloTimeout.name());
+        match cut {
+            Cut::Late => (CloseCode::HelloTimeout, "no stream was opened in time"),
+            Cut::Shutdown => (CloseCode::Drain, "the gateway shuts down"),
+        }
     }
 }
 

@@ -18,15 +18,22 @@ use crate::access::Grant;
 use crate::carrier::Carrier;
 use crate::metrics::Surface;
 
+/// What streams beyond the first are reset with: WebTransport's code 0, where HTTP/3 has a place for it
+/// (draft-ietf-webtrans-http3 section 4.4).
+const NOT_WANTED: VarInt = match VarInt::try_from_u64(0x52e4_a40f_a8db) {
+    Ok(code) => code,
+    Err(_) => VarInt::MAX,
+};
+
 /// Serves one connection, from the end of its handshake.
 pub(super) async fn serve<G: Gate>(door: &Door<G>, connecting: Connecting, handshake: Handshake) {
     let session = wtransport::endpoint::IncomingSessionFuture::with_quic_connecting(connecting);
-    let requested = timeout(door.patience.handshake, session).await;
+    let requested = door.wait(door.patience.handshake, session).await;
     drop(handshake);
     let request = match requested {
         Ok(Ok(request)) => request,
         Ok(Err(_)) => return door.metrics.refused(Surface::Quic, "http3"),
-        Err(_) => return door.metrics.refused(Surface::Quic, "http3_timeout"),
+        Err(cut) => return door.cut(cut, "http3_timeout"),
     };
     let remote = request.remote_address();
     let grant = match judge(door, &request) {
@@ -36,12 +43,12 @@ pub(super) async fn serve<G: Gate>(door: &Door<G>, connecting: Connecting, hands
     let Ok(Ok(connection)) = timeout(door.patience.handshake, request.accept()).await else {
         return door.metrics.refused(Surface::Quic, "http3");
     };
-    let (send, recv) = match timeout(door.patience.stream, connection.accept_bi()).await {
+    let (send, recv) = match door.wait(door.patience.stream, connection.accept_bi()).await {
         Ok(Ok(stream)) => stream,
         Ok(Err(_)) => return,
-        Err(_) => {
-            door.metrics.refused(Surface::Quic, CloseCode::HelloTimeout.name());
-            return connection.close(code(CloseCode::HelloTimeout), b"no stream was opened in time");
+        Err(cut) => {
+            let (close, reason) = door.without_stream(cut);
+            return connection.close(code(close), reason.as_bytes());
         }
     };
     let connection = Arc::new(connection);
@@ -50,10 +57,17 @@ pub(super) async fn serve<G: Gate>(door: &Door<G>, connecting: Connecting, hands
         coding: Coding::Binary,
         remote,
         grant,
-        datagrams: connection.max_datagram_size().is_some(),
+        // Not the library's own figure, which subtracts its header from whatever a client announces.
+        datagrams: connection.quic_connection().max_datagram_size().is_some(),
     };
-    let transport = WebTransport(Arc::clone(&connection));
-    let link = StreamLink { transport, send, recv, limits: door.limits, goodbye: door.patience.goodbye };
+    let link = StreamLink {
+        transport: WebTransport(Arc::clone(&connection)),
+        send,
+        recv,
+        limits: door.limits,
+        goodbye: door.patience.goodbye,
+        metrics: door.metrics.clone(),
+    };
     tokio::select! {
         () = door.gate.serve(link, peer) => {}
         () = turn_away(&connection) => {}
@@ -118,20 +132,18 @@ enum Answer {
 
 /// Resets every further stream. Never returns while the connection lives.
 async fn turn_away(connection: &Connection) {
-    // The library maps it to HTTP/3's range of WebTransport codes.
-    let not_wanted = VarInt::from_u32(0);
     loop {
         tokio::select! {
             stream = connection.accept_bi() => match stream {
                 Ok((mut send, recv)) => {
                     // A stream that is gone already needs no reset.
-                    let _ = send.reset(not_wanted);
-                    recv.stop(not_wanted);
+                    let _ = send.reset(NOT_WANTED);
+                    recv.stop(NOT_WANTED);
                 }
                 Err(_) => return std::future::pending().await,
             },
             stream = connection.accept_uni() => match stream {
-                Ok(recv) => recv.stop(not_wanted),
+                Ok(recv) => recv.stop(NOT_WANTED),
                 Err(_) => return std::future::pending().await,
             },
         }
@@ -146,9 +158,18 @@ impl Transport for WebTransport {
     type Send = SendStream;
     type Recv = RecvStream;
 
+    fn quic(&self) -> &quinn::Connection {
+        self.0.quic_connection()
+    }
+
     async fn datagram(&self) -> io::Result<Bytes> {
         let datagram = self.0.receive_datagram().await.map_err(io::Error::other)?;
         Ok(datagram.payload())
+    }
+
+    /// Browsers throw away what a page has not read when the connection ends: the page hangs up once it has.
+    async fn read_by_client(&self) {
+        self.0.closed().await;
     }
 
     fn close(&self, close: CloseCode, reason: &str) {

@@ -226,7 +226,14 @@ impl Metrics {
 
     /// Counts a connection, request, datagram or session refused as a whole.
     pub fn refused(&self, surface: Surface, reason: &'static str) {
-        self.refused.get_or_create(&[("surface", surface.label()), ("reason", reason)]).inc();
+        self.refused_times(surface, reason, 1);
+    }
+
+    /// The same, `times` at once.
+    pub fn refused_times(&self, surface: Surface, reason: &'static str, times: u64) {
+        if times > 0 {
+            self.refused.get_or_create(&[("surface", surface.label()), ("reason", reason)]).inc_by(times);
+        }
     }
 
     /// Counts a client made to wait.

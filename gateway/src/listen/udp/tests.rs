@@ -165,6 +165,53 @@ async fn beyond_the_cap_connections_are_refused_and_counted_until_one_leaves() {
 }
 
 #[tokio::test]
+async fn datagrams_that_nobody_read_are_counted() {
+    let mut server = Server::start(Options::default());
+    let (connection, send, _recv) = open(&mut server).await;
+    // As many as the test keeps waiting, as the connection does, and some.
+    let sent = 1_000 + 64 + 100;
+    for _ in 0..sent {
+        within(connection.send_datagram_wait(vec![0; 1_000].into())).await.unwrap();
+    }
+    // What has not left by then is dropped by the end of the connection.
+    let left = async {
+        while connection.stats().frame_tx.datagram < sent {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    };
+    within(left).await;
+    drop(send);
+    connection.close(0u32.into(), b"");
+    let mut read = 0;
+    let counted = async {
+        loop {
+            while let Ok(seen) = server.seen.try_recv() {
+                read += u64::from(matches!(seen, Seen::Packet(Packet::Datagram(_))));
+            }
+            match server.refused("datagram", "unread") {
+                0 => tokio::time::sleep(Duration::from_millis(2)).await,
+                unread => return unread,
+            }
+        }
+    };
+    let unread = within(counted).await;
+    assert!(read > 0 && read + unread <= sent, "{read} read, {unread} not");
+}
+
+#[tokio::test]
+async fn shutting_down_waits_for_sessions_alone_and_refuses_newcomers() {
+    let mut server = Server::start(Options::default());
+    let silent = connect(&server, "tidegate.v1").await.unwrap();
+    let (session, _send, _recv) = open(&mut server).await;
+    let (newcomer, address) = (endpoint(&server, "tidegate.v1"), server.secure);
+    drop(server);
+    assert_eq!(application_code(&within(silent.closed()).await), 4000);
+    let refused = within(newcomer.connect(address, "localhost").unwrap()).await;
+    assert!(matches!(refused, Err(ConnectionError::ConnectionClosed(_))), "{refused:?}");
+    assert!(session.close_reason().is_none());
+}
+
+#[tokio::test]
 async fn while_the_gateway_drains_connections_are_refused() {
     let server = Server::start(Options::default());
     server.gate.draining.store(true, std::sync::atomic::Ordering::Relaxed);

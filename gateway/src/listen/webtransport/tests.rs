@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use tidegate_wire::CloseCode;
 use wtransport::endpoint::{ConnectOptions, endpoint_side};
-use wtransport::error::{ConnectingError, ConnectionError};
+use wtransport::error::{ConnectingError, ConnectionError, StreamReadError};
 use wtransport::tls::Sha256Digest;
 use wtransport::{ClientConfig, Connection, Endpoint, RecvStream, SendStream};
 
 use crate::carrier::Carrier;
 use crate::listen::link::{Coding, Packet};
-use crate::listen::testing::{ASK_CLOSE, FRIEND, Options, STRANGER, Seen, Server, within};
+use crate::listen::testing::{ASK_CLOSE, FRIEND, Options, PATIENCE, STRANGER, Seen, Server, within};
 use crate::listen::udp::Patience;
 
 fn endpoint(server: &Server) -> Endpoint<endpoint_side::Client> {
@@ -91,7 +91,11 @@ async fn the_session_outlives_further_streams_and_gets_datagrams() {
     let (connection, mut send, _recv) = open(&mut server).await;
     for _ in 0..10 {
         let (_second, mut answer) = within(connection.open_bi()).await.unwrap().await.unwrap();
-        assert!(within(answer.read(&mut [0; 1])).await.is_err(), "a further stream is reset");
+        match within(answer.read(&mut [0; 1])).await {
+            // The first of the codes that HTTP/3 sets aside for WebTransport's.
+            Err(StreamReadError::Reset(code)) => assert_eq!(code.into_inner(), 0x52e4_a40f_a8db),
+            other => panic!("a further stream is reset, not {other:?}"),
+        }
     }
     connection.send_datagram(b"anything").unwrap();
     assert_eq!(server.packet().await, Packet::Datagram(b"anything"[..].into()));
@@ -111,6 +115,36 @@ async fn the_application_code_is_that_of_close() {
         ConnectionError::ApplicationClosed(close) => assert_eq!(close.code().into_inner(), 4000),
         other => panic!("closed otherwise: {other:?}"),
     }
+}
+
+#[tokio::test]
+async fn the_connection_stays_until_the_client_has_read_its_close() {
+    let patience = Patience { goodbye: PATIENCE, stream: PATIENCE, ..Patience::new(60_000) };
+    let mut server = Server::start(Options { udp: patience, ..Options::default() });
+    let (connection, mut send, mut recv) = open(&mut server).await;
+    let [high, low] = CloseCode::Drain.number().to_be_bytes();
+    send.write_all(&[ASK_CLOSE[0], ASK_CLOSE[1], high, low]).await.unwrap();
+    let mut bytes = [0; 64];
+    while within(recv.read(&mut bytes)).await.unwrap().is_some() {}
+    // All was read, and the connection still answers.
+    let (_second, mut answer) = within(connection.open_bi()).await.unwrap().await.unwrap();
+    assert!(matches!(within(answer.read(&mut bytes)).await, Err(StreamReadError::Reset(_))));
+}
+
+#[tokio::test]
+async fn a_client_that_takes_no_datagrams_worth_the_name_is_served() {
+    let mut server = Server::start(Options::default());
+    let mut transport = wtransport::config::QuicTransportConfig::default();
+    transport.datagram_receive_buffer_size(Some(1));
+    let config = ClientConfig::builder()
+        .with_bind_address(([127, 0, 0, 1], 0).into())
+        .with_custom_tls_and_transport(server.client(&["h3"]), transport)
+        .build();
+    let client = Endpoint::client(config).unwrap();
+    let connection = within(client.connect(format!("https://{}/v1/stream", server.secure))).await.unwrap();
+    let (mut send, _recv) = connection.open_bi().await.unwrap().await.unwrap();
+    send.write_all(&[0x07, 0x00]).await.unwrap();
+    assert_eq!(server.packet().await, Packet::Frames(vec![0x07, 0x00].into()));
 }
 
 #[tokio::test]
