@@ -201,6 +201,18 @@ fn directory() -> TempDir {
     tempfile::Builder::new().prefix(&format!("{PREFIX}{}-", std::process::id())).tempdir().unwrap()
 }
 
+/// The first offset and the one after the last. A broker that has just come back may not lead its partitions yet.
+fn watermarks(consumer: &BaseConsumer, topic: &str, partition: i32) -> (i64, i64) {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        match consumer.fetch_watermarks(topic, partition, PATIENCE) {
+            Ok(watermarks) => return watermarks,
+            Err(error) => assert!(Instant::now() < deadline, "{topic} {partition}: {error}"),
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
 fn consume(config: &ClientConfig, topic: &str) -> Vec<Consumed> {
     let consumer: BaseConsumer = config.create().unwrap();
     let metadata = consumer.fetch_metadata(Some(topic), PATIENCE).unwrap();
@@ -208,13 +220,15 @@ fn consume(config: &ClientConfig, topic: &str) -> Vec<Consumed> {
         metadata.topics()[0].partitions().iter().map(rdkafka::metadata::MetadataPartition::id).collect();
     let mut records = Vec::new();
     for partition in partitions {
-        let (low, high) = consumer.fetch_watermarks(topic, partition, PATIENCE).unwrap();
+        let (low, high) = watermarks(&consumer, topic, partition);
         let mut assignment = TopicPartitionList::new();
         assignment.add_partition_offset(topic, partition, Offset::Offset(low)).unwrap();
         consumer.assign(&assignment).unwrap();
         let mut next = low;
         while next < high {
-            let message = consumer.poll(PATIENCE).expect("a record in time").unwrap();
+            let polled = consumer.poll(PATIENCE).expect("a record in time");
+            // Such as a broker that does not lead again yet: librdkafka goes on by itself, and silence ends the wait.
+            let Ok(message) = polled else { continue };
             next = message.offset() + 1;
             let headers = message.headers().into_iter().flat_map(|headers| headers.iter());
             let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();

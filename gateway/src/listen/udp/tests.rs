@@ -169,13 +169,13 @@ async fn datagrams_that_nobody_read_are_counted() {
     let mut server = Server::start(Options::default());
     let (connection, send, _recv) = open(&mut server).await;
     // As many as the test keeps waiting, as the connection does, and some.
-    let sent = 1_000 + 64 + 100;
-    for _ in 0..sent {
+    let total = 1_000 + 64 + 100;
+    for _ in 0..total {
         within(connection.send_datagram_wait(vec![0; 1_000].into())).await.unwrap();
     }
     // What has not left by then is dropped by the end of the connection.
     let left = async {
-        while connection.stats().frame_tx.datagram < sent {
+        while connection.stats().frame_tx.datagram < total {
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
     };
@@ -195,7 +195,7 @@ async fn datagrams_that_nobody_read_are_counted() {
         }
     };
     let unread = within(counted).await;
-    assert!(read > 0 && read + unread <= sent, "{read} read, {unread} not");
+    assert!(read > 0 && read + unread <= total, "{read} read, {unread} not");
 }
 
 #[tokio::test]
