@@ -27,6 +27,7 @@ mod http;
 mod kafka;
 mod labels;
 mod layers;
+mod listeners;
 mod mixed;
 mod random;
 mod reconnect;
