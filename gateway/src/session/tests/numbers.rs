@@ -285,3 +285,20 @@ async fn a_session_without_frames_may_send_any_number_of_bad_events() {
     assert!(client.next().await.is_none());
     assert_eq!(gateway.count(Carrier::WebSocket, Outcome::Malformed), 5_000);
 }
+
+#[tokio::test(start_paused = true)]
+async fn credit_is_looked_at_between_the_frames_of_one_packet() {
+    let gateway = Gateway::limited(|limits| limits.credit_events = 2);
+    let (mut client, _) = gateway.client("a", 1).await;
+    let packet: Vec<u8> = (1..=5).flat_map(|seq| events(seq, false, &[r#"{"type":"t"}"#]).to_vec()).collect();
+    client.packet(Packet::Frames(packet.into())).await;
+    gateway.sink.holds(3).await;
+    // The sign of life of a client that is not read: nothing moves until something settles.
+    assert_eq!(client.ack().await.upto, 0);
+    assert_eq!(gateway.sink.values().len(), 3);
+    gateway.sink.commit(3);
+    gateway.sink.holds(2).await;
+    gateway.sink.commit(2);
+    client.acked(5).await;
+    gateway.assert_accounted();
+}
