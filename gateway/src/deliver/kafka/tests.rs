@@ -298,3 +298,22 @@ fn statistics_reach_the_metrics() {
     assert!(bench.series.brokers_up.get() > 0);
     assert_eq!(bench.settles(b"{}").committed, 1);
 }
+
+#[test]
+fn a_record_that_cannot_be_sent_now_is_waited_for_without_asking_all_the_time() {
+    let bench = Setup::default().ready();
+    bench.cluster.topic_error("events", MockError::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED).unwrap();
+    bench.produce_errors(&[MockError::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED]);
+    let (ticket, _settled) = ticket(u32::MAX);
+    let deadline = watch::now() + LONG;
+    // librdkafka takes records until it has heard of the topic's failure.
+    while bench.sink.submit(&records([&b"{}"[..]]), 0, &ticket) != 0 {
+        assert!(watch::now() < deadline, "records of a topic that may not be written are taken");
+        thread::sleep(Duration::from_millis(10));
+    }
+    let offers = (0..1_000).filter(|_| {
+        let refused = bench.sink.submit(&records([&b"{}"[..]]), 0, &ticket) == 0;
+        refused && !bench.sink.shared.room.is_stalled()
+    });
+    assert_eq!(offers.count(), 0, "a refused record left the room open");
+}
