@@ -67,6 +67,7 @@ async fn the_log_keeps_everything_acknowledged_over_kills() {
     let gateway = Gateway::start("").await;
     let gateway = killed_at_random(gateway, 1).await;
     assert_nothing_missing(&Destination::Log.produced(&gateway, "").await);
+    gateway.assert_accounted().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -76,6 +77,7 @@ async fn kafka_has_everything_acknowledged_over_kills() {
     let gateway = kafka.gateway(&topic).await;
     let gateway = killed_at_random(gateway, 2).await;
     assert_nothing_missing(&kafka.produced(&gateway, &topic).await);
+    gateway.assert_accounted().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
