@@ -166,11 +166,11 @@ impl<'a, R: LinkReader> Reader<'a, R> {
         if position.is_multiple_of(FRAMES_AT_ONCE) {
             tokio::task::yield_now().await;
         }
-        let (core, session, gone) = (Arc::clone(self.core), Arc::clone(&self.session), self.gone.clone());
-        let has_share = self.decoding.is_some() || core.budget.has_room(1);
-        if !session.numbering.credit_used().over && has_share && !core.closing.is_cancelled() {
+        let has_share = self.decoding.is_some() || self.core.budget.has_room(1);
+        if has_share && !self.session.numbering.credit_used().over && !self.core.closing.is_cancelled() {
             return Ok(());
         }
+        let (core, session, gone) = (Arc::clone(self.core), Arc::clone(&self.session), self.gone.clone());
         self.decoding = None;
         tokio::select! {
             biased;
@@ -184,7 +184,6 @@ impl<'a, R: LinkReader> Reader<'a, R> {
 
     /// Waits for a share of the budget before anything is decoded.
     async fn memory(&mut self, packet_bytes: usize) {
-        self.decoding = None;
         self.decoding = self.core.budget.try_decoding(packet_bytes);
         if self.decoding.is_none() {
             let connection = Arc::clone(&self.session.connection);
