@@ -9,6 +9,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::clock;
 use crate::payload::{CLIENTS_MAX, Payload, RUN_CHARS};
 use crate::plan::Plan;
+use crate::produce::ProduceArgs;
 use crate::report::Report;
 use crate::run::{Run, Times};
 use crate::target::{Carrier, Target, Url};
@@ -30,6 +31,8 @@ pub(crate) enum Command {
     ///
     /// Exit status 1: an event was neither acknowledged nor refused, an acknowledged one is missing, or the run broke off.
     Run(Box<RunArgs>),
+    /// Produces into Kafka directly, as a measure of the gateway.
+    Produce(ProduceArgs),
 }
 
 /// How to send.

@@ -9,6 +9,7 @@ mod flight;
 mod link;
 mod payload;
 mod plan;
+mod produce;
 mod progress;
 mod report;
 mod requests;
@@ -40,12 +41,22 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: Cli) -> Result<ExitCode> {
-    let Command::Run(args) = cli.command;
-    let json = args.json;
-    let report = args.run()?;
-    let text = if json { serde_json::to_string_pretty(&report)? + "\n" } else { report.table() };
-    std::io::stdout().write_all(text.as_bytes())?;
-    let faults = report.faults();
-    faults.iter().for_each(|fault| eprintln!("loadtest: {fault}"));
-    Ok(if faults.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    match cli.command {
+        Command::Run(args) => {
+            let json = args.json;
+            let report = args.run()?;
+            say(&if json { serde_json::to_string_pretty(&report)? + "\n" } else { report.table() })?;
+            let faults = report.faults();
+            faults.iter().for_each(|fault| eprintln!("loadtest: {fault}"));
+            Ok(if faults.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        }
+        Command::Produce(args) => {
+            say(&(serde_json::to_string_pretty(&args.run()?)? + "\n"))?;
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+fn say(text: &str) -> Result<()> {
+    Ok(std::io::stdout().write_all(text.as_bytes())?)
 }

@@ -164,7 +164,7 @@ impl Measured {
 }
 
 impl Latency {
-    fn of(tally: &crate::tally::Tally) -> Option<Self> {
+    pub(crate) fn of(tally: &crate::tally::Tally) -> Option<Self> {
         let at = |quantile: f64| float(tally.latency.value_at_quantile(quantile)) / 1_000.0;
         (!tally.latency.is_empty()).then(|| Self {
             p50: at(0.5),
@@ -183,8 +183,9 @@ fn counted<K: std::fmt::Display>(count: u64, by: &BTreeMap<K, u64>) -> String {
     if parts.is_empty() { count.to_string() } else { format!("{count} ({})", parts.join(", ")) }
 }
 
+/// A count as a number to divide by.
 #[expect(clippy::cast_precision_loss, reason = "counts stay below 2^53")]
-fn float(count: u64) -> f64 {
+pub(crate) fn float(count: u64) -> f64 {
     count as f64
 }
 
