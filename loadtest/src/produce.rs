@@ -40,6 +40,9 @@ pub(crate) struct ProduceArgs {
     /// Bytes of a record.
     #[arg(long, default_value_t = 200)]
     pub(crate) size: usize,
+    /// With a rate: so many are due at the same time.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) batch: u64,
     /// librdkafka's `linger.ms`.
     #[arg(long, default_value_t = 5.0)]
     pub(crate) linger: f64,
@@ -99,10 +102,13 @@ impl ProduceArgs {
             if now >= end {
                 break;
             }
-            let wanted = self.rate.map_or(sent + 256, |rate| due_by(now.saturating_duration_since(started), rate));
+            let wanted = match self.rate {
+                None => sent + 256,
+                Some(rate) => due_by(now.saturating_duration_since(started), rate).next_multiple_of(self.batch),
+            };
             while sent < wanted {
                 payload.write(1, sent, &mut event);
-                let due = self.rate.map_or(0, |rate| due_at(sent, rate));
+                let due = self.rate.map_or(0, |rate| due_at(sent / self.batch * self.batch, rate));
                 let due = if started + Duration::from_nanos(due as u64) < from { 0 } else { due };
                 let record = BaseRecord::<(), [u8], usize>::with_opaque_to(&self.topic, due).payload(&event);
                 match producer.send(record) {
