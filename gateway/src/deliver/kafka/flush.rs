@@ -2,8 +2,8 @@
 //!
 //! librdkafka waits `linger.ms` for more records, whether more come or not, and cannot be told another time later.
 //! But while a flush is under way it sends at once (`rd_kafka_flush` raises a count that its broker threads look at).
-//! So a thread flushes whenever a frame comes that has no company: it costs a few wake-ups and a request a frame, in
-//! exchange for the 5 ms. In a dense flow ([`Flow`] says what that is) nobody flushes and records linger.
+//! So a thread flushes when a frame comes that has no company worth waiting for: few came lately ([`Flow`]), and
+//! nearly nothing is on its way to the brokers, after Nagle. Otherwise nobody flushes, and records linger.
 
 use std::ffi::c_int;
 use std::io;
@@ -28,6 +28,7 @@ pub(super) struct Flusher {
 }
 
 struct Shared {
+    client: Arc<Client>,
     flow: Flow,
     stop: AtomicBool,
 }
@@ -38,17 +39,24 @@ struct Shared {
 /// answers, and how long the end of the thread is waited for.
 const FLUSH: (Duration, Duration) = (Duration::from_millis(5), Duration::from_millis(320));
 
+/// Records on their way below which further ones are sent at once.
+///
+/// An idempotent producer of librdkafka has no more than one batch of this many on its way to a partition. A record
+/// that is due earlier cannot be sent, and until it can the broker's thread asks without a pause: half a core with
+/// brokers that answer after 10 ms. So to flush then gains nothing and costs most.
+const ON_THEIR_WAY: usize = 5;
+
 impl Flusher {
     pub(super) fn spawn(client: Arc<Client>) -> io::Result<Self> {
-        let shared = Arc::new(Shared { flow: Flow::new(now()), stop: AtomicBool::new(false) });
+        let shared = Arc::new(Shared { client, flow: Flow::new(now()), stop: AtomicBool::new(false) });
         let theirs = Arc::clone(&shared);
-        let thread = thread::Builder::new().name("kafka-flush".into()).spawn(move || theirs.run(&client))?;
+        let thread = thread::Builder::new().name("kafka-flush".into()).spawn(move || theirs.run())?;
         Ok(Self { shared, thread: Some(thread) })
     }
 
-    /// A frame's records were queued: has them sent now, unless others can be expected to come soon. Never blocks.
-    pub(super) fn queued(&self) {
-        if self.shared.flow.add(now()) {
+    /// A frame of `count` records was queued: has them sent now, unless they are to linger. Never blocks.
+    pub(super) fn queued(&self, count: usize) {
+        if self.shared.flow.add(now()) && self.shared.on_their_way() < count + ON_THEIR_WAY {
             self.wake();
         }
     }
@@ -72,13 +80,16 @@ impl Drop for Flusher {
 }
 
 impl Shared {
-    fn run(&self, client: &Client) {
-        let reports = || client.client().context().progress().reports;
+    fn run(&self) {
+        let reports = || self.client.client().context().progress().reports;
         while !self.stop.load(Ordering::SeqCst) {
             // A wake-up after the look is not lost: then this returns at once.
             thread::park();
             let (mut patience, mut before) = (FLUSH.0, reports());
-            while self.wanted() && !flush(client, patience) {
+            while !self.stop.load(Ordering::SeqCst) && !flush(&self.client, patience) {
+                if self.on_their_way() >= ON_THEIR_WAY || !self.flow.is_sparse(now()) {
+                    break;
+                }
                 let after = reports();
                 patience = if after == before { (patience * 2).min(FLUSH.1) } else { FLUSH.0 };
                 before = after;
@@ -86,8 +97,9 @@ impl Shared {
         }
     }
 
-    fn wanted(&self) -> bool {
-        !self.stop.load(Ordering::SeqCst) && self.flow.is_sparse(now())
+    /// Records that were not reported, those in librdkafka's queue included.
+    fn on_their_way(&self) -> usize {
+        usize::try_from(self.client.in_flight_count()).unwrap_or(0)
     }
 }
 

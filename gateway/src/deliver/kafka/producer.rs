@@ -121,7 +121,7 @@ impl Producer {
         if taken > 0
             && let Some(flusher) = &self.flusher
         {
-            flusher.queued();
+            flusher.queued(taken as usize);
         }
         taken as usize
     }
