@@ -39,11 +39,11 @@ struct Shared {
 /// answers, and how long the end of the thread is waited for.
 const FLUSH: (Duration, Duration) = (Duration::from_millis(5), Duration::from_millis(320));
 
-/// Records on their way below which further ones are sent at once.
+/// Records on their way from which on further ones are not flushed.
 ///
-/// An idempotent producer of librdkafka has no more than one batch of this many on its way to a partition. A record
-/// that is due earlier cannot be sent, and until it can the broker's thread asks without a pause: half a core with
-/// brokers that answer after 10 ms. So to flush then gains nothing and costs most.
+/// An idempotent producer of librdkafka sends to a partition only while fewer records than this are on their way
+/// there. One that is due earlier has to wait, and the broker's thread meanwhile asks without a pause: most of a core,
+/// with brokers that answer after 10 ms. To flush then would gain nothing and cost that.
 const ON_THEIR_WAY: usize = 5;
 
 impl Flusher {
