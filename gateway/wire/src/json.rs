@@ -125,12 +125,14 @@ pub struct Members<'a> {
 impl<'a> Members<'a> {
     #[inline]
     fn step(&mut self) -> Result<Option<Member<'a>>, Error> {
-        if !self.scanner.another(b'}', self.state == State::First, "expected `,` or `}`")? {
-            self.scanner.end()?;
+        let mut scanner = self.scanner;
+        if !scanner.another(b'}', self.state == State::First, "expected `,` or `}`")? {
+            scanner.end()?;
             return Ok(None);
         }
-        let name = self.scanner.name()?;
-        let value = self.scanner.value(self.max_depth)?;
+        let name = scanner.name()?;
+        let value = scanner.value(self.max_depth)?;
+        self.scanner = scanner;
         Ok(Some(Member { name, value }))
     }
 }
@@ -160,11 +162,14 @@ pub struct Elements<'a> {
 impl<'a> Elements<'a> {
     #[inline]
     fn step(&mut self) -> Result<Option<Token<'a>>, Error> {
-        if !self.scanner.another(b']', self.state == State::First, "expected `,` or `]`")? {
-            self.scanner.end()?;
+        let mut scanner = self.scanner;
+        if !scanner.another(b']', self.state == State::First, "expected `,` or `]`")? {
+            scanner.end()?;
             return Ok(None);
         }
-        self.scanner.value(self.max_depth).map(Some)
+        let value = scanner.value(self.max_depth)?;
+        self.scanner = scanner;
+        Ok(Some(value))
     }
 }
 
@@ -316,6 +321,19 @@ mod tests {
         #[test]
         fn agrees_with_serde_json_on_anything(text in r#"[\[\]{}:,"\\u0-9a-fe+\-.truefalsn \n]{0,24}"#) {
             agrees(text.as_bytes());
+        }
+
+        #[test]
+        fn brackets_close_in_turn_however_many(objects in prop::collection::vec(any::<bool>(), 1..200), wrong in any::<prop::sample::Index>()) {
+            let opening: String = objects.iter().map(|object| if *object { "{\"a\":" } else { "[" }).collect();
+            let mut closing: Vec<u8> = objects.iter().rev().map(|object| if *object { b'}' } else { b']' }).collect();
+            let text = |closing: &[u8]| [opening.as_bytes(), b"1", closing].concat();
+            prop_assert!(check(&text(&closing), 200).is_ok());
+            let depth = u32::try_from(objects.len()).unwrap();
+            prop_assert_eq!(check(&text(&closing), depth - 1).unwrap_err().what, "nested too deep");
+            let wrong = wrong.index(closing.len());
+            closing[wrong] ^= b'}' ^ b']';
+            prop_assert!(check(&text(&closing), 200).is_err());
         }
 
         #[test]
