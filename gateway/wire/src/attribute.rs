@@ -82,6 +82,27 @@ impl Attribute {
         }
     }
 
+    /// What a member of a structured event begins with, after another one.
+    pub(crate) const fn member(self) -> &'static str {
+        match self {
+            Self::Specversion => ",\"specversion\":",
+            Self::Id => ",\"id\":",
+            Self::Source => ",\"source\":",
+            Self::Type => ",\"type\":",
+            Self::Time => ",\"time\":",
+            Self::Datacontenttype => ",\"datacontenttype\":",
+            Self::Dataschema => ",\"dataschema\":",
+            Self::Subject => ",\"subject\":",
+            Self::Partitionkey => ",\"partitionkey\":",
+            Self::Topic => ",\"topic\":",
+            Self::Expirytime => ",\"expirytime\":",
+            Self::Traceparent => ",\"traceparent\":",
+            Self::Tracestate => ",\"tracestate\":",
+            Self::Recordedtime => ",\"recordedtime\":",
+            Self::Sampledrate => ",\"sampledrate\":",
+        }
+    }
+
     /// The one with this name.
     #[inline]
     pub fn from_name(name: &str) -> Option<Self> {
@@ -196,6 +217,7 @@ mod tests {
     fn names_lead_back() {
         for (at, attribute) in Attribute::ALL.into_iter().enumerate() {
             assert_eq!(Attribute::from_name(attribute.name()), Some(attribute));
+            assert_eq!(attribute.member(), format!(",\"{}\":", attribute.name()));
             assert_eq!(attribute as usize, at);
             assert!(is_name(attribute.name()));
         }

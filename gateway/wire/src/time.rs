@@ -35,20 +35,14 @@ pub fn write(unix_ms: u64, out: &mut Vec<u8>) {
     let ms = unix_ms.min(TIME_MS_MAX);
     let (days, of_day) = (ms / 86_400_000, ms % 86_400_000);
     let (year, month, day) = civil_from_days(days);
-    digits::<4>(year, out);
-    for (value, before) in [
-        (month, b'-'),
-        (day, b'-'),
-        (of_day / 3_600_000, b'T'),
-        (of_day / 60_000 % 60, b':'),
-        (of_day / 1_000 % 60, b':'),
-    ] {
-        out.push(before);
-        digits::<2>(value, out);
-    }
-    out.push(b'.');
-    digits::<3>(of_day % 1_000, out);
-    out.push(b'Z');
+    let [y0, y1, y2, y3] = digits(year);
+    let ([mo0, mo1], [d0, d1]) = (digits(month), digits(day));
+    let ([h0, h1], [mi0, mi1]) = (digits(of_day / 3_600_000), digits(of_day / 60_000 % 60));
+    let ([s0, s1], [f0, f1, f2]) = (digits(of_day / 1_000 % 60), digits(of_day % 1_000));
+    out.extend_from_slice(&[
+        y0, y1, y2, y3, b'-', mo0, mo1, b'-', d0, d1, b'T', h0, h1, b':', mi0, mi1, b':', s0, s1, b'.', f0,
+        f1, f2, b'Z',
+    ]);
 }
 
 /// As [`write`], as a string of its own.
@@ -119,14 +113,14 @@ fn civil_from_days(days: u64) -> (u64, u64, u64) {
     (era * 400 + year_of_era + u64::from(month <= 2), month, day)
 }
 
-fn digits<const N: usize>(value: u64, out: &mut Vec<u8>) {
+fn digits<const N: usize>(value: u64) -> [u8; N] {
     let mut digits = [b'0'; N];
     let mut rest = value;
     for digit in digits.iter_mut().rev() {
         *digit += (rest % 10) as u8;
         rest /= 10;
     }
-    out.extend_from_slice(&digits);
+    digits
 }
 
 #[cfg(test)]

@@ -101,35 +101,13 @@ impl<'a> Scanner<'a> {
     #[inline(always)]
     fn string(&mut self) -> Result<bool, Error> {
         self.at += 1;
-        self.plain();
+        self.at = plain(self.bytes(), self.at);
         if self.peek() == Some(b'"') {
             self.at += 1;
             return Ok(false);
         }
         self.at = escaped(self.text, self.at)?;
         Ok(true)
-    }
-
-    /// Steps over what a string can simply go on over.
-    #[inline(always)]
-    fn plain(&mut self) {
-        while let Some(word) = self.chunk() {
-            let special = specials(u64::from_le_bytes(*word));
-            self.at += (special.trailing_zeros() / 8) as usize;
-            if special != 0 {
-                return;
-            }
-            // The compiler makes vectors of this, but takes long to find a place in one: so words come first and last.
-            while self
-                .chunk::<16>()
-                .is_some_and(|chunk| !chunk.iter().fold(false, |any, byte| any | is_special(*byte)))
-            {
-                self.at += 16;
-            }
-        }
-        while self.peek().is_some_and(|byte| !is_special(byte)) {
-            self.at += 1;
-        }
     }
 
     #[inline(always)]
@@ -188,7 +166,7 @@ impl<'a> Scanner<'a> {
 
     #[inline(always)]
     fn chunk<const N: usize>(self) -> Option<&'a [u8; N]> {
-        self.bytes().get(self.at..)?.first_chunk()
+        chunk(self.bytes(), self.at)
     }
 
     #[inline(always)]
@@ -286,7 +264,7 @@ fn escaped(text: &str, at: usize) -> Result<usize, Error> {
             Some(_) => return Err(here.error("a control character in a string must be escaped")),
             None => return Err(here.error("the string does not end")),
         }
-        here.plain();
+        here.at = plain(here.bytes(), here.at);
     }
 }
 
@@ -303,6 +281,35 @@ fn escape(mut here: Scanner<'_>) -> Result<usize, Error> {
         }
         _ => Err(here.error("no such escape")),
     }
+}
+
+/// Where what a string can simply go on over ends, from `at` on.
+#[expect(clippy::inline_always, reason = "the place stays in a register")]
+#[inline(always)]
+pub(super) fn plain(bytes: &[u8], mut at: usize) -> usize {
+    while let Some(word) = chunk(bytes, at) {
+        let special = specials(u64::from_le_bytes(*word));
+        at += (special.trailing_zeros() / 8) as usize;
+        if special != 0 {
+            return at;
+        }
+        // The compiler makes vectors of this, but takes long to find a place in one: so words come first and last.
+        while chunk::<16>(bytes, at)
+            .is_some_and(|chunk| !chunk.iter().fold(false, |any, byte| any | is_special(*byte)))
+        {
+            at += 16;
+        }
+    }
+    while bytes.get(at).is_some_and(|byte| !is_special(*byte)) {
+        at += 1;
+    }
+    at
+}
+
+#[expect(clippy::inline_always, reason = "the place stays in a register")]
+#[inline(always)]
+fn chunk<const N: usize>(bytes: &[u8], at: usize) -> Option<&[u8; N]> {
+    bytes.get(at..)?.first_chunk()
 }
 
 /// Whether a string cannot simply go on over `byte`: quote, backslash, controls.
