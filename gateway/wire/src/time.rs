@@ -13,9 +13,13 @@ pub fn parse(text: &str) -> Option<i64> {
     else {
         return None;
     };
-    let year = number(&[y0, y1, y2, y3])?;
-    let (month, day) = (number(&[mo0, mo1])?, number(&[d0, d1])?);
-    let (hour, minute, second) = (number(&[h0, h1])?, number(&[mi0, mi1])?, number(&[s0, s1])?);
+    let digits = [y0, y1, y2, y3, mo0, mo1, d0, d1, h0, h1, mi0, mi1, s0, s1];
+    if !digits.iter().fold(true, |all, digit| all & digit.is_ascii_digit()) {
+        return None;
+    }
+    let year = two(y0, y1) * 100 + two(y2, y3);
+    let (month, day) = (two(mo0, mo1), two(d0, d1));
+    let (hour, minute, second) = (two(h0, h1), two(mi0, mi1), two(s0, s1));
     let exists = (1..=12).contains(&month)
         && (1..=days_in(year, month)).contains(&day)
         && hour < 24
@@ -52,13 +56,18 @@ pub fn format(unix_ms: u64) -> String {
     String::from_utf8(out).unwrap_or_default()
 }
 
-fn number(digits: &[u8]) -> Option<i64> {
-    digits
-        .iter()
-        .try_fold(0, |value, digit| digit.is_ascii_digit().then(|| value * 10 + i64::from(digit - b'0')))
+/// The number that two digits are.
+fn two(tens: u8, ones: u8) -> i64 {
+    i64::from(tens & 0xf) * 10 + i64::from(ones & 0xf)
 }
 
 fn fraction(rest: &[u8]) -> Option<(i64, &[u8])> {
+    // Milliseconds, as most write them.
+    if let [b'.', d0 @ b'0'..=b'9', d1 @ b'0'..=b'9', d2 @ b'0'..=b'9', rest @ ..] = rest
+        && !rest.first().is_some_and(u8::is_ascii_digit)
+    {
+        return Some((two(b'0', *d0) * 100 + two(*d1, *d2), rest));
+    }
     let Some(digits) = rest.strip_prefix(b".") else {
         return Some((0, rest));
     };
@@ -75,7 +84,10 @@ fn offset(rest: &[u8]) -> Option<i64> {
     let [sign, h0, h1, b':', m0, m1] = *rest else {
         return matches!(rest, b"Z" | b"z").then_some(0);
     };
-    let (hours, minutes) = (number(&[h0, h1])?, number(&[m0, m1])?);
+    if ![h0, h1, m0, m1].iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    let (hours, minutes) = (two(h0, h1), two(m0, m1));
     let offset = (hours < 24 && minutes < 60).then_some(hours * 60 + minutes)?;
     match sign {
         b'+' => Some(offset),

@@ -230,7 +230,14 @@ fn moment(name: &str, value: &Value<'_>) -> Result<i64, Reject> {
             .filter(|_| unix_ms <= TIME_MS_MAX)
             .ok_or_else(|| refused(name, "is beyond the year 9999"));
     }
-    time::parse(&value.text())
+    // As sent first: a moment has no escapes, unless somebody means to be funny.
+    let as_sent = match value {
+        Value::Json(raw) => raw.strip_prefix('"').and_then(|raw| raw.strip_suffix('"')),
+        _ => None,
+    };
+    as_sent
+        .and_then(time::parse)
+        .or_else(|| time::parse(&value.text()))
         .ok_or_else(|| refused(name, "is a date and time of RFC 3339, like 2026-01-31T09:30:00.000Z"))
 }
 
