@@ -1,6 +1,6 @@
 //! What happens to an event between its frame and its destination: pure, so every rule is a table test.
 //!
-//! The reader learns the order from [`Pipeline::run`]: parse (is it an event), admit (has it not expired), route, complete
+//! The reader learns the order from [`Pipeline::run`]: fill (is it an event), admit (has it not expired), route, complete
 //! (what the client left out), encode. No clock, no I/O, no metrics: time and names come in the [`Stamp`].
 
 mod encode;
@@ -61,7 +61,8 @@ impl Pipeline {
         stamp: &mut Stamp<'_>,
         records: &mut Records,
     ) -> Result<(), Reject> {
-        let mut event = Event::parse(raw, sender.aliases, &self.limits)?;
+        let mut event = Event::default();
+        event.fill(raw, sender.aliases, &self.limits)?;
         admit(&event, stamp.now_ms())?;
         let route = self.routes.take(&event)?;
         if !sender.grant.allows_topic(route.topic) {

@@ -6,9 +6,10 @@ use base64::engine::general_purpose::STANDARD;
 use crate::json;
 
 /// The payload of an event, as it came.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub enum Data<'a> {
     /// There is none.
+    #[default]
     None,
     /// One JSON value in UTF-8, checked.
     Json(&'a [u8]),

@@ -11,8 +11,16 @@ use crate::record::{Raw, Record, present};
 use crate::refusal::{Reject, quoted};
 
 impl<'a> Event<'a> {
-    /// Judges one event as it came in. Sizes are judged before contents; on the ordinary path nothing is allocated.
+    /// Judges one event as it came in.
     pub fn parse(raw: &Raw<'a>, aliases: &'a Aliases, limits: &Limits) -> Result<Self, Reject> {
+        let mut event = Self::default();
+        event.fill(raw, aliases, limits)?;
+        Ok(event)
+    }
+
+    /// Judges one event as it came in, and fills `self`, which must be empty. Sizes are judged before contents; on the
+    /// ordinary path nothing is allocated. What is left of a refused event means nothing.
+    pub fn fill(&mut self, raw: &Raw<'a>, aliases: &'a Aliases, limits: &Limits) -> Result<(), Reject> {
         let payload_bytes = raw.payload_len();
         if payload_bytes > limits.max_event_bytes as usize {
             return Err(Reject::too_large(format!(
@@ -20,18 +28,16 @@ impl<'a> Event<'a> {
                 limits.max_event_bytes
             )));
         }
-        // An event is some 460 bytes: it is filled where it is rather than handed from function to function.
-        let mut event = Event { attributes: Attributes::default(), data: Data::None };
-        let Event { attributes, data } = &mut event;
+        let Event { attributes, data } = self;
         *data = match raw {
             Raw::Structured(json) => structured(json, attributes, limits),
             Raw::Record(record) => from_record(record, attributes, aliases, limits),
             Raw::Http(request) => from_http(request, attributes, limits),
         }?;
-        if event.get(Attribute::Type).is_none() {
+        if self.get(Attribute::Type).is_none() {
             return Err(Reject::malformed("`type` is missing"));
         }
-        Ok(event)
+        Ok(())
     }
 }
 
