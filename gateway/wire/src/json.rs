@@ -127,16 +127,35 @@ pub struct Members<'a> {
     reason = "inlined, a member stays in registers, which saves 20 instructions each"
 )]
 impl<'a> Members<'a> {
+    /// The next member's name. Take its value before the next one.
     #[inline(always)]
-    fn step(&mut self) -> Result<Option<Member<'a>>, Error> {
+    pub(crate) fn name(&mut self) -> Result<Option<Token<'a>>, Error> {
         let mut scanner = self.scanner;
-        if !scanner.another(b'}', self.state == State::First, "expected `,` or `}`")? {
+        let first = std::mem::replace(&mut self.state, State::Over) == State::First;
+        if !scanner.another(b'}', first, "expected `,` or `}`")? {
             scanner.end()?;
             return Ok(None);
         }
         let name = scanner.name()?;
-        let value = scanner.value(self.max_depth)?;
-        self.scanner = scanner;
+        (self.scanner, self.state) = (scanner, State::Next);
+        Ok(Some(name))
+    }
+
+    /// The value after a name.
+    #[inline(always)]
+    pub(crate) fn value(&mut self) -> Result<Token<'a>, Error> {
+        self.scanner.value(self.max_depth)
+    }
+
+    /// The value after a name; if it is an array, its elements on the way, some of them also where it is not whole.
+    pub(crate) fn elements(&mut self, each: impl FnMut(Token<'a>)) -> Result<Token<'a>, Error> {
+        self.scanner.elements(self.max_depth, each)
+    }
+
+    #[inline(always)]
+    fn step(&mut self) -> Result<Option<Member<'a>>, Error> {
+        let Some(name) = self.name()? else { return Ok(None) };
+        let value = self.value().inspect_err(|_| self.state = State::Over)?;
         Ok(Some(Member { name, value }))
     }
 }
@@ -147,12 +166,7 @@ impl<'a> Iterator for Members<'a> {
 
     #[inline(always)]
     fn next(&mut self) -> Option<Self::Item> {
-        if self.state == State::Over {
-            return None;
-        }
-        let step = self.step();
-        self.state = if matches!(step, Ok(Some(_))) { State::Next } else { State::Over };
-        step.transpose()
+        if self.state == State::Over { None } else { self.step().transpose() }
     }
 }
 

@@ -48,10 +48,19 @@ impl<'a> Scanner<'a> {
     /// A member's name and the colon after it.
     #[inline(always)]
     pub(crate) fn name(&mut self) -> Result<Token<'a>, Error> {
-        if self.space() != Some(b'"') {
+        if self.peek() != Some(b'"') && self.space() != Some(b'"') {
             return Err(self.error("expected a member name in quotes"));
         }
         let start = self.at;
+        self.at = plain(self.bytes(), start + 1);
+        // Most often, and then this is the shortest way, nothing stands between a name and its colon.
+        if chunk(self.bytes(), self.at) == Some(b"\":") {
+            self.at += 1;
+            let name = Token { raw: self.since(start), kind: Kind::String { escaped: false } };
+            self.at += 1;
+            return Ok(name);
+        }
+        self.at = start;
         let escaped = self.string()?;
         let name = Token { raw: self.since(start), kind: Kind::String { escaped } };
         if self.space() != Some(b':') {
@@ -74,6 +83,26 @@ impl<'a> Scanner<'a> {
             _ => self.scalar(first)?,
         };
         Ok(Token { raw: self.since(start), kind })
+    }
+
+    /// One whole value as [`Self::value`]; if it is an array, its elements on the way.
+    pub(crate) fn elements(
+        &mut self,
+        max_depth: u32,
+        mut each: impl FnMut(Token<'a>),
+    ) -> Result<Token<'a>, Error> {
+        if self.space() != Some(b'[') {
+            return self.value(max_depth);
+        }
+        let mut here = *self;
+        here.at += 1;
+        let mut first = true;
+        while here.another(b']', first, "expected `,` or `]`")? {
+            each(here.value(max_depth.saturating_sub(1))?);
+            first = false;
+        }
+        let start = std::mem::replace(&mut self.at, here.at);
+        Ok(Token { raw: self.since(start), kind: Kind::Array })
     }
 
     /// Checks that only white space is left.
@@ -230,7 +259,7 @@ fn nested(text: &str, at: usize, max_depth: u32) -> Result<usize, Error> {
         }
         // After a member or an element, or at the end of what is empty.
         loop {
-            match here.space() {
+            match here.peek() {
                 Some(b',') => {
                     here.at += 1;
                     break;
@@ -241,6 +270,7 @@ fn nested(text: &str, at: usize, max_depth: u32) -> Result<usize, Error> {
                     let Some(outer) = open.pop() else { return Ok(here.at) };
                     in_object = outer;
                 }
+                Some(b' ' | b'\n' | b'\r' | b'\t') => here.at += 1,
                 _ if in_object => return Err(here.error("expected `,` or `}`")),
                 _ => return Err(here.error("expected `,` or `]`")),
             }
