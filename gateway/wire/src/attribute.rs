@@ -175,17 +175,20 @@ impl<'a> Value<'a> {
     }
 
     /// Appends it as a JSON value.
+    #[inline]
     pub fn write_json(&self, out: &mut Vec<u8>) {
-        match self {
+        match *self {
             Self::Json(raw) => out.extend_from_slice(raw.as_bytes()),
             Self::Text(text) => write_string(text, out),
-            Self::Millis(unix_ms) => {
-                out.push(b'"');
-                time::write(*unix_ms, out);
-                out.push(b'"');
-            }
+            Self::Millis(unix_ms) => write_moment(unix_ms, out),
         }
     }
+}
+
+fn write_moment(unix_ms: u64, out: &mut Vec<u8>) {
+    out.push(b'"');
+    time::write(unix_ms, out);
+    out.push(b'"');
 }
 
 /// Whether data of this media type is JSON: `application/json` or any `+json`, in any case, whatever the parameters.

@@ -57,6 +57,7 @@ impl<'a> Token<'a> {
     }
 
     /// The text of a string; `None` for any other value and where a surrogate stands alone.
+    #[inline]
     pub fn string(&self) -> Option<Cow<'a, str>> {
         match self.kind {
             Kind::String { escaped: false } => Some(Cow::Borrowed(self.inner())),

@@ -30,8 +30,8 @@ pub fn parse(text: &str) -> Option<i64> {
     }
     let (fraction_ms, rest) = fraction(rest)?;
     let offset_minutes = offset(rest)?;
-    let minutes = (hour * 60 + minute) - offset_minutes;
-    Some(days_from_civil(year, month, day) * DAY_MS + minutes * 60_000 + second * 1_000 + fraction_ms)
+    let of_day_ms = (hour * 3_600 + minute * 60 + second) * 1_000 + fraction_ms;
+    Some(days_from_civil(year, month, day) * DAY_MS + i64::from(of_day_ms) - offset_minutes * 60_000)
 }
 
 /// Appends a moment as `YYYY-MM-DDTHH:MM:SS.mmmZ`. Beyond the year 9999 the last moment of that year is written.
@@ -57,11 +57,11 @@ pub fn format(unix_ms: u64) -> String {
 }
 
 /// The number that two digits are.
-fn two(tens: u8, ones: u8) -> i64 {
-    i64::from(tens & 0xf) * 10 + i64::from(ones & 0xf)
+fn two(tens: u8, ones: u8) -> u32 {
+    u32::from(tens & 0xf) * 10 + u32::from(ones & 0xf)
 }
 
-fn fraction(rest: &[u8]) -> Option<(i64, &[u8])> {
+fn fraction(rest: &[u8]) -> Option<(u32, &[u8])> {
     // Milliseconds, as most write them.
     if let [b'.', d0 @ b'0'..=b'9', d1 @ b'0'..=b'9', d2 @ b'0'..=b'9', rest @ ..] = rest
         && !rest.first().is_some_and(u8::is_ascii_digit)
@@ -76,7 +76,7 @@ fn fraction(rest: &[u8]) -> Option<(i64, &[u8])> {
         return None;
     }
     let (fraction, rest) = digits.split_at_checked(count)?;
-    let ms = (0..3).fold(0, |ms, at| ms * 10 + fraction.get(at).map_or(0, |digit| i64::from(digit - b'0')));
+    let ms = (0..3).fold(0, |ms, at| ms * 10 + fraction.get(at).map_or(0, |digit| u32::from(digit - b'0')));
     Some((ms, rest))
 }
 
@@ -88,7 +88,7 @@ fn offset(rest: &[u8]) -> Option<i64> {
         return None;
     }
     let (hours, minutes) = (two(h0, h1), two(m0, m1));
-    let offset = (hours < 24 && minutes < 60).then_some(hours * 60 + minutes)?;
+    let offset = (hours < 24 && minutes < 60).then_some(i64::from(hours * 60 + minutes))?;
     match sign {
         b'+' => Some(offset),
         b'-' => Some(-offset),
@@ -96,7 +96,7 @@ fn offset(rest: &[u8]) -> Option<i64> {
     }
 }
 
-fn days_in(year: i64, month: i64) -> i64 {
+fn days_in(year: u32, month: u32) -> u32 {
     match month {
         2 if year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) => 29,
         2 => 28,
@@ -106,11 +106,11 @@ fn days_in(year: i64, month: i64) -> i64 {
 }
 
 /// Days since 1970-01-01 in the Gregorian calendar, counted in years that begin in March.
-fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
-    let march_year = if month > 2 { year } else { year - 1 };
-    let march_month = (month + 9) % 12;
-    let leap_days = march_year.div_euclid(4) - march_year.div_euclid(100) + march_year.div_euclid(400);
-    march_year * 365 + leap_days + (march_month * 153 + 2) / 5 + day - 1 - 719_468
+fn days_from_civil(year: u32, month: u32, day: u32) -> i64 {
+    // An era further on, so that nothing is negative.
+    let (march_year, march_month) = if month > 2 { (year + 400, month - 3) } else { (year + 399, month + 9) };
+    let leap_days = march_year / 4 - march_year / 100 + march_year / 400;
+    i64::from(march_year * 365 + leap_days + (march_month * 153 + 2) / 5 + day - 1) - 146_097 - 719_468
 }
 
 /// The inverse, from 1970 on: year, month, day.

@@ -1,5 +1,3 @@
-use std::borrow::Cow;
-
 use super::data::{decode_base64, is_base64};
 use super::{Attributes, Data, Event};
 use crate::aliases::Aliases;
@@ -50,7 +48,7 @@ fn structured<'a>(
     let (mut data, mut data_base64) = (None, None);
     for member in json::members(text, limits.max_json_depth).map_err(not_an_object)? {
         let member = member.map_err(not_json)?;
-        let name = name(&member.name)?;
+        let Some(name) = member.name.string() else { return Err(no_name()) };
         let slot = match &*name {
             "data" => &mut data,
             "data_base64" => &mut data_base64,
@@ -72,13 +70,6 @@ fn structured<'a>(
         (None, Some(token)) => base64_data(&token, attributes, limits),
         (None, None) => Ok(Data::None),
     }
-}
-
-#[inline]
-fn name<'a>(token: &Token<'a>) -> Result<Cow<'a, str>, Reject> {
-    token.string().ok_or_else(|| {
-        Reject::malformed("the name of an attribute has an escaped surrogate that stands alone")
-    })
 }
 
 fn member_data<'a>(token: &Token<'a>, attributes: &Attributes<'a>) -> Result<Data<'a>, Reject> {
@@ -143,7 +134,8 @@ fn from_record<'a>(
         let text = json::utf8(json).map_err(bad_attributes)?;
         for member in json::members(text, limits.max_json_depth).map_err(bad_attributes)? {
             let member = member.map_err(bad_attributes)?;
-            attributes.add(name(&member.name)?, &member, limits)?;
+            let Some(name) = member.name.string() else { return Err(no_name()) };
+            attributes.add(name, &member, limits)?;
         }
         attributes.finish()?;
     }
@@ -202,6 +194,11 @@ fn text<'a>(field: &str, bytes: &'a [u8]) -> Result<Value<'a>, Reject> {
         Ok(text) => Ok(Value::Text(text)),
         Err(_) => Err(Reject::malformed(format!("the record's {field} is not UTF-8"))),
     }
+}
+
+#[cold]
+fn no_name() -> Reject {
+    Reject::malformed("the name of an attribute has an escaped surrogate that stands alone")
 }
 
 #[cold]
