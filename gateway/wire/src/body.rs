@@ -140,10 +140,11 @@ impl<'a> BodyKind<'a> {
 /// The first line, and what follows its end. Looks at 32 bytes at a time, which the compiler makes vectors of.
 fn split_line(body: &[u8]) -> (&[u8], &[u8]) {
     const AT_ONCE: usize = 32;
+    let is_end = |byte: u8| byte == b'\n';
     let blocks = body.chunks_exact(AT_ONCE);
-    let without = blocks.take_while(|block| !block.iter().fold(false, |any, byte| any | (*byte == b'\n')));
+    let without = blocks.take_while(|block| !block.iter().fold(false, |any, byte| any | is_end(*byte)));
     let skipped = AT_ONCE * without.count();
-    let end = body.get(skipped..).and_then(|rest| rest.iter().position(|byte| *byte == b'\n'));
+    let end = body.get(skipped..).and_then(|rest| rest.iter().position(|byte| is_end(*byte)));
     match end.and_then(|end| body.split_at_checked(skipped + end)) {
         Some((line, after)) => (line, after.get(1..).unwrap_or_default()),
         None => (body, &[]),

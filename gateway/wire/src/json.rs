@@ -56,6 +56,12 @@ impl<'a> Token<'a> {
         self.raw.strip_prefix('"').and_then(|raw| raw.strip_suffix('"')).unwrap_or_default()
     }
 
+    /// The text of a string without escapes; `None` for any other value.
+    #[inline]
+    pub(crate) fn plain(&self) -> Option<&'a str> {
+        if self.kind == (Kind::String { escaped: false }) { Some(self.inner()) } else { None }
+    }
+
     /// The text of a string; `None` for any other value and where a surrogate stands alone.
     #[inline]
     pub fn string(&self) -> Option<Cow<'a, str>> {

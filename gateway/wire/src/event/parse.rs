@@ -48,6 +48,11 @@ fn structured<'a>(
     let (mut data, mut data_base64) = (None, None);
     for member in json::members(text, limits.max_json_depth).map_err(not_an_object)? {
         let member = member.map_err(not_json)?;
+        // The short way for most members, which the rest could go too.
+        if let Some(attribute) = member.name.plain().and_then(Attribute::from_name) {
+            attributes.add_known(attribute, &member, limits)?;
+            continue;
+        }
         let Some(name) = member.name.string() else { return Err(no_name()) };
         let slot = match &*name {
             "data" => &mut data,
