@@ -37,7 +37,7 @@ pub fn parse(text: &str) -> Option<i64> {
 /// Appends a moment as `YYYY-MM-DDTHH:MM:SS.mmmZ`. Beyond the year 9999 the last moment of that year is written.
 pub fn write(unix_ms: u64, out: &mut Vec<u8>) {
     let ms = unix_ms.min(TIME_MS_MAX);
-    let (days, of_day) = (ms / 86_400_000, ms % 86_400_000);
+    let (days, of_day) = ((ms / 86_400_000) as u32, (ms % 86_400_000) as u32);
     let (year, month, day) = civil_from_days(days);
     let [y0, y1, y2, y3] = digits(year);
     let ([mo0, mo1], [d0, d1]) = (digits(month), digits(day));
@@ -114,7 +114,7 @@ fn days_from_civil(year: u32, month: u32, day: u32) -> i64 {
 }
 
 /// The inverse, from 1970 on: year, month, day.
-fn civil_from_days(days: u64) -> (u64, u64, u64) {
+fn civil_from_days(days: u32) -> (u32, u32, u32) {
     let days = days + 719_468;
     let (era, of_era) = (days / 146_097, days % 146_097);
     let year_of_era = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
@@ -122,10 +122,10 @@ fn civil_from_days(days: u64) -> (u64, u64, u64) {
     let march_month = (of_year * 5 + 2) / 153;
     let day = of_year - (march_month * 153 + 2) / 5 + 1;
     let month = if march_month < 10 { march_month + 3 } else { march_month - 9 };
-    (era * 400 + year_of_era + u64::from(month <= 2), month, day)
+    (era * 400 + year_of_era + u32::from(month <= 2), month, day)
 }
 
-fn digits<const N: usize>(value: u64) -> [u8; N] {
+fn digits<const N: usize>(value: u32) -> [u8; N] {
     let mut digits = [b'0'; N];
     let mut rest = value;
     for digit in digits.iter_mut().rev() {
