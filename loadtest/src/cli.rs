@@ -131,7 +131,9 @@ impl RunArgs {
         let verified = match (topic, before) {
             (Some(topic), Some(before)) if self.verify => {
                 let mut recount = Recount::default();
-                topic.read(&before, &outcome.shared.plan.payload, |partition, event| recount.event(partition, event))?;
+                topic.read(&before, &outcome.shared.plan.payload, |partition, event| {
+                    recount.event(partition, event)
+                })?;
                 Some(recount.judge(&outcome.tally.clients))
             }
             _ => None,
@@ -140,7 +142,11 @@ impl RunArgs {
     }
 
     fn topic(&self) -> Result<Option<Topic>> {
-        self.brokers.as_ref().zip(self.topic.as_ref()).map(|(brokers, topic)| Topic::open(brokers, topic)).transpose()
+        self.brokers
+            .as_ref()
+            .zip(self.topic.as_ref())
+            .map(|(brokers, topic)| Topic::open(brokers, topic))
+            .transpose()
     }
 
     fn times(&self) -> Times {
@@ -171,7 +177,11 @@ impl RunArgs {
             Some(rate) => bail!("--rate {rate}: events a second, 0 or more"),
         };
         let per_frame = u64::from(self.batch) * u64::from(self.clients);
-        let frames = if self.rate == Some(0.0) { Some(0) } else { self.events.map(|events| events.div_ceil(per_frame)) };
+        let frames = if self.rate == Some(0.0) {
+            Some(0)
+        } else {
+            self.events.map(|events| events.div_ceil(per_frame))
+        };
         if self.numbered && self.carrier != Carrier::Https {
             bail!("--numbered is for --carrier https: sessions are always numbered");
         }

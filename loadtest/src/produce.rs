@@ -104,7 +104,9 @@ impl ProduceArgs {
             }
             let wanted = match self.rate {
                 None => sent + 256,
-                Some(rate) => due_by(now.saturating_duration_since(started), rate).next_multiple_of(self.batch),
+                Some(rate) => {
+                    due_by(now.saturating_duration_since(started), rate).next_multiple_of(self.batch)
+                }
             };
             while sent < wanted {
                 payload.write(1, sent, &mut event);
@@ -134,7 +136,11 @@ impl ProduceArgs {
             events,
             seconds: last.saturating_duration_since(at).as_secs_f64(),
             cpu_seconds,
-            events_per_cpu_second: if cpu_seconds > 0.0 { crate::report::float(events) / cpu_seconds } else { 0.0 },
+            events_per_cpu_second: if cpu_seconds > 0.0 {
+                crate::report::float(events) / cpu_seconds
+            } else {
+                0.0
+            },
             latency_ms: tally.and_then(|tally| {
                 Latency::of(&tally.lock().unwrap_or_else(std::sync::PoisonError::into_inner))
             }),

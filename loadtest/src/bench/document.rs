@@ -32,7 +32,10 @@ pub(crate) fn write(figures: &Figures, args: &BenchArgs) -> Result<String> {
         text += &connections(figures);
     }
     if figures.get("start ms").len() > 0 {
-        text += &section("Start", "From the start of the process, on the embedded log, to the first 200 of `/readyz`.");
+        text += &section(
+            "Start",
+            "From the start of the process, on the embedded log, to the first 200 of `/readyz`.",
+        );
         text += &table(&["", "ms"], &[vec!["ready after".into(), cell(&figures.get("start ms"), 1)]]);
     }
     Ok(text)
@@ -40,17 +43,29 @@ pub(crate) fn write(figures: &Figures, args: &BenchArgs) -> Result<String> {
 
 fn circumstances(args: &BenchArgs) -> String {
     let cpu = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let model = cpu.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": ").map(|(_, model)| model));
+    let model = cpu
+        .lines()
+        .find_map(|line| line.strip_prefix("model name")?.split_once(": ").map(|(_, model)| model));
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let version = Command::new(&args.gateway).arg("--version").output().ok();
-    let version = version.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned()).unwrap_or_default();
+    let version =
+        version.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned()).unwrap_or_default();
     let (_, librdkafka) = rdkafka::util::get_rdkafka_version();
     let rows = [
-        ("machine", format!("{} with {cores} cores, which clients, gateway and Kafka share", model.unwrap_or("unknown"))),
+        (
+            "machine",
+            format!(
+                "{} with {cores} cores, which clients, gateway and Kafka share",
+                model.unwrap_or("unknown")
+            ),
+        ),
         ("gateway", format!("{version}, release build, default configuration")),
         ("Kafka", "Apache Kafka 4.1.1, one node, a topic of 8 partitions".to_owned()),
         ("librdkafka", format!("{librdkafka}; idempotent, acks=all, linger.ms 5, lz4, for everybody alike")),
-        ("each measurement", format!("{} s after 1 s of warm-up; rounds run forwards and backwards in turn", args.seconds)),
+        (
+            "each measurement",
+            format!("{} s after 1 s of warm-up; rounds run forwards and backwards in turn", args.seconds),
+        ),
     ];
     rows.iter().fold("| | |\n|---|---|\n".to_owned(), |mut table, (name, value)| {
         let _ = writeln!(table, "| {name} | {value} |");
@@ -110,10 +125,12 @@ fn latency(figures: &Figures) -> String {
         ),
     );
     let row = |label: &str, quantile: &str| {
-        let (gateway, direct) = (get(&format!("gateway {quantile} ms")), get(&format!("direct {quantile} ms")));
+        let (gateway, direct) =
+            (get(&format!("gateway {quantile} ms")), get(&format!("direct {quantile} ms")));
         vec![label.into(), cell(&direct, 2), cell(&gateway, 2), cell(&gateway.minus(&direct), 2)]
     };
-    text += &table(&["ms", "directly", "through the gateway", "added"], &[row("p50", "p50"), row("p99", "p99")]);
+    text +=
+        &table(&["ms", "directly", "through the gateway", "added"], &[row("p50", "p50"), row("p99", "p99")]);
     let _ = write!(text, "\nAt {LOW_RATE} events/s, where nothing is worth waiting for:\n\n");
     let rows = [
         vec!["p50".into(), cell(&get("low rate p50 ms"), 2)],
@@ -135,7 +152,9 @@ fn memory(figures: &Figures) -> String {
 }
 
 fn connections(figures: &Figures) -> String {
-    let about = format!("CPU of the gateway for each event: {SHARED_RATE} events/s in all, one a frame, over WebSocket with TLS.");
+    let about = format!(
+        "CPU of the gateway for each event: {SHARED_RATE} events/s in all, one a frame, over WebSocket with TLS."
+    );
     let few = figures.get(&format!("{FEW} connections us"));
     let many = figures.get(&format!("{MANY} connections us"));
     let rows = [vec![cell(&few, 1), cell(&many, 1), cell(&many.over(&few), 2)]];

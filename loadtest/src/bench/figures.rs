@@ -109,7 +109,10 @@ impl Figures {
                 let seen = bench.loadtest(&arguments)?;
                 let measured = if matches!(load.what, What::Producer) { &seen } else { &seen["window"] };
                 self.push(load.name, number(&measured["events_per_cpu_second"])?);
-                self.push(&format!("{}: events/s", load.name), number(&measured["events"])? / number(&measured["seconds"])?);
+                self.push(
+                    &format!("{}: events/s", load.name),
+                    number(&measured["events"])? / number(&measured["seconds"])?,
+                );
             }
         }
         Ok(())
@@ -153,7 +156,8 @@ impl Figures {
             return Ok((known.median() / 2.0).round());
         }
         let url = gateway.secure;
-        let seen = bench.loadtest(&format!("run https://{url} --json --clients {CLIENTS} --duration 3 --warm-up 1"))?;
+        let seen = bench
+            .loadtest(&format!("run https://{url} --json --clients {CLIENTS} --duration 3 --warm-up 1"))?;
         Ok((number(&seen["window"]["events_per_second"])? / 2.0).round())
     }
 
@@ -163,10 +167,14 @@ impl Figures {
                 let gateway = bench.gateway_in_group("")?;
                 let url = format!("https://{}", gateway.secure);
                 // What the first connections of a carrier bring along is not a matter of each.
-                bench.loadtest(&format!("run {url} --json --carrier {carrier} --clients 20 --rate 0 --duration 0.2 --warm-up 0"))?;
+                bench.loadtest(&format!(
+                    "run {url} --json --carrier {carrier} --clients 20 --rate 0 --duration 0.2 --warm-up 0"
+                ))?;
                 std::thread::sleep(Duration::from_millis(500));
                 let before = held(&gateway)?;
-                let arguments = format!("run {url} --json --carrier {carrier} --clients {IDLE} --rate 0 --duration 600 --warm-up 0");
+                let arguments = format!(
+                    "run {url} --json --carrier {carrier} --clients {IDLE} --rate 0 --duration 600 --warm-up 0"
+                );
                 let held = bench.loadtest_until(&arguments, || {
                     gateway.wait_for_sessions(IDLE)?;
                     // Handshakes leave buffers behind that are given back a moment later.
@@ -208,18 +216,24 @@ fn arguments(what: What, bench: &Bench, gateway: &Gateway, baseline: (&str, u32)
     let time = format!("--duration {seconds} --warm-up 1");
     let (url, pid, more) = match what {
         What::Producer => return format!("produce --brokers {brokers} --topic {TOPIC} {time}"),
-        What::Secure(carrier, batch, more) => {
-            (format!("https://{}", gateway.secure), gateway.pid(), format!("--carrier {carrier} --batch {batch} {more}"))
-        }
+        What::Secure(carrier, batch, more) => (
+            format!("https://{}", gateway.secure),
+            gateway.pid(),
+            format!("--carrier {carrier} --batch {batch} {more}"),
+        ),
         What::Plain(batch) => {
             (format!("http://{}", gateway.plain), gateway.pid(), format!("--carrier https --batch {batch}"))
         }
-        What::Baseline(batch) => (baseline.0.to_owned(), baseline.1, format!("--carrier https --batch {batch}")),
+        What::Baseline(batch) => {
+            (baseline.0.to_owned(), baseline.1, format!("--carrier https --batch {batch}"))
+        }
     };
     let single = matches!(what, What::Secure(_, 1, _) | What::Plain(1) | What::Baseline(1));
     let clients = if single { CLIENTS_SINGLE } else { CLIENTS };
     // What counts is what arrives in the topic, whoever says so.
-    format!("run {url} --json --clients {clients} {time} --pid {pid} --brokers {brokers} --topic {TOPIC} {more}")
+    format!(
+        "run {url} --json --clients {clients} {time} --pid {pid} --brokers {brokers} --topic {TOPIC} {more}"
+    )
 }
 
 /// Bytes that a gateway holds, with the kernel's where they can be told.

@@ -52,7 +52,9 @@ impl BenchArgs {
         }
         let mut bench = Bench::start(self)?;
         let mut figures = Figures::default();
-        for group in GROUPS.iter().filter(|group| self.only.is_empty() || self.only.iter().any(|only| only == *group)) {
+        for group in
+            GROUPS.iter().filter(|group| self.only.is_empty() || self.only.iter().any(|only| only == *group))
+        {
             eprintln!("bench: {group}");
             figures.measure(group, &mut bench).with_context(|| format!("group {group}"))?;
         }

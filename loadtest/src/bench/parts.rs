@@ -83,12 +83,8 @@ impl Bench {
         command.args([format!("1@{controller}"), port.port().to_string(), controller.port().to_string()]);
         command.args(["offsets.topic.replication.factor=1", "log.retention.bytes=134217728"]);
         command.args(["log.segment.bytes=67108864", "log.retention.check.interval.ms=3000"]);
-        let bench = Self {
-            args: args.clone(),
-            directory,
-            brokers: port.to_string(),
-            _kafka: Part::spawn(command)?,
-        };
+        let bench =
+            Self { args: args.clone(), directory, brokers: port.to_string(), _kafka: Part::spawn(command)? };
         bench.make_topic()?;
         Ok(bench)
     }
@@ -99,7 +95,8 @@ impl Bench {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let topic = NewTopic::new(TOPIC, PARTITIONS, TopicReplication::Fixed(1));
         let options = AdminOptions::new().operation_timeout(Some(PATIENCE)).request_timeout(Some(PATIENCE));
-        let made = runtime.block_on(admin.create_topics([&topic], &options)).context("Kafka does not start")?;
+        let made =
+            runtime.block_on(admin.create_topics([&topic], &options)).context("Kafka does not start")?;
         made.into_iter().for_each(drop);
         Ok(())
     }
@@ -174,7 +171,10 @@ impl Gateway {
             Some(group) => {
                 // The shell enters the group and becomes the gateway.
                 let mut command = dies_with_us(Path::new("sh"));
-                command.args(["-c", "echo $$ > \"$0\" && exec \"$@\""]).arg(group.members()).arg(&bench.args.gateway);
+                command
+                    .args(["-c", "echo $$ > \"$0\" && exec \"$@\""])
+                    .arg(group.members())
+                    .arg(&bench.args.gateway);
                 command
             }
         };
@@ -233,7 +233,8 @@ fn is_ready(ops: SocketAddr) -> bool {
 /// An answer with its head.
 fn get(address: SocketAddr, path: &str) -> Result<String> {
     let mut stream = TcpStream::connect(address)?;
-    stream.write_all(format!("GET {path} HTTP/1.1\r\nhost: bench\r\nconnection: close\r\n\r\n").as_bytes())?;
+    stream
+        .write_all(format!("GET {path} HTTP/1.1\r\nhost: bench\r\nconnection: close\r\n\r\n").as_bytes())?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;
     Ok(answer)

@@ -43,7 +43,8 @@ pub(crate) fn cost(figures: &Figures) -> String {
         let y = ROW * (u32::try_from(at).unwrap_or(0) + 1) + 4;
         let (text, middle) = (y + 15, y + 10);
         let end = |value: f64| f64::from(LEFT) + value * scale;
-        let fill = if label.starts_with("axum") || label.starts_with("librdkafka") { "#9aa5b1" } else { "#2b7bb9" };
+        let fill =
+            if label.starts_with("axum") || label.starts_with("librdkafka") { "#9aa5b1" } else { "#2b7bb9" };
         let _ = writeln!(
             svg,
             "<text x=\"{}\" y=\"{text}\" text-anchor=\"end\">{label}</text>\
