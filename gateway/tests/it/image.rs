@@ -1,0 +1,109 @@
+//! What can be known of the container image without building it.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use crate::gateway::command;
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+fn script(name: &str) -> Command {
+    Command::new(root().join("scripts").join(name))
+}
+
+fn told(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
+}
+
+/// The names of the workspace's packages, if its lock file fits their manifests.
+fn packages(workspace: &Path) -> BTreeSet<String> {
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.args([
+        "tree",
+        "--workspace",
+        "--locked",
+        "--offline",
+        "--depth",
+        "0",
+        "--prefix",
+        "none",
+        "--format",
+        "{p}",
+    ]);
+    let output = cargo.current_dir(workspace).output().unwrap();
+    assert!(output.status.success(), "{}", told(&output));
+    let text = String::from_utf8(output.stdout).unwrap();
+    text.lines()
+        .filter_map(|line| line.split(' ').next())
+        .filter(|name| !name.is_empty())
+        .map(str::to_owned)
+        .collect()
+}
+
+#[test]
+fn the_layer_of_dependencies_is_the_whole_workspace_with_the_same_lock() {
+    let directory = tempfile::tempdir().unwrap();
+    let output = script("image-manifests").arg(root()).arg(directory.path()).output().unwrap();
+    assert!(output.status.success(), "{}", told(&output));
+    assert_eq!(packages(directory.path()), packages(&root()));
+    let main = std::fs::read_to_string(directory.path().join("gateway/src/main.rs")).unwrap();
+    assert_eq!(main, "fn main() {}\n", "sources would make the layer change with them");
+}
+
+#[test]
+fn a_program_that_needs_more_than_glibc_is_found_out() {
+    // A Rust program asks for libgcc_s unless its linker is told otherwise, as the image's is.
+    let refused = script("only-glibc").arg(env!("CARGO_BIN_EXE_tidegate")).output().unwrap();
+    assert!(!refused.status.success() && told(&refused).contains("libgcc_s.so.1"), "{}", told(&refused));
+
+    let directory = tempfile::tempdir().unwrap();
+    let program = directory.path().join("program");
+    let source = directory.path().join("program.c");
+    std::fs::write(&source, "int main(void) { return 0; }\n").unwrap();
+    assert!(Command::new("cc").arg(&source).arg("-o").arg(&program).status().unwrap().success());
+    let accepted = script("only-glibc").arg(&program).output().unwrap();
+    assert!(accepted.status.success(), "{}", told(&accepted));
+}
+
+#[test]
+fn the_image_serves_with_a_token_and_says_how_to_get_one_without() {
+    let check = |hash: Option<&str>| {
+        let mut check = command();
+        check.arg("check").arg("--config").arg(root().join("config/image.toml"));
+        check.env_remove("TIDEGATE_TOKEN_HASH").envs(hash.map(|hash| ("TIDEGATE_TOKEN_HASH", hash)));
+        check.output().unwrap()
+    };
+    let (_, hash) = crate::token::make("default");
+    let accepted = check(Some(&hash));
+    assert!(accepted.status.success(), "{}", told(&accepted));
+    let refused = check(None);
+    assert_eq!(refused.status.code(), Some(78));
+    for part in ["TIDEGATE_TOKEN_HASH is not set", "token --id default"] {
+        assert!(told(&refused).contains(part), "{}", told(&refused));
+    }
+
+    let served = told(&accepted);
+    let dockerfile = std::fs::read_to_string(root().join("Dockerfile")).unwrap();
+    let exposed = dockerfile.lines().find_map(|line| line.strip_prefix("EXPOSE ")).unwrap();
+    let ports: BTreeSet<_> = exposed.split(' ').filter_map(|port| port.split('/').next()).collect();
+    assert_eq!(ports.len(), 3);
+    assert!(ports.iter().all(|port| served.contains(&format!("0.0.0.0:{port}"))), "{exposed}: {served}");
+}
+
+#[test]
+fn what_the_image_copies_is_there() {
+    let dockerfile = std::fs::read_to_string(root().join("Dockerfile")).unwrap();
+    let mut copied = 0;
+    for line in dockerfile.lines().filter(|line| line.starts_with("COPY ") && !line.contains("--from=")) {
+        let mut words: Vec<_> = line.split(' ').skip(1).collect();
+        words.pop();
+        for source in words {
+            copied += 1;
+            assert!(root().join(source).exists(), "{line}");
+        }
+    }
+    assert!(copied >= 3, "{dockerfile}");
+}
