@@ -54,6 +54,35 @@ fn the_layer_of_dependencies_is_the_whole_workspace_with_the_same_lock() {
 }
 
 #[test]
+fn a_package_whose_sources_the_image_lacks_is_in_nobodys_way() {
+    let source = tempfile::tempdir().unwrap();
+    let mut manifest = "[package]\nname = \"other\"\nedition = \"2024\"\n".to_owned();
+    for kind in ["bin", "bench", "test", "example"] {
+        manifest.push_str(&format!("[[{kind}]]\nname = \"a-{kind}\"\n"));
+    }
+    manifest.push_str("[[bin]]\npath = \"elsewhere.rs\"\nname = \"b\"\n");
+    std::fs::create_dir(source.path().join("other")).unwrap();
+    std::fs::write(source.path().join("other/Cargo.toml"), manifest).unwrap();
+    std::fs::write(
+        source.path().join("Cargo.toml"),
+        "[workspace]\nresolver = \"3\"\nmembers = [\"other\"]\n",
+    )
+    .unwrap();
+    let lock = "version = 4\n[[package]]\nname = \"other\"\nversion = \"0.0.0\"\n";
+    std::fs::write(source.path().join("Cargo.lock"), lock).unwrap();
+
+    let target = tempfile::tempdir().unwrap();
+    let output = script("image-manifests").arg(source.path()).arg(target.path()).output().unwrap();
+    assert!(output.status.success(), "{}", told(&output));
+    let mut check = Command::new(env!("CARGO"));
+    check
+        .args(["check", "--lib", "--locked", "--offline", "--target-dir", "target"])
+        .current_dir(target.path());
+    let output = check.output().unwrap();
+    assert!(output.status.success(), "{}", told(&output));
+}
+
+#[test]
 fn a_program_that_needs_more_than_glibc_is_found_out() {
     // A Rust program asks for libgcc_s unless its linker is told otherwise, as the image's is.
     let refused = script("only-glibc").arg(env!("CARGO_BIN_EXE_tidegate")).output().unwrap();
