@@ -88,13 +88,19 @@ fn a_program_that_needs_more_than_glibc_is_found_out() {
     let refused = script("only-glibc").arg(env!("CARGO_BIN_EXE_tidegate")).output().unwrap();
     assert!(!refused.status.success() && told(&refused).contains("libgcc_s.so.1"), "{}", told(&refused));
 
+    assert!(only_glibc("int main(void) { return 0; }").is_ok());
+    let loads = only_glibc("#include <pthread.h>\nint main(void) { pthread_exit(0); }").unwrap_err();
+    assert!(loads.contains("pthread_exit"), "{loads}");
+}
+
+/// What `scripts/only-glibc` has against a program in C.
+fn only_glibc(code: &str) -> Result<(), String> {
     let directory = tempfile::tempdir().unwrap();
-    let program = directory.path().join("program");
-    let source = directory.path().join("program.c");
-    std::fs::write(&source, "int main(void) { return 0; }\n").unwrap();
+    let (source, program) = (directory.path().join("program.c"), directory.path().join("program"));
+    std::fs::write(&source, code).unwrap();
     assert!(Command::new("cc").arg(&source).arg("-o").arg(&program).status().unwrap().success());
-    let accepted = script("only-glibc").arg(&program).output().unwrap();
-    assert!(accepted.status.success(), "{}", told(&accepted));
+    let output = script("only-glibc").arg(&program).output().unwrap();
+    if output.status.success() { Ok(()) } else { Err(told(&output)) }
 }
 
 #[test]
