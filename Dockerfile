@@ -41,11 +41,7 @@ STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --retries=3 \
     CMD ["/usr/local/bin/tidegate", "--config", "/etc/tidegate/tidegate.toml", "health"]
 ENTRYPOINT ["/usr/local/bin/tidegate", "--config", "/etc/tidegate/tidegate.toml"]
-# Last, since they change with each commit.
-ARG VERSION=
-ARG REVISION=
+# scripts/image adds version and revision.
 LABEL org.opencontainers.image.title="Tidegate" \
       org.opencontainers.image.description="An edge ingestion gateway: WebTransport, QUIC, WebSocket and HTTPS in, Kafka or an embedded log out" \
-      org.opencontainers.image.licenses="Apache-2.0" \
-      org.opencontainers.image.version="${VERSION}" \
-      org.opencontainers.image.revision="${REVISION}"
+      org.opencontainers.image.licenses="Apache-2.0"
