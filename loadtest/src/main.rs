@@ -1,0 +1,62 @@
+//! A load generator for Tidegate: many clients, every event counted.
+//!
+//! `cli` reads what is wanted, `run` starts threads of clients, each a `session` or `requests`; `verify` holds the topic
+//! against what the clients were told, `report` says it.
+
+mod cli;
+mod clock;
+mod flight;
+mod link;
+mod payload;
+mod plan;
+mod produce;
+mod progress;
+mod report;
+mod requests;
+mod run;
+mod schedule;
+mod session;
+mod tally;
+mod target;
+mod topic;
+mod usage;
+mod verify;
+
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::Parser as _;
+
+use crate::cli::{Cli, Command};
+
+fn main() -> ExitCode {
+    match run(Cli::parse()) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("loadtest: {error:#}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn run(cli: Cli) -> Result<ExitCode> {
+    match cli.command {
+        Command::Run(args) => {
+            let json = args.json;
+            let report = args.run()?;
+            say(&if json { serde_json::to_string_pretty(&report)? + "\n" } else { report.table() })?;
+            let faults = report.faults();
+            faults.iter().for_each(|fault| eprintln!("loadtest: {fault}"));
+            Ok(if faults.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        }
+        Command::Produce(args) => {
+            say(&(serde_json::to_string_pretty(&args.run()?)? + "\n"))?;
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+fn say(text: &str) -> Result<()> {
+    Ok(std::io::stdout().write_all(text.as_bytes())?)
+}

@@ -1,0 +1,194 @@
+//! What is said in the end: a table for people, JSON for programs.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use serde::Serialize;
+
+use crate::run::{Outcome, Window};
+use crate::tally::Live;
+use crate::verify::Verdict;
+
+/// Everything that a run showed.
+#[derive(Debug, Serialize)]
+pub(crate) struct Report {
+    pub(crate) carrier: String,
+    pub(crate) clients: u32,
+    pub(crate) batch: u32,
+    pub(crate) sent: u64,
+    pub(crate) sent_again: u64,
+    pub(crate) acknowledged: u64,
+    pub(crate) refused: u64,
+    /// Sent, and in the end neither acknowledged nor refused.
+    pub(crate) unsettled: u64,
+    pub(crate) refusals: BTreeMap<String, u64>,
+    pub(crate) statuses: BTreeMap<u16, u64>,
+    pub(crate) breaks: u64,
+    pub(crate) failed_clients: u64,
+    pub(crate) failures: Vec<String>,
+    /// Why the run ended early.
+    pub(crate) broken_off: Option<String>,
+    pub(crate) window: Measured,
+    pub(crate) latency_ms: Option<Latency>,
+    pub(crate) verified: Option<Verdict>,
+    /// Nothing of it is acknowledged, so nothing can be missing.
+    pub(crate) unacknowledged: bool,
+}
+
+/// The measured part of the run.
+#[derive(Debug, Serialize)]
+pub(crate) struct Measured {
+    pub(crate) seconds: f64,
+    pub(crate) events: u64,
+    pub(crate) events_per_second: f64,
+    pub(crate) cpu_seconds: Option<f64>,
+    pub(crate) events_per_cpu_second: Option<f64>,
+    pub(crate) resident_mib: Option<f64>,
+    pub(crate) resident_before_mib: Option<f64>,
+}
+
+/// From the time an event was due to its answer, in milliseconds.
+#[derive(Debug, Serialize)]
+pub(crate) struct Latency {
+    pub(crate) p50: f64,
+    pub(crate) p90: f64,
+    pub(crate) p99: f64,
+    pub(crate) p999: f64,
+    pub(crate) max: f64,
+    pub(crate) events: u64,
+    /// Of them without an answer; they count as old as they were in the end.
+    pub(crate) missed: u64,
+}
+
+impl Report {
+    /// Adds everything up.
+    pub(crate) fn new(outcome: &Outcome, verified: Option<Verdict>) -> Self {
+        let Outcome { shared, tally, window, .. } = outcome;
+        let [sent, acknowledged, refused] =
+            [&shared.live.sent, &shared.live.acknowledged, &shared.live.refused].map(Live::get);
+        let plan = &shared.plan;
+        Self {
+            carrier: plan.carrier.to_string(),
+            clients: plan.clients,
+            batch: plan.batch,
+            sent,
+            sent_again: tally.sent_again,
+            acknowledged,
+            refused,
+            unsettled: if plan.unacknowledged { 0 } else { sent.saturating_sub(acknowledged + refused) },
+            refusals: tally.refusals.clone(),
+            statuses: tally.statuses.clone(),
+            breaks: tally.breaks,
+            failed_clients: tally.failed_clients,
+            failures: tally.failures.clone(),
+            broken_off: shared.broken_off.get().cloned(),
+            window: Measured::new(window, outcome.resident_before, plan.unacknowledged),
+            latency_ms: Latency::of(tally),
+            verified,
+            unacknowledged: plan.unacknowledged,
+        }
+    }
+
+    /// What is wrong, one line each; empty: every event sent was acknowledged or refused, and is where it should be.
+    pub(crate) fn faults(&self) -> Vec<String> {
+        let mut faults: Vec<String> = self.broken_off.iter().map(|why| format!("the run broke off: {why}")).collect();
+        if self.failed_clients > 0 {
+            faults.push(format!("{} clients gave up: {}", self.failed_clients, self.failures.join("; ")));
+        }
+        if self.unsettled > 0 {
+            faults.push(format!("{} events were neither acknowledged nor refused", self.unsettled));
+        }
+        if self.acknowledged + self.refused > self.sent {
+            faults.push("more was acknowledged and refused than was sent".into());
+        }
+        if let Some(verdict) = self.verified.filter(|verdict| !verdict.is_complete()) {
+            faults.push(format!(
+                "{} acknowledged events are missing, {} refused ones are there, {} were never sent",
+                verdict.lost, verdict.refused_but_there, verdict.never_sent
+            ));
+        }
+        faults
+    }
+
+    /// For people.
+    pub(crate) fn table(&self) -> String {
+        let mut rows = vec![
+            ("load", format!("{} clients over {}, {} events at a time", self.clients, self.carrier, self.batch)),
+            ("sent", format!("{} events, {} of them again", self.sent, self.sent_again)),
+            ("acknowledged", if self.unacknowledged { "not asked for".into() } else { self.acknowledged.to_string() }),
+            ("refused", counted(self.refused, &self.refusals)),
+            ("unsettled", self.unsettled.to_string()),
+        ];
+        if self.breaks > 0 || !self.statuses.is_empty() {
+            rows.push(("breaks", counted(self.breaks, &self.statuses)));
+        }
+        let window = &self.window;
+        rows.push(("throughput", format!("{:.0} events/s over {:.1} s", window.events_per_second, window.seconds)));
+        if let Some(latency) = &self.latency_ms {
+            let Latency { p50, p90, p99, p999, max, missed, .. } = latency;
+            rows.push(("latency, ms", format!("p50 {p50:.2}, p90 {p90:.2}, p99 {p99:.2}, p99.9 {p999:.2}, max {max:.2}")));
+            rows.push(("missed", missed.to_string()));
+        }
+        if let (Some(cpu), Some(rate)) = (window.cpu_seconds, window.events_per_cpu_second) {
+            rows.push(("cpu", format!("{cpu:.2} s, {rate:.0} events per CPU-second")));
+        }
+        if let Some(resident) = window.resident_mib {
+            rows.push(("memory", format!("{resident:.1} MiB resident")));
+        }
+        if let Some(Verdict { records, lost, duplicates, out_of_order, .. }) = self.verified {
+            let found = format!("{records} records: {lost} lost, {duplicates} duplicates, {out_of_order} out of order");
+            rows.push(("verified", found));
+        }
+        rows.into_iter().fold(String::new(), |mut table, (name, value)| {
+            let _ = writeln!(table, "{name:<14}{value}");
+            table
+        })
+    }
+}
+
+impl Measured {
+    fn new(window: &Window, resident_before: Option<u64>, unacknowledged: bool) -> Self {
+        let count = if unacknowledged { window.sent } else { window.acknowledged };
+        let events = window.observed.unwrap_or(count);
+        let per = |seconds: f64| if seconds > 0.0 { float(events) / seconds } else { 0.0 };
+        Self {
+            seconds: window.seconds,
+            events,
+            events_per_second: per(window.seconds),
+            cpu_seconds: window.cpu_seconds,
+            events_per_cpu_second: window.cpu_seconds.map(per),
+            resident_mib: window.resident_bytes.map(mib),
+            resident_before_mib: resident_before.map(mib),
+        }
+    }
+}
+
+impl Latency {
+    pub(crate) fn of(tally: &crate::tally::Tally) -> Option<Self> {
+        let at = |quantile: f64| float(tally.latency.value_at_quantile(quantile)) / 1_000.0;
+        (!tally.latency.is_empty()).then(|| Self {
+            p50: at(0.5),
+            p90: at(0.9),
+            p99: at(0.99),
+            p999: at(0.999),
+            max: float(tally.latency.max()) / 1_000.0,
+            events: tally.latency.len(),
+            missed: tally.missed,
+        })
+    }
+}
+
+fn counted<K: std::fmt::Display>(count: u64, by: &BTreeMap<K, u64>) -> String {
+    let parts: Vec<_> = by.iter().map(|(what, count)| format!("{count} {what}")).collect();
+    if parts.is_empty() { count.to_string() } else { format!("{count} ({})", parts.join(", ")) }
+}
+
+/// A count as a number to divide by.
+#[expect(clippy::cast_precision_loss, reason = "counts stay below 2^53")]
+pub(crate) fn float(count: u64) -> f64 {
+    count as f64
+}
+
+fn mib(bytes: u64) -> f64 {
+    float(bytes) / f64::from(1 << 20)
+}

@@ -1,0 +1,236 @@
+//! A run: threads of clients, and one that watches them.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, anyhow, bail};
+use tokio::sync::Semaphore;
+use tokio::task::LocalSet;
+
+use crate::clock;
+use crate::link::Dialer;
+use crate::plan::{Plan, Shared, Timetable};
+use crate::progress::Progress;
+use crate::requests::Requester;
+use crate::session::Client;
+use crate::tally::{Live, Tally};
+use crate::target::{Carrier, Target};
+use crate::usage::Process;
+
+/// Handshakes that one thread has under way at once: more would time each other out.
+const CONNECTING: usize = 32;
+
+/// What to run, besides the plan.
+pub(crate) struct Run {
+    pub(crate) target: Target,
+    pub(crate) token: Option<String>,
+    pub(crate) threads: u32,
+    pub(crate) times: Times,
+    /// The process to count the cost of.
+    pub(crate) pid: Option<Process>,
+    /// Whoever wants a look when the window begins and ends, such as at the topic.
+    pub(crate) observe: Option<Observer>,
+}
+
+/// Called as the window begins and as it ends; what is counted is theirs.
+pub(crate) type Observer = Box<dyn Fn() -> Result<u64>>;
+
+/// How long the parts of a run take.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Times {
+    /// For all clients to connect.
+    pub(crate) connect: Duration,
+    pub(crate) warm_up: Duration,
+    /// Measured.
+    pub(crate) duration: Duration,
+    /// For what was sent to settle.
+    pub(crate) grace: Duration,
+}
+
+/// What was measured between the end of the warm-up and the end.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Window {
+    pub(crate) seconds: f64,
+    /// Events acknowledged or refused in it.
+    pub(crate) acknowledged: u64,
+    pub(crate) sent: u64,
+    /// CPU of the process.
+    pub(crate) cpu_seconds: Option<f64>,
+    /// Its memory in the end.
+    pub(crate) resident_bytes: Option<u64>,
+    /// How far the observer's count went up.
+    pub(crate) observed: Option<u64>,
+}
+
+/// All of a run.
+pub(crate) struct Outcome {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) tally: Tally,
+    pub(crate) window: Window,
+    /// Before the first client connected.
+    pub(crate) resident_before: Option<u64>,
+}
+
+/// A look at the counts.
+struct Look {
+    at: Instant,
+    acknowledged: u64,
+    sent: u64,
+    cpu: Option<Duration>,
+    observed: Option<u64>,
+}
+
+impl Run {
+    /// Runs to the end, which may be an early one: then [`Shared::broken_off`] says why. Errors are of what
+    /// prevented it from starting.
+    pub(crate) fn run(self, plan: Plan) -> Result<Outcome> {
+        let resident_before = self.pid.map(Process::resident_bytes).transpose()?;
+        let shared = Arc::new(Shared::new(plan));
+        let progress = Progress::new(shared.plan.clients);
+        let threads: Vec<_> =
+            (0..self.threads).map(|index| self.spawn(index, &shared)).collect::<Result<_>>()?;
+        break_off_on_signal(&shared)?;
+        let window = self.conduct(&shared, &progress);
+        let mut tally = Tally::new();
+        for thread in threads {
+            match thread.join().map_err(|_| anyhow!("a thread of clients panicked"))? {
+                Ok(seen) => tally.merge(seen),
+                Err(why) => tally.failed(format!("{why:#}")),
+            }
+        }
+        progress.finish();
+        Ok(Outcome { shared, tally, window: window?, resident_before })
+    }
+
+    fn spawn(&self, index: u32, shared: &Arc<Shared>) -> Result<thread::JoinHandle<Result<Tally>>> {
+        let (target, token, threads) = (self.target.clone(), self.token.clone(), self.threads);
+        let shared = Arc::clone(shared);
+        let thread = thread::Builder::new().name(format!("clients-{index}"));
+        Ok(thread.spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            LocalSet::new().block_on(&runtime, clients(target, token, index, threads, &shared))
+        })?)
+    }
+
+    /// Waits for the connections, sets the times, and looks at what happens.
+    fn conduct(&self, shared: &Arc<Shared>, progress: &Progress) -> Result<Window> {
+        if !self.connected(shared, progress) {
+            return Ok(Window::default());
+        }
+        let start = clock::now();
+        let measure_from = start + self.times.warm_up;
+        let end = measure_from + self.times.duration;
+        let times = Timetable { start, measure_from, end, give_up: end + self.times.grace };
+        shared.timetable.send_modify(|timetable| {
+            // A run that was cut short while it connected stays so.
+            timetable.get_or_insert(times);
+        });
+        self.wait(shared, progress, measure_from);
+        let first = self.look(shared)?;
+        self.wait(shared, progress, end);
+        let last = self.look(shared)?;
+        let resident_bytes = self.pid.map(Process::resident_bytes).transpose()?;
+        self.wait(shared, progress, times.give_up + Duration::from_secs(15));
+        Ok(Window {
+            seconds: last.at.saturating_duration_since(first.at).as_secs_f64(),
+            acknowledged: last.acknowledged - first.acknowledged,
+            sent: last.sent - first.sent,
+            cpu_seconds: last.cpu.zip(first.cpu).map(|(last, first)| last.saturating_sub(first).as_secs_f64()),
+            resident_bytes,
+            observed: last.observed.zip(first.observed).map(|(last, first)| last - first),
+        })
+    }
+
+    fn connected(&self, shared: &Arc<Shared>, progress: &Progress) -> bool {
+        let deadline = clock::now() + self.times.connect;
+        let clients = u64::from(shared.plan.clients);
+        while Live::get(&shared.live.connected) < clients {
+            progress.show(&shared.live);
+            if Live::get(&shared.live.ended) > 0 {
+                shared.break_off("a client could not connect".into(), clock::now());
+                return false;
+            }
+            if clock::now() > deadline || shared.broken_off.get().is_some() {
+                let connected = Live::get(&shared.live.connected);
+                shared.break_off(format!("only {connected} of {clients} clients could connect in time"), clock::now());
+                return false;
+            }
+            thread::sleep(TICK);
+        }
+        true
+    }
+
+    /// Until `until`, or all clients are through, or the run is cut short; at its end when cut short.
+    fn wait(&self, shared: &Arc<Shared>, progress: &Progress, until: Instant) {
+        loop {
+            progress.show(&shared.live);
+            let all_through = Live::get(&shared.live.ended) >= u64::from(shared.plan.clients);
+            let left = until.saturating_duration_since(clock::now());
+            let cut_short = shared.broken_off.get().is_some()
+                && shared.timetable.borrow().is_some_and(|times| clock::now() >= times.end.min(until));
+            if all_through || left.is_zero() || (cut_short && all_through) {
+                return;
+            }
+            thread::sleep(TICK.min(left));
+        }
+    }
+
+    fn look(&self, shared: &Arc<Shared>) -> Result<Look> {
+        Ok(Look {
+            at: clock::now(),
+            acknowledged: Live::get(&shared.live.acknowledged) + Live::get(&shared.live.refused),
+            sent: Live::get(&shared.live.sent),
+            // A process that was killed on purpose has no cost any more.
+            cpu: self.pid.and_then(|pid| pid.cpu().ok()),
+            observed: self.observe.as_ref().map(|observe| observe()).transpose()?,
+        })
+    }
+}
+
+/// Ctrl-C ends a run early, and what it saw is still said.
+fn break_off_on_signal(shared: &Arc<Shared>) -> Result<()> {
+    let shared = Arc::downgrade(shared);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    // Ends with the process: there may be another run to cut short.
+    thread::Builder::new().name("signals".into()).spawn(move || {
+        while runtime.block_on(tokio::signal::ctrl_c()).is_ok() {
+            let Some(shared) = shared.upgrade() else { return };
+            shared.break_off("interrupted".into(), clock::now());
+        }
+    })?;
+    Ok(())
+}
+
+/// How often the run is looked at.
+const TICK: Duration = Duration::from_millis(50);
+
+/// One thread's share of the clients.
+async fn clients(target: Target, token: Option<String>, index: u32, threads: u32, shared: &Arc<Shared>) -> Result<Tally> {
+    let carrier = shared.plan.carrier;
+    let dialer = Rc::new(Dialer::new(target, carrier, token).context("cannot start the clients")?);
+    let tally = Rc::new(RefCell::new(Tally::new()));
+    let connecting = Rc::new(Semaphore::new(CONNECTING));
+    let mut tasks = tokio::task::JoinSet::new();
+    for client in (index..shared.plan.clients).step_by(threads.max(1) as usize) {
+        let (shared, dialer, tally) = (Arc::clone(shared), Rc::clone(&dialer), Rc::clone(&tally));
+        let connecting = Rc::clone(&connecting);
+        tasks.spawn_local(async move {
+            if carrier == Carrier::Https {
+                Requester::new(client, &shared, &dialer, &tally).run(&connecting).await;
+            } else {
+                Client::new(client, &shared, &dialer, &tally).run(&connecting).await;
+            }
+        });
+    }
+    while let Some(ended) = tasks.join_next().await {
+        ended.context("a client panicked")?;
+    }
+    drop(dialer);
+    match Rc::try_unwrap(tally) {
+        Ok(tally) => Ok(tally.into_inner()),
+        Err(_) => bail!("a client is still there"),
+    }
+}

@@ -1,0 +1,142 @@
+//! What was seen: counts for the progress bar while it runs, and a histogram of each thread for the end.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use hdrhistogram::Histogram;
+
+/// The longest latency that is told apart, in microseconds: ten minutes.
+const LATENCY_MAX_US: u64 = 600_000_000;
+
+/// Counts over all threads.
+#[derive(Debug, Default)]
+pub(crate) struct Live {
+    pub(crate) connected: AtomicU64,
+    pub(crate) sent: AtomicU64,
+    pub(crate) acknowledged: AtomicU64,
+    pub(crate) refused: AtomicU64,
+    /// Clients that are through, well or not.
+    pub(crate) ended: AtomicU64,
+}
+
+impl Live {
+    /// Adds to one of the counts.
+    pub(crate) fn add(count: &AtomicU64, more: u64) {
+        count.fetch_add(more, Ordering::Relaxed);
+    }
+
+    /// One of the counts now.
+    pub(crate) fn get(count: &AtomicU64) -> u64 {
+        count.load(Ordering::Relaxed)
+    }
+}
+
+/// What one thread, and in the end all of them, saw.
+pub(crate) struct Tally {
+    /// Microseconds from the time an event was due to its acknowledgement, within the window.
+    pub(crate) latency: Histogram<u64>,
+    /// Events of the window that had no answer in the end; the histogram has them at their age.
+    pub(crate) missed: u64,
+    /// Events that had been sent before.
+    pub(crate) sent_again: u64,
+    /// Connections that ended before they should.
+    pub(crate) breaks: u64,
+    /// Refused events by their code.
+    pub(crate) refusals: BTreeMap<String, u64>,
+    /// Requests answered with another status than success.
+    pub(crate) statuses: BTreeMap<u16, u64>,
+    /// What became of each client's numbers.
+    pub(crate) clients: Vec<ClientTally>,
+    /// Why clients gave up; the first few.
+    pub(crate) failures: Vec<String>,
+    pub(crate) failed_clients: u64,
+}
+
+/// The numbers of one client in the end.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct ClientTally {
+    pub(crate) client: u32,
+    /// The highest number sent.
+    pub(crate) highest: u64,
+    /// Everything up to here is settled.
+    pub(crate) upto: u64,
+    /// Numbers up to `upto` that were refused.
+    pub(crate) refused: Vec<u64>,
+}
+
+impl Tally {
+    pub(crate) fn new() -> Self {
+        #[expect(clippy::expect_used, reason = "the bounds are constants that the library takes")]
+        let latency = Histogram::new_with_bounds(1, LATENCY_MAX_US, 3).expect("bounds of a histogram");
+        Self {
+            latency,
+            missed: 0,
+            sent_again: 0,
+            breaks: 0,
+            refusals: BTreeMap::new(),
+            statuses: BTreeMap::new(),
+            clients: Vec::new(),
+            failures: Vec::new(),
+            failed_clients: 0,
+        }
+    }
+
+    /// `count` events that were due then are answered now.
+    pub(crate) fn answered(&mut self, due: Instant, now: Instant, count: u64) {
+        self.latency.saturating_record_n(micros(now.saturating_duration_since(due)), count);
+    }
+
+    /// `count` events that were due then never were.
+    pub(crate) fn missed(&mut self, due: Instant, now: Instant, count: u64) {
+        self.missed += count;
+        self.answered(due, now, count);
+    }
+
+    /// A client gave up.
+    pub(crate) fn failed(&mut self, why: String) {
+        self.failed_clients += 1;
+        if self.failures.len() < 3 && !self.failures.contains(&why) {
+            self.failures.push(why);
+        }
+    }
+
+    /// Adds what another thread saw.
+    pub(crate) fn merge(&mut self, other: Self) {
+        // Both were made with the same bounds.
+        let _ = self.latency.add(&other.latency);
+        self.missed += other.missed;
+        self.sent_again += other.sent_again;
+        self.breaks += other.breaks;
+        self.failed_clients += other.failed_clients;
+        self.clients.extend(other.clients);
+        self.failures.extend(other.failures);
+        self.failures.dedup();
+        self.failures.truncate(3);
+        other.refusals.into_iter().for_each(|(code, count)| *self.refusals.entry(code).or_default() += count);
+        other.statuses.into_iter().for_each(|(status, count)| *self.statuses.entry(status).or_default() += count);
+    }
+}
+
+fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX).clamp(1, LATENCY_MAX_US)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock;
+
+    #[test]
+    fn what_threads_saw_adds_up_and_what_was_missed_counts_as_late() {
+        let now = clock::now();
+        let due = now.checked_sub(Duration::from_millis(500)).unwrap();
+        let (mut one, mut two) = (Tally::new(), Tally::new());
+        one.answered(due, now, 3);
+        two.missed(due, now + Duration::from_secs(60), 1);
+        two.failed("no".into());
+        one.merge(two);
+        assert_eq!((one.latency.len(), one.missed, one.failed_clients), (4, 1, 1));
+        assert!(one.latency.max() >= 60_000_000);
+    }
+}

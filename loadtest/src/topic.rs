@@ -1,0 +1,92 @@
+//! The topic as a consumer sees it: how much is in it, and every record of a run.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::message::{Headers as _, Message as _};
+use rdkafka::{ClientConfig, Offset, TopicPartitionList};
+
+use crate::payload::{EventName, Payload};
+
+/// How long a broker may take for one answer.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A topic of a Kafka cluster.
+pub(crate) struct Topic {
+    consumer: BaseConsumer,
+    name: String,
+    partitions: Vec<i32>,
+}
+
+/// Where each partition ended at some moment.
+#[derive(Clone, Debug)]
+pub(crate) struct Ends(Vec<i64>);
+
+impl Topic {
+    /// Looks the topic up.
+    pub(crate) fn open(brokers: &str, name: &str) -> Result<Self> {
+        let consumer: BaseConsumer = ClientConfig::new()
+            .set("bootstrap.servers", brokers)
+            .set("group.id", "loadtest")
+            .set("enable.auto.commit", "false")
+            // A position that is not there is an error here, and no reason to go on elsewhere.
+            .set("auto.offset.reset", "error")
+            .create()?;
+        let metadata = consumer
+            .fetch_metadata(Some(name), PATIENCE)
+            .with_context(|| format!("cannot ask Kafka at {brokers} for topic `{name}`"))?;
+        let topic = metadata.topics().first().context("Kafka does not answer for the topic")?;
+        if let Some(error) = topic.error() {
+            bail!("topic `{name}`: {}", rdkafka::types::RDKafkaErrorCode::from(error));
+        }
+        let partitions = topic.partitions().iter().map(rdkafka::metadata::MetadataPartition::id).collect();
+        Ok(Self { consumer, name: name.to_owned(), partitions })
+    }
+
+    /// Where it ends now.
+    pub(crate) fn ends(&self) -> Result<Ends> {
+        let end = |partition: &i32| Ok(self.consumer.fetch_watermarks(&self.name, *partition, PATIENCE)?.1);
+        self.partitions.iter().map(end).collect::<Result<_>>().map(Ends)
+    }
+
+    /// Records written to it so far.
+    pub(crate) fn count(&self) -> Result<u64> {
+        Ok(self.ends()?.0.into_iter().map(|end| u64::try_from(end).unwrap_or(0)).sum())
+    }
+
+    /// Hands every event of a run that was written since `from` to `each`, partition by partition, in order. Records
+    /// that are gone are left out. Returns how many records it read.
+    pub(crate) fn read(&self, from: &Ends, payload: &Payload, mut each: impl FnMut(i32, EventName)) -> Result<u64> {
+        let to = self.ends()?;
+        let mut records = 0;
+        for ((partition, from), to) in self.partitions.iter().zip(&from.0).zip(to.0) {
+            let low = self.consumer.fetch_watermarks(&self.name, *partition, PATIENCE)?.0;
+            let from = low.max(*from);
+            let mut assignment = TopicPartitionList::new();
+            assignment.add_partition_offset(&self.name, *partition, Offset::Offset(from))?;
+            self.consumer.assign(&assignment)?;
+            let mut next = from;
+            while next < to {
+                let polled = self.consumer.poll(PATIENCE);
+                let message = polled.with_context(|| format!("partition {partition} ends at {next}, not at {to}"))??;
+                next = message.offset() + 1;
+                records += 1;
+                if let Some(event) = event(&message, payload) {
+                    each(*partition, event);
+                }
+            }
+        }
+        Ok(records)
+    }
+}
+
+/// Which event a record is: structured ones say so in their value, binary ones in a header.
+fn event(message: &rdkafka::message::BorrowedMessage<'_>, payload: &Payload) -> Option<EventName> {
+    let in_value = message.payload().and_then(|value| payload.name_in(value));
+    in_value.or_else(|| {
+        let headers = message.headers()?;
+        let header = headers.iter().find(|header| header.key == "ce_loadtest")?;
+        payload.parse(header.value?)
+    })
+}
