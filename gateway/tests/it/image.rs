@@ -54,13 +54,29 @@ fn the_layer_of_dependencies_is_the_whole_workspace_with_the_same_lock() {
 }
 
 #[test]
+fn every_manifest_of_the_workspace_reaches_the_build() {
+    let ignored = std::fs::read_to_string(root().join(".dockerignore")).unwrap();
+    let workspace: toml::Table = std::fs::read_to_string(root().join("Cargo.toml")).unwrap().parse().unwrap();
+    let members = workspace["workspace"]["members"].as_array().unwrap();
+    assert!(members.len() >= 2);
+    for member in members.iter().map(|member| member.as_str().unwrap()) {
+        let whole = format!("!{}", member.split('/').next().unwrap());
+        let manifest = format!("!{member}/Cargo.toml");
+        assert!(
+            ignored.lines().any(|line| line == whole || line == manifest),
+            "`{manifest}` is not in .dockerignore"
+        );
+    }
+}
+
+#[test]
 fn a_package_whose_sources_the_image_lacks_is_in_nobodys_way() {
     let source = tempfile::tempdir().unwrap();
-    let mut manifest = "[package]\nname = \"other\"\nedition = \"2024\"\n".to_owned();
-    for kind in ["bin", "bench", "test", "example"] {
-        manifest.push_str(&format!("[[{kind}]]\nname = \"a-{kind}\"\n"));
-    }
-    manifest.push_str("[[bin]]\npath = \"elsewhere.rs\"\nname = \"b\"\n");
+    let targets =
+        ["bin", "bench", "test", "example"].map(|kind| format!("[[{kind}]]\nname = \"a-{kind}\"\n"));
+    let elsewhere = "[[bin]]\npath = \"elsewhere.rs\"\nname = \"b\"\n";
+    let manifest =
+        format!("[package]\nname = \"other\"\nedition = \"2024\"\n{}{elsewhere}", targets.concat());
     std::fs::create_dir(source.path().join("other")).unwrap();
     std::fs::write(source.path().join("other/Cargo.toml"), manifest).unwrap();
     std::fs::write(
