@@ -6,10 +6,10 @@ GATEWAY := $(CARGO_TARGET_DIR)/debug/tidegate
 NODE_MODULES := web-client/node_modules/.package-lock.json
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint kafka image clean
+.PHONY: help run test lint instructions kafka image clean
 
 help: ## Say what there is (the default)
-	@sed -n 's/^\([a-z]*\):.*## /  make \1	/p' $(MAKEFILE_LIST) | expand -t 16
+	@sed -n 's/^\([a-z]*\):.*## /  make \1	/p' $(MAKEFILE_LIST) | expand -t 20
 
 run: $(NODE_MODULES) ## Start the gateway with the demo page, on the embedded log
 	@scripts/setup build
@@ -20,6 +20,7 @@ run: $(NODE_MODULES) ## Start the gateway with the demo page, on the embedded lo
 test: lint ## Everything that CI checks
 	cd web-client && npm run --silent build && npm test --silent
 	cargo test --workspace --locked
+	scripts/instructions
 	scripts/fuzz-build
 
 lint: $(NODE_MODULES) ## Formatting, lints, licences
@@ -28,6 +29,10 @@ lint: $(NODE_MODULES) ## Formatting, lints, licences
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	$(CACHE)/tools/bin/cargo-deny --locked --log-level error check bans licenses sources
 	cd web-client && npm run --silent lint
+
+instructions: ## Count what an event costs; fail where it costs more than recorded
+	@scripts/setup test
+	scripts/instructions
 
 kafka: ## Start a Kafka node on localhost:9092, to try things out
 	@scripts/setup test

@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 use clap::{Args, Parser, Subcommand};
 
+use crate::bench::BenchArgs;
 use crate::clock;
 use crate::payload::{CLIENTS_MAX, Payload, RUN_CHARS};
 use crate::plan::Plan;
@@ -33,6 +34,8 @@ pub(crate) enum Command {
     Run(Box<RunArgs>),
     /// Produces into Kafka directly, as a measure of the gateway.
     Produce(ProduceArgs),
+    /// Measures all figures of `docs/benchmarks.md` side by side, and writes it.
+    Bench(Box<BenchArgs>),
 }
 
 /// How to send.
@@ -128,7 +131,9 @@ impl RunArgs {
         let verified = match (topic, before) {
             (Some(topic), Some(before)) if self.verify => {
                 let mut recount = Recount::default();
-                topic.read(&before, &outcome.shared.plan.payload, |partition, event| recount.event(partition, event))?;
+                topic.read(&before, &outcome.shared.plan.payload, |partition, event| {
+                    recount.event(partition, event)
+                })?;
                 Some(recount.judge(&outcome.tally.clients))
             }
             _ => None,
@@ -137,7 +142,11 @@ impl RunArgs {
     }
 
     fn topic(&self) -> Result<Option<Topic>> {
-        self.brokers.as_ref().zip(self.topic.as_ref()).map(|(brokers, topic)| Topic::open(brokers, topic)).transpose()
+        self.brokers
+            .as_ref()
+            .zip(self.topic.as_ref())
+            .map(|(brokers, topic)| Topic::open(brokers, topic))
+            .transpose()
     }
 
     fn times(&self) -> Times {
@@ -168,7 +177,11 @@ impl RunArgs {
             Some(rate) => bail!("--rate {rate}: events a second, 0 or more"),
         };
         let per_frame = u64::from(self.batch) * u64::from(self.clients);
-        let frames = if self.rate == Some(0.0) { Some(0) } else { self.events.map(|events| events.div_ceil(per_frame)) };
+        let frames = if self.rate == Some(0.0) {
+            Some(0)
+        } else {
+            self.events.map(|events| events.div_ceil(per_frame))
+        };
         if self.numbered && self.carrier != Carrier::Https {
             bail!("--numbered is for --carrier https: sessions are always numbered");
         }

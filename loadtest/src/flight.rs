@@ -114,7 +114,8 @@ impl Flight {
             // With nothing unsettled a client may always send something.
             return true;
         }
-        let last = self.frames.get(self.on_the_way).map_or(self.highest + u64::from(count), |frame| frame.last);
+        let last =
+            self.frames.get(self.on_the_way).map_or(self.highest + u64::from(count), |frame| frame.last);
         last <= self.credit.limit && self.credit.sent_bytes + bytes <= self.credit.limit_bytes
     }
 
@@ -184,8 +185,20 @@ mod tests {
     use crate::clock;
 
     fn ack(upto: u64, limit: u64, refused: &[u64]) -> Ack {
-        let list = refused.iter().map(|seq| Rejection { seq: *seq, code: Code::Malformed, message: Cow::Borrowed("") });
-        Ack { upto, level: Level::Committed, limit, limit_bytes: 1_000, reason: Reason::Ok, retry_ms: 0, list: list.collect() }
+        let list = refused.iter().map(|seq| Rejection {
+            seq: *seq,
+            code: Code::Malformed,
+            message: Cow::Borrowed(""),
+        });
+        Ack {
+            upto,
+            level: Level::Committed,
+            limit,
+            limit_bytes: 1_000,
+            reason: Reason::Ok,
+            retry_ms: 0,
+            list: list.collect(),
+        }
     }
 
     fn sent(flight: &mut Flight, count: u32) -> Instant {
@@ -200,8 +213,10 @@ mod tests {
         let mut flight = Flight::new(true);
         let (one, two) = (sent(&mut flight, 4), sent(&mut flight, 4));
         let settled = flight.ack(&ack(6, 100, &[2, 6, 7])).unwrap();
-        let expected =
-            [Settled { due: one, acknowledged: 3, refused: 1 }, Settled { due: two, acknowledged: 1, refused: 1 }];
+        let expected = [
+            Settled { due: one, acknowledged: 3, refused: 1 },
+            Settled { due: two, acknowledged: 1, refused: 1 },
+        ];
         assert_eq!(settled, expected);
         assert_eq!(flight.open_frames().collect::<Vec<_>>(), [(two, 2)]);
         let settled = flight.ack(&ack(8, 100, &[])).unwrap();
@@ -240,7 +255,10 @@ mod tests {
             "limit_bytes":1000,"level":"committed","rej":[{"s":3,"code":"malformed","msg":""}],"rej_more":false,"ping_ms":1,
             "idle_ms":1,"max_event_bytes":1,"max_frame_bytes":1,"max_batch_events":1,"datagrams":false,"server_time":1});
         let settled = flight.welcome(&serde_json::from_value(welcome).unwrap());
-        assert_eq!(settled.iter().map(|settled| (settled.acknowledged, settled.refused)).collect::<Vec<_>>(), [(3, 1), (1, 0)]);
+        assert_eq!(
+            settled.iter().map(|settled| (settled.acknowledged, settled.refused)).collect::<Vec<_>>(),
+            [(3, 1), (1, 0)]
+        );
         assert!(flight.owes());
         assert_eq!(flight.take(|_| 10, false), Some(Next { first: 6, count: 3, again: true }));
         assert!(!flight.owes());

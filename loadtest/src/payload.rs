@@ -37,7 +37,8 @@ impl Payload {
         let Some(padding) = size.checked_sub(fixed) else {
             bail!("--size {size}: the smallest event has {fixed} bytes");
         };
-        let text: String = "The quick brown fox jumps over the lazy dog. ".chars().cycle().take(padding).collect();
+        let text: String =
+            "The quick brown fox jumps over the lazy dog. ".chars().cycle().take(padding).collect();
         Ok(Self { run: run.to_owned(), rests: vec![format!("{head}{text}{tail}").into_bytes()] })
     }
 

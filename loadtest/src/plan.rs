@@ -80,7 +80,8 @@ impl Shared {
             return;
         }
         self.timetable.send_modify(|timetable| {
-            let before = timetable.unwrap_or(Timetable { start: now, measure_from: now, end: now, give_up: now });
+            let before =
+                timetable.unwrap_or(Timetable { start: now, measure_from: now, end: now, give_up: now });
             let (end, give_up) = (before.end.min(now), before.give_up.min(now + LAST_MOMENT));
             *timetable = Some(Timetable { end, give_up, ..before });
         });

@@ -91,7 +91,8 @@ impl Report {
 
     /// What is wrong, one line each; empty: every event sent was acknowledged or refused, and is where it should be.
     pub(crate) fn faults(&self) -> Vec<String> {
-        let mut faults: Vec<String> = self.broken_off.iter().map(|why| format!("the run broke off: {why}")).collect();
+        let mut faults: Vec<String> =
+            self.broken_off.iter().map(|why| format!("the run broke off: {why}")).collect();
         if self.failed_clients > 0 {
             faults.push(format!("{} clients gave up: {}", self.failed_clients, self.failures.join("; ")));
         }
@@ -113,9 +114,15 @@ impl Report {
     /// For people.
     pub(crate) fn table(&self) -> String {
         let mut rows = vec![
-            ("load", format!("{} clients over {}, {} events at a time", self.clients, self.carrier, self.batch)),
+            (
+                "load",
+                format!("{} clients over {}, {} events at a time", self.clients, self.carrier, self.batch),
+            ),
             ("sent", format!("{} events, {} of them again", self.sent, self.sent_again)),
-            ("acknowledged", if self.unacknowledged { "not asked for".into() } else { self.acknowledged.to_string() }),
+            (
+                "acknowledged",
+                if self.unacknowledged { "not asked for".into() } else { self.acknowledged.to_string() },
+            ),
             ("refused", counted(self.refused, &self.refusals)),
             ("unsettled", self.unsettled.to_string()),
         ];
@@ -123,10 +130,16 @@ impl Report {
             rows.push(("breaks", counted(self.breaks, &self.statuses)));
         }
         let window = &self.window;
-        rows.push(("throughput", format!("{:.0} events/s over {:.1} s", window.events_per_second, window.seconds)));
+        rows.push((
+            "throughput",
+            format!("{:.0} events/s over {:.1} s", window.events_per_second, window.seconds),
+        ));
         if let Some(latency) = &self.latency_ms {
             let Latency { p50, p90, p99, p999, max, missed, .. } = latency;
-            rows.push(("latency, ms", format!("p50 {p50:.2}, p90 {p90:.2}, p99 {p99:.2}, p99.9 {p999:.2}, max {max:.2}")));
+            rows.push((
+                "latency, ms",
+                format!("p50 {p50:.2}, p90 {p90:.2}, p99 {p99:.2}, p99.9 {p999:.2}, max {max:.2}"),
+            ));
             rows.push(("missed", missed.to_string()));
         }
         if let (Some(cpu), Some(rate)) = (window.cpu_seconds, window.events_per_cpu_second) {
@@ -136,7 +149,9 @@ impl Report {
             rows.push(("memory", format!("{resident:.1} MiB resident")));
         }
         if let Some(Verdict { records, lost, duplicates, out_of_order, .. }) = self.verified {
-            let found = format!("{records} records: {lost} lost, {duplicates} duplicates, {out_of_order} out of order");
+            let found = format!(
+                "{records} records: {lost} lost, {duplicates} duplicates, {out_of_order} out of order"
+            );
             rows.push(("verified", found));
         }
         rows.into_iter().fold(String::new(), |mut table, (name, value)| {

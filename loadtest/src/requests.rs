@@ -83,7 +83,9 @@ impl<'a> Requester<'a> {
                         return Err(why);
                     }
                 }
-                Turn::Later(due) => tokio::select! { () = sleep_until(due.into()) => {}, _ = timetable.changed() => {} },
+                Turn::Later(due) => {
+                    tokio::select! { () = sleep_until(due.into()) => {}, _ = timetable.changed() => {} }
+                }
                 Turn::Over => break,
             }
         }
@@ -175,7 +177,8 @@ impl<'a> Requester<'a> {
 
     async fn judge(&self, answer: Response<hyper::body::Incoming>) -> Result<Verdict> {
         let status = answer.status();
-        let retry_after = answer.headers().get("retry-after").and_then(|value| value.to_str().ok()?.parse().ok());
+        let retry_after =
+            answer.headers().get("retry-after").and_then(|value| value.to_str().ok()?.parse().ok());
         let body = Limited::new(answer.into_body(), ANSWER_BYTES).collect().await;
         let body = body.map_err(|error| anyhow!("the answer breaks off: {error}"))?.to_bytes();
         if status.is_success() || status == 422 {
@@ -185,7 +188,9 @@ impl<'a> Requester<'a> {
         }
         *self.tally.borrow_mut().statuses.entry(status.as_u16()).or_default() += 1;
         match status.as_u16() {
-            408 | 409 | 429 | 500 | 502..=504 => Ok(Verdict::Later(Duration::from_secs(retry_after.unwrap_or(1)))),
+            408 | 409 | 429 | 500 | 502..=504 => {
+                Ok(Verdict::Later(Duration::from_secs(retry_after.unwrap_or(1))))
+            }
             _ => bail!("answered {status}: {}", String::from_utf8_lossy(body.get(..200).unwrap_or(&body))),
         }
     }
@@ -196,7 +201,8 @@ impl<'a> Requester<'a> {
             Ok::<_, anyhow::Error>(hyper::client::conn::http1::handshake(TokioIo::new(socket)).await?)
         };
         let named = || format!("cannot connect to {}", self.dialer.target.url.authority());
-        let (sender, connection) = timeout(ANSWER, connecting).await.with_context(named)?.with_context(named)?;
+        let (sender, connection) =
+            timeout(ANSWER, connecting).await.with_context(named)?.with_context(named)?;
         tokio::task::spawn_local(connection);
         self.connection = Some(sender);
         Ok(())

@@ -138,7 +138,10 @@ impl Run {
             seconds: last.at.saturating_duration_since(first.at).as_secs_f64(),
             acknowledged: last.acknowledged - first.acknowledged,
             sent: last.sent - first.sent,
-            cpu_seconds: last.cpu.zip(first.cpu).map(|(last, first)| last.saturating_sub(first).as_secs_f64()),
+            cpu_seconds: last
+                .cpu
+                .zip(first.cpu)
+                .map(|(last, first)| last.saturating_sub(first).as_secs_f64()),
             resident_bytes,
             observed: last.observed.zip(first.observed).map(|(last, first)| last - first),
         })
@@ -155,7 +158,10 @@ impl Run {
             }
             if clock::now() > deadline || shared.broken_off.get().is_some() {
                 let connected = Live::get(&shared.live.connected);
-                shared.break_off(format!("only {connected} of {clients} clients could connect in time"), clock::now());
+                shared.break_off(
+                    format!("only {connected} of {clients} clients could connect in time"),
+                    clock::now(),
+                );
                 return false;
             }
             thread::sleep(TICK);
@@ -208,7 +214,13 @@ fn break_off_on_signal(shared: &Arc<Shared>) -> Result<()> {
 const TICK: Duration = Duration::from_millis(50);
 
 /// One thread's share of the clients.
-async fn clients(target: Target, token: Option<String>, index: u32, threads: u32, shared: &Arc<Shared>) -> Result<Tally> {
+async fn clients(
+    target: Target,
+    token: Option<String>,
+    index: u32,
+    threads: u32,
+    shared: &Arc<Shared>,
+) -> Result<Tally> {
     let carrier = shared.plan.carrier;
     let dialer = Rc::new(Dialer::new(target, carrier, token).context("cannot start the clients")?);
     let tally = Rc::new(RefCell::new(Tally::new()));

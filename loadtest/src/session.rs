@@ -73,7 +73,10 @@ impl<'a> Client<'a> {
         if let Some(timetable) = *self.shared.timetable.borrow() {
             let flight = self.flight.borrow();
             let counts = |due: &Instant| (timetable.measure_from..timetable.end).contains(due);
-            flight.open_frames().filter(|(due, _)| counts(due)).for_each(|(due, count)| tally.missed(due, now, count));
+            flight
+                .open_frames()
+                .filter(|(due, _)| counts(due))
+                .for_each(|(due, count)| tally.missed(due, now, count));
             let unmet = self.schedule.borrow().map(|schedule| schedule.unmet(timetable.end));
             let batch = u64::from(self.shared.plan.batch);
             unmet.into_iter().flatten().filter(counts).for_each(|due| tally.missed(due, now, batch));
@@ -301,7 +304,8 @@ impl<'a> Client<'a> {
             GatewayFrame::Ack(ack) => {
                 self.note_refusals(&ack.list);
                 let settled = self.flight.borrow_mut().ack(&ack);
-                let settled = settled.map_err(|why| Break { is_final: true, ..Break::broken(anyhow!(why)) })?;
+                let settled =
+                    settled.map_err(|why| Break { is_final: true, ..Break::broken(anyhow!(why)) })?;
                 self.settle(&settled);
             }
             GatewayFrame::Ping(ping) => self.reply(ClientFrame::Pong(ping)),

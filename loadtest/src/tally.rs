@@ -114,7 +114,10 @@ impl Tally {
         self.failures.dedup();
         self.failures.truncate(3);
         other.refusals.into_iter().for_each(|(code, count)| *self.refusals.entry(code).or_default() += count);
-        other.statuses.into_iter().for_each(|(status, count)| *self.statuses.entry(status).or_default() += count);
+        other
+            .statuses
+            .into_iter()
+            .for_each(|(status, count)| *self.statuses.entry(status).or_default() += count);
     }
 }
 

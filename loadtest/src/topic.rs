@@ -57,7 +57,12 @@ impl Topic {
 
     /// Hands every event of a run that was written since `from` to `each`, partition by partition, in order. Records
     /// that are gone are left out. Returns how many records it read.
-    pub(crate) fn read(&self, from: &Ends, payload: &Payload, mut each: impl FnMut(i32, EventName)) -> Result<u64> {
+    pub(crate) fn read(
+        &self,
+        from: &Ends,
+        payload: &Payload,
+        mut each: impl FnMut(i32, EventName),
+    ) -> Result<u64> {
         let to = self.ends()?;
         let mut records = 0;
         for ((partition, from), to) in self.partitions.iter().zip(&from.0).zip(to.0) {
@@ -69,7 +74,8 @@ impl Topic {
             let mut next = from;
             while next < to {
                 let polled = self.consumer.poll(PATIENCE);
-                let message = polled.with_context(|| format!("partition {partition} ends at {next}, not at {to}"))??;
+                let message = polled
+                    .with_context(|| format!("partition {partition} ends at {next}, not at {to}"))??;
                 next = message.offset() + 1;
                 records += 1;
                 if let Some(event) = event(&message, payload) {

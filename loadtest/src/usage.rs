@@ -23,12 +23,15 @@ impl Process {
     /// Memory it holds now, in bytes: resident pages, without what the kernel holds for it.
     pub(crate) fn resident_bytes(self) -> Result<u64> {
         let status = self.read("status")?;
-        let kib = status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.split_whitespace().next()?.parse::<u64>().ok());
+        let kib = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmRSS:")?.split_whitespace().next()?.parse::<u64>().ok());
         Ok(kib.context("/proc/PID/status has no VmRSS")? * 1_024)
     }
 
     fn read(self, file: &str) -> Result<String> {
-        std::fs::read_to_string(format!("/proc/{}/{file}", self.0)).with_context(|| format!("process {} is not there", self.0))
+        std::fs::read_to_string(format!("/proc/{}/{file}", self.0))
+            .with_context(|| format!("process {} is not there", self.0))
     }
 }
 

@@ -118,7 +118,9 @@ mod tests {
     /// Client 1 sent 1 to 6; 5 was refused, 6 is open.
     fn judge(numbers: &[(i32, u64)]) -> Verdict {
         let mut recount = Recount::default();
-        numbers.iter().for_each(|(partition, number)| recount.event(*partition, EventName { client: 1, number: *number }));
+        numbers.iter().for_each(|(partition, number)| {
+            recount.event(*partition, EventName { client: 1, number: *number })
+        });
         recount.judge(&[ClientTally { client: 1, highest: 6, upto: 5, refused: vec![5] }])
     }
 

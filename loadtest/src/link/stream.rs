@@ -63,7 +63,11 @@ pub(super) async fn webtransport(
     Ok(link(Box::new(send), Box::new(receive), Connection::WebTransport(connection)))
 }
 
-fn link(send: Box<dyn AsyncWrite + Unpin>, receive: Box<dyn AsyncRead + Unpin>, connection: Connection) -> Link {
+fn link(
+    send: Box<dyn AsyncWrite + Unpin>,
+    receive: Box<dyn AsyncRead + Unpin>,
+    connection: Connection,
+) -> Link {
     Link {
         sender: Sender::Stream(StreamSender { stream: send, _connection: connection }),
         receiver: Receiver::Stream(StreamReceiver { stream: receive, buffer: BytesMut::new() }),
@@ -71,7 +75,11 @@ fn link(send: Box<dyn AsyncWrite + Unpin>, receive: Box<dyn AsyncRead + Unpin>, 
 }
 
 fn local(target: &Target) -> SocketAddr {
-    if target.address.is_ipv4() { (Ipv4Addr::UNSPECIFIED, 0).into() } else { (Ipv6Addr::UNSPECIFIED, 0).into() }
+    if target.address.is_ipv4() {
+        (Ipv4Addr::UNSPECIFIED, 0).into()
+    } else {
+        (Ipv6Addr::UNSPECIFIED, 0).into()
+    }
 }
 
 impl StreamSender {
