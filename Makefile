@@ -6,7 +6,7 @@ GATEWAY := $(CARGO_TARGET_DIR)/debug/tidegate
 NODE_MODULES := web-client/node_modules/.package-lock.json
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint instructions kafka clean
+.PHONY: help run test lint instructions kafka image clean
 
 help: ## Say what there is (the default)
 	@sed -n 's/^\([a-z]*\):.*## /  make \1	/p' $(MAKEFILE_LIST) | expand -t 20
@@ -37,6 +37,9 @@ instructions: ## Count what an event costs; fail where it costs more than record
 kafka: ## Start a Kafka node on localhost:9092, to try things out
 	@scripts/setup test
 	scripts/kafka
+
+image: ## Build the container image and try it out; IMAGE_OPTIONS are those of scripts/image
+	scripts/image $(IMAGE_OPTIONS)
 
 clean: ## Remove what was built; nothing that a gateway stored
 	cargo clean
