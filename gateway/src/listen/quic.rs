@@ -3,6 +3,8 @@
 use std::io;
 
 use bytes::Bytes;
+use std::sync::Arc;
+
 use quinn::{Connecting, Connection, RecvStream, SendStream, VarInt};
 use tidegate_wire::CloseCode;
 
@@ -45,7 +47,7 @@ pub(super) async fn serve<G: Gate>(door: &Door<G>, connecting: Connecting, hands
         recv,
         limits: door.limits,
         goodbye: door.patience.goodbye,
-        metrics: door.metrics.clone(),
+        metrics: Arc::clone(&door.metrics),
     };
     tokio::select! {
         () = door.gate.serve(link, peer) => {}

@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -53,7 +54,7 @@ pub(super) struct StreamLink<T: Transport> {
     pub(super) limits: Limits,
     /// For what was sent last to be read.
     pub(super) goodbye: Duration,
-    pub(super) metrics: Metrics,
+    pub(super) metrics: Arc<Metrics>,
 }
 
 /// The half that brings frames.
@@ -66,7 +67,7 @@ pub(super) struct StreamReader<T: Transport> {
     is_finished: bool,
     /// Datagrams that were handed on.
     datagrams: u64,
-    metrics: Metrics,
+    metrics: Arc<Metrics>,
 }
 
 /// The half that takes frames.

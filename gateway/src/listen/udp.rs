@@ -89,7 +89,8 @@ pub struct Entrance {
 pub(super) struct Door<G> {
     pub(super) gate: G,
     pub(super) access: Arc<Access>,
-    pub(super) metrics: Metrics,
+    /// Shared: by value it is over a KiB, which every session would hold several times.
+    pub(super) metrics: Arc<Metrics>,
     pub(super) limits: Limits,
     pub(super) patience: Patience,
     /// Where WebTransport sessions are opened.
@@ -131,7 +132,7 @@ pub async fn serve<G: Gate>(
     let door = Arc::new(Door {
         gate,
         access,
-        metrics,
+        metrics: Arc::new(metrics),
         limits: entrance.limits,
         patience: entrance.patience,
         path: format!("{}/stream", entrance.prefix.trim_end_matches('/')),

@@ -94,7 +94,7 @@ async fn open<G: Gate>(
         recv,
         limits: door.limits,
         goodbye: door.patience.goodbye,
-        metrics: door.metrics.clone(),
+        metrics: Arc::clone(&door.metrics),
     };
     Some((link, peer))
 }

@@ -37,14 +37,14 @@ impl End {
 /// Serves one client; returns when its connection has ended.
 pub(super) async fn serve<L: Link>(core: Arc<Core>, link: L, peer: Peer) {
     let (mut incoming, outgoing) = link.split();
-    let opened = match hello::open(&core, &mut incoming, &peer).await {
+    // Both boxed, so that neither holds the room of the other.
+    let opened = match Box::pin(hello::open(&core, &mut incoming, &peer)).await {
         Ok(opened) => opened,
         Err(End::Close(close)) => return refuse(&core, outgoing, &peer, &close).await,
         Err(End::Done | End::Gone) => return,
     };
     let sessions = core.metrics.carrier(peer.carrier).sessions.clone();
     sessions.inc();
-    // Boxed, so that what waits for HELLO does not hold the room of a whole session.
     Box::pin(run(&core, incoming, outgoing, &peer, opened)).await;
     sessions.dec();
 }
