@@ -3,7 +3,10 @@
 use std::time::Instant;
 
 /// The monotonic clock.
-#[expect(clippy::disallowed_methods, reason = "a load test is about time; everything else here takes it as an argument")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a load test is about time; everything else here takes it as an argument"
+)]
 pub(crate) fn now() -> Instant {
     Instant::now()
 }

@@ -28,6 +28,13 @@ pub(crate) enum Carrier {
     Https,
 }
 
+impl Carrier {
+    /// Whether each client has a socket of its own.
+    pub(crate) fn needs_files(self) -> bool {
+        !matches!(self, Self::Quic | Self::Webtransport)
+    }
+}
+
 impl fmt::Display for Carrier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -60,7 +67,9 @@ impl FromStr for Url {
         };
         let rest = rest.strip_suffix('/').unwrap_or(rest);
         let (host, port) = match rest.rsplit_once(':').filter(|(_, port)| !port.ends_with(']')) {
-            Some((host, port)) => (host, port.parse().map_err(|_| format!("`{port}` is no port; {expected}"))?),
+            Some((host, port)) => {
+                (host, port.parse().map_err(|_| format!("`{port}` is no port; {expected}"))?)
+            }
             None => (rest, if secure { 443 } else { 80 }),
         };
         let host = host.trim_start_matches('[').trim_end_matches(']');
@@ -74,7 +83,11 @@ impl FromStr for Url {
 impl Url {
     /// `HOST:PORT` as it stands in a URL.
     pub(crate) fn authority(&self) -> String {
-        if self.host.contains(':') { format!("[{}]:{}", self.host, self.port) } else { format!("{}:{}", self.host, self.port) }
+        if self.host.contains(':') {
+            format!("[{}]:{}", self.host, self.port)
+        } else {
+            format!("{}:{}", self.host, self.port)
+        }
     }
 }
 
@@ -114,7 +127,8 @@ impl Target {
     /// TLS for these protocols.
     pub(crate) fn tls(&self, alpn: &[&str]) -> Result<ClientConfig> {
         let provider = Arc::new(aws_lc_rs::default_provider());
-        let builder = ClientConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions()?;
+        let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
+            .with_safe_default_protocol_versions()?;
         let mut config = match &*self.trust {
             Trust::Certificates(roots) => builder.with_root_certificates(roots.clone()).with_no_client_auth(),
             Trust::Anyone => {
@@ -186,7 +200,10 @@ mod tests {
     fn a_url_says_host_port_and_whether_there_is_tls() {
         let url = |text: &str| text.parse::<Url>();
         assert_eq!(url("https://[::1]:4433/").unwrap().authority(), "[::1]:4433");
-        assert_eq!(url("http://localhost:8080").unwrap(), Url { secure: false, host: "localhost".into(), port: 8080 });
+        assert_eq!(
+            url("http://localhost:8080").unwrap(),
+            Url { secure: false, host: "localhost".into(), port: 8080 }
+        );
         assert_eq!(url("https://gateway").unwrap().port, 443);
         for wrong in ["localhost:4433", "https://", "https://a:b", "https://a/v1"] {
             assert!(url(wrong).unwrap_err().contains("expected https://HOST:PORT"), "{wrong}");

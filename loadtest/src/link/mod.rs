@@ -63,7 +63,9 @@ impl Dialer {
             Endpoint::Quic(endpoint) => stream::quic(endpoint, &self.target).await,
             Endpoint::WebTransport(endpoint) => stream::webtransport(endpoint, &self.target).await,
         };
-        link.with_context(|| format!("cannot connect to {} over {}", self.target.url.authority(), self.carrier))
+        link.with_context(|| {
+            format!("cannot connect to {} over {}", self.target.url.authority(), self.carrier)
+        })
     }
 
     /// A byte stream to the gateway: TCP, with TLS where the URL says so.

@@ -1,12 +1,14 @@
 //! Raw QUIC and WebTransport: frames back to back on one stream.
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::pin::Pin;
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result, bail};
 use bytes::BytesMut;
 use tidegate_wire::{GatewayFrame, Limits, whole};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use wtransport::config::{DnsLookupFuture, DnsResolver};
 
 use super::{Link, Receiver, Sender, decode};
 use crate::target::Target;
@@ -28,6 +30,9 @@ enum Connection {
 }
 
 pub(super) fn quic_endpoint(target: &Target) -> Result<quinn::Endpoint> {
+    if !target.url.secure {
+        bail!("QUIC needs https://");
+    }
     let crypto = quinn::crypto::rustls::QuicClientConfig::try_from(target.tls(&["tidegate.v1"])?)?;
     let mut endpoint = quinn::Endpoint::client(local(target))?;
     endpoint.set_default_client_config(quinn::ClientConfig::new(Arc::new(crypto)));
@@ -49,6 +54,7 @@ pub(super) fn webtransport_endpoint(
     let config = wtransport::ClientConfig::builder()
         .with_bind_address(local(target))
         .with_custom_tls(target.tls(&["h3"])?)
+        .dns_resolver(Resolved(target.address))
         .build();
     Ok(wtransport::Endpoint::client(config)?)
 }
@@ -57,13 +63,16 @@ pub(super) async fn webtransport(
     endpoint: &wtransport::Endpoint<wtransport::endpoint::endpoint_side::Client>,
     target: &Target,
 ) -> Result<Link> {
-    // By address: a name would be looked up again for each connection.
-    let connection = endpoint.connect(format!("https://{}/v1/stream", target.address)).await?;
+    let connection = endpoint.connect(format!("https://{}/v1/stream", target.url.authority())).await?;
     let (send, receive) = connection.open_bi().await?.await?;
     Ok(link(Box::new(send), Box::new(receive), Connection::WebTransport(connection)))
 }
 
-fn link(send: Box<dyn AsyncWrite + Unpin>, receive: Box<dyn AsyncRead + Unpin>, connection: Connection) -> Link {
+fn link(
+    send: Box<dyn AsyncWrite + Unpin>,
+    receive: Box<dyn AsyncRead + Unpin>,
+    connection: Connection,
+) -> Link {
     Link {
         sender: Sender::Stream(StreamSender { stream: send, _connection: connection }),
         receiver: Receiver::Stream(StreamReceiver { stream: receive, buffer: BytesMut::new() }),
@@ -71,7 +80,21 @@ fn link(send: Box<dyn AsyncWrite + Unpin>, receive: Box<dyn AsyncRead + Unpin>, 
 }
 
 fn local(target: &Target) -> SocketAddr {
-    if target.address.is_ipv4() { (Ipv4Addr::UNSPECIFIED, 0).into() } else { (Ipv6Addr::UNSPECIFIED, 0).into() }
+    if target.address.is_ipv4() {
+        (Ipv4Addr::UNSPECIFIED, 0).into()
+    } else {
+        (Ipv6Addr::UNSPECIFIED, 0).into()
+    }
+}
+
+/// The name is looked up once, and not again for each connection.
+#[derive(Debug)]
+struct Resolved(SocketAddr);
+
+impl DnsResolver for Resolved {
+    fn resolve(&self, _: &str) -> Pin<Box<dyn DnsLookupFuture>> {
+        Box::pin(std::future::ready(Ok(Some(self.0))))
+    }
 }
 
 impl StreamSender {

@@ -27,7 +27,8 @@ pub(super) async fn connect(dialer: &Dialer, json: bool) -> Result<Link> {
     let protocol = if json { "tidegate.v1.json" } else { "tidegate.v1" };
     request.headers_mut().insert("sec-websocket-protocol", protocol.parse()?);
     let config = WebSocketConfig::default().read_buffer_size(4_096).write_buffer_size(4_096);
-    let connecting = tokio_tungstenite::client_async_with_config(request, dialer.socket().await?, Some(config));
+    let connecting =
+        tokio_tungstenite::client_async_with_config(request, dialer.socket().await?, Some(config));
     let (stream, _) = match connecting.await {
         Ok(connected) => connected,
         Err(Error::Http(answer)) => bail!("the gateway answered {}", answer.status()),
