@@ -1,5 +1,6 @@
 //! The topic as a consumer sees it: how much is in it, and every record of a run.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
@@ -25,6 +26,12 @@ pub(crate) struct Topic {
 /// Where each partition ended at some moment.
 #[derive(Clone, Debug)]
 pub(crate) struct Ends(Vec<i64>);
+
+enum Next<'a> {
+    Record(BorrowedMessage<'a>),
+    /// A partition has no more.
+    End(i32),
+}
 
 impl Topic {
     /// Looks the topic up.
@@ -60,50 +67,54 @@ impl Topic {
         Ok(self.ends()?.0.into_iter().map(|end| u64::try_from(end).unwrap_or(0)).sum())
     }
 
-    /// Hands every event of a run that was written since `from` to `each`, partition by partition, in order. Records
-    /// that are gone are left out. Returns how many records it read.
+    /// Hands every event of a run that was written since `from` to `each`, those of one partition in order. Records
+    /// that are gone are left out.
     pub(crate) fn read(
         &self,
         from: &Ends,
         payload: &Payload,
         mut each: impl FnMut(i32, EventName),
-    ) -> Result<u64> {
+    ) -> Result<()> {
         let to = self.ends()?;
-        let mut records = 0;
+        let mut assignment = TopicPartitionList::new();
+        let mut ends = HashMap::new();
         for ((partition, from), to) in self.partitions.iter().zip(&from.0).zip(to.0) {
             let low = self.consumer.fetch_watermarks(&self.name, *partition, PATIENCE)?.0;
             let from = low.max(*from);
-            let mut assignment = TopicPartitionList::new();
-            assignment.add_partition_offset(&self.name, *partition, Offset::Offset(from))?;
-            self.consumer.assign(&assignment)?;
-            let mut next = from;
-            while next < to {
-                match self
-                    .next()
-                    .with_context(|| format!("partition {partition} cannot be read at {next} of {to}"))?
-                {
-                    None => break,
-                    Some(message) => {
-                        next = message.offset() + 1;
-                        records += 1;
-                        if let Some(event) = event(&message, payload) {
-                            each(*partition, event);
-                        }
-                    }
-                }
+            if from < to {
+                assignment.add_partition_offset(&self.name, *partition, Offset::Offset(from))?;
+                ends.insert(*partition, to);
             }
         }
-        Ok(records)
+        self.consumer.assign(&assignment)?;
+        while !ends.is_empty() {
+            let partition =
+                match self.next().with_context(|| format!("{} partitions are left", ends.len()))? {
+                    Next::End(partition) => partition,
+                    Next::Record(message) => {
+                        let partition = message.partition();
+                        if let Some(event) = event(&message, payload) {
+                            each(partition, event);
+                        }
+                        if ends.get(&partition).is_some_and(|end| message.offset() + 1 < *end) {
+                            continue;
+                        }
+                        partition
+                    }
+                };
+            ends.remove(&partition);
+        }
+        Ok(())
     }
 
-    /// The next record, or `None` at the partition's end. A broker that is away is waited for.
-    fn next(&self) -> Result<Option<BorrowedMessage<'_>>> {
+    /// What is next. A broker that is away is waited for.
+    fn next(&self) -> Result<Next<'_>> {
         let deadline = clock::now() + PATIENCE;
         loop {
             let polled = self.consumer.poll(deadline.saturating_duration_since(clock::now()));
             match polled.context("no record in time")? {
-                Ok(message) => return Ok(Some(message)),
-                Err(KafkaError::PartitionEOF(_)) => return Ok(None),
+                Ok(message) => return Ok(Next::Record(message)),
+                Err(KafkaError::PartitionEOF(partition)) => return Ok(Next::End(partition)),
                 Err(error) if is_passing(&error) && clock::now() < deadline => {}
                 Err(error) => return Err(error.into()),
             }

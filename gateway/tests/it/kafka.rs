@@ -132,22 +132,22 @@ impl Cluster {
         tokio::task::spawn_blocking(move || consume(&config, &topic)).await.unwrap()
     }
 
-    /// Waits until partition 0 of a topic has so many records; then how many it has.
-    pub async fn records(&self, topic: &str, at_least: i64) -> i64 {
+    /// Waits until partition 0 of a topic has so many records.
+    pub async fn records(&self, topic: &str, at_least: usize) {
         let (config, topic) = (self.client(), topic.to_owned());
-        let count = move || {
+        let reached = move || {
             let consumer: BaseConsumer = config.create().unwrap();
             let deadline = Instant::now() + PATIENCE;
             loop {
                 let (_, high) = watermarks(&consumer, &topic, 0);
-                if high >= at_least {
-                    return high;
+                if usize::try_from(high).unwrap() >= at_least {
+                    return;
                 }
                 assert!(Instant::now() < deadline, "{topic} has only {high} records");
                 std::thread::sleep(Duration::from_millis(10));
             }
         };
-        tokio::task::spawn_blocking(count).await.unwrap()
+        tokio::task::spawn_blocking(reached).await.unwrap();
     }
 
     /// Removes the oldest records of partition 0, those before `offset`.

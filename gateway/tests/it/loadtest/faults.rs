@@ -13,7 +13,7 @@ use crate::loadtest::{Ended, Loadtest, loadtest};
 /// Of the 3,000 events of 200 bytes that a run sends, some hundred come through before the fault.
 const HELD_AT: usize = 100_000;
 /// So many of them are in the topic by then.
-const BEFORE: i64 = 100;
+const BEFORE: usize = 100;
 
 /// A run that is held half way, on a topic of one partition.
 struct Held {
@@ -28,7 +28,7 @@ impl Held {
     async fn start(clients: u32, more: &str) -> Self {
         let kafka = Destination::shared_kafka().await;
         let topic = kafka.topic(1).await;
-        let gateway = kafka.gateway(&topic).await;
+        let gateway = kafka.gateway_with(&topic, "shutdown.reconnect_jitter_ms = 0\n").await;
         let gate = Gate::before(gateway.plain, HELD_AT).await;
         let cluster = Cluster::shared().await;
         let run = Loadtest::start(&format!(
@@ -102,7 +102,7 @@ async fn what_happens_to_the_topic_behind_its_back_is_counted_as_what_it_is() {
         let event: Value = serde_json::from_slice(&record.value).unwrap();
         oldest.insert(event["loadtest"].as_str().unwrap().to_owned(), record.value);
     }
-    let oldest: Vec<_> = oldest.into_values().take(BEFORE as usize).collect();
+    let oldest: Vec<_> = oldest.into_values().take(BEFORE).collect();
     let stranger = String::from_utf8(oldest[0].clone()).unwrap().replacen(".00000.", ".00099.", 1);
     assert_ne!(stranger.as_bytes(), oldest[0]);
     let mut foreign = vec![oldest[2].clone(), oldest[1].clone(), oldest[0].clone(), stranger.into_bytes()];
