@@ -291,7 +291,7 @@ async fn clients(
     while let Some(ended) = tasks.join_next().await {
         ended.context("a client panicked")?;
     }
-    drop(dialer);
+    dialer.finish().await;
     match Rc::try_unwrap(tally) {
         Ok(tally) => Ok(tally.into_inner()),
         Err(_) => bail!("a client is still there"),

@@ -22,8 +22,10 @@ use crate::plan::Shared;
 use crate::schedule::Schedule;
 use crate::tally::{ClientTally, Live, Tally};
 
-/// How long a client waits for a connection with its WELCOME, and for the gateway's part of a goodbye.
+/// How long a client waits for a connection with its WELCOME.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// And for the gateway's part of a goodbye, which may get lost on the way.
+const GOODBYE: Duration = Duration::from_secs(5);
 /// What a broken connection may still have to say.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
@@ -204,5 +206,5 @@ impl<'a> Client<'a> {
 
 /// The gateway's CLOSE ends it. All is settled: nothing else matters any more.
 async fn goodbye(receiver: &mut Receiver) {
-    let _ = timeout(PATIENCE, async { while receiver.next(&mut Vec::new()).await.is_ok() {} }).await;
+    let _ = timeout(GOODBYE, async { while receiver.next(&mut Vec::new()).await.is_ok() {} }).await;
 }

@@ -1,9 +1,11 @@
 //! Runs without faults: every carrier, every kind of payload, every way to be refused.
 
+use std::time::{Duration, Instant};
+
 use crate::destination::Destination;
-use crate::gateway::Gateway;
+use crate::gateway::{Gateway, PATIENCE};
 use crate::kafka::Cluster;
-use crate::loadtest::loadtest;
+use crate::loadtest::{Loadtest, loadtest};
 
 /// The end of a command line that reads the topic back.
 fn verify(cluster: &Cluster, topic: &str) -> String {
@@ -126,5 +128,28 @@ async fn the_table_says_the_same_to_people() {
     assert_eq!((ended.status, ended.errors.as_str()), (Some(0), ""));
     for line in ["sent          200 events", "acknowledged  200", "refused       0", "latency, ms   p50"] {
         assert!(ended.output.lines().any(|row| row.starts_with(line)), "{line} in {}", ended.output);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_clients_hold_their_connections_and_files_are_asked_for() {
+    let gateway = Gateway::start("").await;
+    for carrier in ["websocket", "webtransport"] {
+        let run =
+            format!("run https://{} --carrier {carrier} --clients 300 --rate 100 --batch 1", gateway.secure);
+        let run = Loadtest::start_with_few_files(100, &format!("{run} --duration 3600 --warm-up 0 --json"));
+        let received = format!("tidegate_events_received_total{{carrier=\"{carrier}\"}}");
+        let deadline = Instant::now() + PATIENCE;
+        // The first event is sent when all of them are connected.
+        while gateway.metrics().await.get(&received) == 0.0 {
+            assert!(Instant::now() < deadline, "not all of them are there in time");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        assert_eq!(gateway.metrics().await.sum("tidegate_sessions", carrier), 300.0);
+        run.interrupt();
+        let report = run.ended().await.report();
+        report.assert_accounted();
+        assert_eq!((report.count("clients"), report.count("breaks")), (300, 0), "{carrier}: {:#}", report.0);
+        gateway.idle().await;
     }
 }

@@ -164,3 +164,21 @@ async fn an_interrupted_run_says_what_it_saw() {
     assert_eq!(report.count("verified.lost"), 0);
     assert!(ended.errors.contains("the run broke off: interrupted"), "{}", ended.errors);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_nothing_answers_any_more_ends_whatever_its_clients_wait_for() {
+    let run = async |more: &str| {
+        let held = Held::start(3, &format!("{more} --grace 2")).await;
+        // The gate stays closed: sockets fill up, and nobody says anything.
+        let ended = held.run.ended().await;
+        let report = ended.report();
+        assert_eq!(
+            (ended.status, &report.0["broken_off"]),
+            (Some(1), &Value::from("nothing was answered for 2s"))
+        );
+        report.assert_accounted();
+        assert!(report.count("unsettled") > 0 && report.count("failed_clients") > 0, "{:#}", report.0);
+        assert!(report.count("latency_ms.missed") > 0, "{:#}", report.0);
+    };
+    tokio::join!(run("--ignore-credit"), run("--carrier https"));
+}

@@ -32,8 +32,19 @@ pub struct Ended {
 impl Loadtest {
     /// Starts `loadtest` with arguments that have no spaces in them.
     pub fn start(arguments: &str) -> Self {
+        Self::start_by(Command::new(binary()), arguments)
+    }
+
+    /// The same where only `count` files may be open, unless the process asks for more.
+    pub fn start_with_few_files(count: u64, arguments: &str) -> Self {
+        let mut command = Command::new("prlimit");
+        command.arg(format!("--nofile={count}:")).arg(binary());
+        Self::start_by(command, arguments)
+    }
+
+    fn start_by(mut command: Command, arguments: &str) -> Self {
         let [output, errors] = [(); 2].map(|()| tempfile::tempfile().unwrap());
-        let child = Command::new(binary())
+        let child = command
             .args(arguments.split_whitespace())
             .stdin(Stdio::null())
             .stdout(output.try_clone().unwrap())

@@ -2,7 +2,7 @@
 
 use crate::destination::Destination;
 use crate::gateway::{Gateway, free_port};
-use crate::loadtest::loadtest;
+use crate::loadtest::{Loadtest, loadtest};
 use crate::token;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -50,6 +50,15 @@ async fn a_gateway_that_is_not_there_is_named() {
         let line = ended.only_line();
         assert!(line.contains(&nowhere.to_string()) && line.contains("refused"), "{line}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn waiting_for_a_gateway_that_says_nothing_can_be_interrupted() {
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let run = Loadtest::start(&format!("run http://{} --clients 100", silent.local_addr().unwrap()));
+    let _connection = silent.accept().await.unwrap();
+    run.interrupt();
+    assert_eq!(run.ended().await.only_line(), "loadtest: interrupted");
 }
 
 #[tokio::test(flavor = "multi_thread")]
