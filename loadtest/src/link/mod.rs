@@ -85,7 +85,7 @@ impl Dialer {
 
     /// Once all connections are done: sees the last packets off. A process that just ends leaves the gateway to find out.
     pub(crate) async fn finish(&self) {
-        const PATIENCE: Duration = Duration::from_secs(3);
+        const PATIENCE: Duration = Duration::from_secs(1);
         let idle = async {
             match &self.endpoint {
                 Endpoint::Tcp(_) => {}

@@ -126,7 +126,7 @@ impl<'a> Client<'a> {
                 return Err(broke.why);
             }
             tokio::time::sleep(pause).await;
-            backoff = (backoff * 2).min(Duration::from_secs(2));
+            backoff = (backoff * 2).min(Duration::from_secs(1));
             match self.connect(connecting).await {
                 Ok(link) => return Ok(link),
                 Err(again) => broke = again,

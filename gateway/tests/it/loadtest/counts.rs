@@ -54,7 +54,7 @@ async fn a_recording_arrives_over_and_over_also_as_binary_records_and_with_a_tru
     let route = format!("[[routes]]\ntopic = \"{topic}\"\nencoding = \"binary\"\n");
     let gateway = Gateway::start_with_kafka(&kafka.brokers().brokers(), &route).await;
     let payload = format!("{}/tests/data/earthquakes.ndjson", env!("CARGO_MANIFEST_DIR"));
-    for carrier in ["websocket", "webtransport", "quic"] {
+    let run = async |carrier: &str| {
         // By its name, and trusted because of its certificate alone.
         let (port, ca) = (gateway.secure.port(), gateway.path("tls.crt"));
         let run = format!(
@@ -63,7 +63,8 @@ async fn a_recording_arrives_over_and_over_also_as_binary_records_and_with_a_tru
             verify(kafka.brokers(), &topic)
         );
         loadtest(&run).await.faultless().assert_complete(1_216);
-    }
+    };
+    tokio::join!(run("websocket"), run("webtransport"), run("quic"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -49,7 +49,7 @@ impl Held {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn over_a_kill_of_the_gateway_nothing_is_lost_and_the_break_is_counted() {
-    for carrier in ["websocket", "https --numbered"] {
+    let run = async |carrier: &str| {
         let mut held = Held::start(2, &format!("--reconnect 60 --carrier {carrier}")).await;
         held.gateway.kill();
         held.gateway.launch();
@@ -60,7 +60,8 @@ async fn over_a_kill_of_the_gateway_nothing_is_lost_and_the_break_is_counted() {
         // What was not acknowledged yet was sent again, and may be there twice.
         assert_eq!(report.count("verified.records"), 3_000 + report.count("verified.duplicates"));
         assert!(report.count("breaks") > 0 && report.count("sent_again") > 0, "{:#}", report.0);
-    }
+    };
+    tokio::join!(run("websocket"), run("https --numbered"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -77,7 +78,7 @@ async fn over_a_drain_of_the_gateway_clients_come_back() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn when_the_gateway_stays_away_the_run_says_what_it_saw_and_fails() {
-    for carrier in ["websocket", "https"] {
+    let run = async |carrier: &str| {
         let mut held = Held::start(1, &format!("--reconnect 0 --carrier {carrier}")).await;
         held.gateway.kill();
         let ended = held.ended().await;
@@ -89,7 +90,8 @@ async fn when_the_gateway_stays_away_the_run_says_what_it_saw_and_fails() {
         let said = format!("{} events were neither acknowledged nor refused", report.count("unsettled"));
         assert!(ended.errors.contains(&said), "{}", ended.errors);
         assert!(ended.errors.contains("1 clients gave up: "), "{}", ended.errors);
-    }
+    };
+    tokio::join!(run("websocket"), run("https"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
