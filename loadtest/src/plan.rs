@@ -118,6 +118,7 @@ impl Shared {
     pub(crate) fn progress(&self, now: Instant) -> f64 {
         let Some(times) = *self.timetable.borrow() else { return 0.0 };
         match self.plan.total() {
+            Some(total) if self.plan.unacknowledged => float(Live::get(&self.live.sent)) / float(total),
             Some(total) => {
                 float(Live::get(&self.live.acknowledged) + Live::get(&self.live.refused)) / float(total)
             }

@@ -178,7 +178,7 @@ impl Run {
     /// Until `until`, or all clients are through, which they are soon after the run was cut short.
     fn wait(&self, shared: &Arc<Shared>, progress: &Progress, until: Instant) {
         let clients = u64::from(shared.plan.clients);
-        let mut stall = Stall { settled: 0, since: clock::now() };
+        let mut stall = Stall { seen: (0, 0), since: clock::now() };
         while Live::get(&shared.live.ended) < clients {
             let now = clock::now();
             let left = until.saturating_duration_since(now);
@@ -222,18 +222,19 @@ impl Window {
     }
 }
 
-/// Since when nothing has been answered.
+/// Since when nothing has happened.
 struct Stall {
-    settled: u64,
+    /// Events sent, and events answered.
+    seen: (u64, u64),
     since: Instant,
 }
 
 impl Stall {
-    /// How long nothing has been answered that was sent.
+    /// How long nothing was sent or answered, though answers were due.
     fn lasts(&mut self, live: &Live, now: Instant) -> Duration {
-        let settled = Live::get(&live.acknowledged) + Live::get(&live.refused);
-        if settled != self.settled || settled == Live::get(&live.sent) {
-            *self = Self { settled, since: now };
+        let seen = (Live::get(&live.sent), Live::get(&live.acknowledged) + Live::get(&live.refused));
+        if seen != self.seen || seen.0 == seen.1 {
+            *self = Self { seen, since: now };
         }
         now.saturating_duration_since(self.since)
     }
@@ -295,5 +296,28 @@ async fn clients(
     match Rc::try_unwrap(tally) {
         Ok(tally) => Ok(tally.into_inner()),
         Err(_) => bail!("a client is still there"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stall_lasts_while_nothing_is_sent_or_answered_and_something_is_open() {
+        let (live, start) = (Live::default(), clock::now());
+        let at = |seconds| start + Duration::from_secs(seconds);
+        let mut stall = Stall { seen: (0, 0), since: start };
+        assert_eq!(stall.lasts(&live, at(5)), Duration::ZERO, "nothing is open");
+        Live::add(&live.sent, 10);
+        assert_eq!(stall.lasts(&live, at(6)), Duration::ZERO);
+        assert_eq!(stall.lasts(&live, at(9)), Duration::from_secs(3));
+        Live::add(&live.refused, 1);
+        assert_eq!(stall.lasts(&live, at(10)), Duration::ZERO);
+        Live::add(&live.acknowledged, 9);
+        assert_eq!(
+            (stall.lasts(&live, at(11)), stall.lasts(&live, at(20))),
+            (Duration::ZERO, Duration::ZERO)
+        );
     }
 }

@@ -46,7 +46,7 @@ impl Topic {
             .set("enable.partition.eof", "true")
             .create()?;
         let metadata = consumer
-            .fetch_metadata(Some(name), PATIENCE)
+            .fetch_metadata(Some(name), PATIENCE / 2)
             .with_context(|| format!("cannot ask Kafka at {brokers} for topic `{name}`"))?;
         let topic = metadata.topics().first().context("Kafka does not answer for the topic")?;
         if let Some(error) = topic.error() {
