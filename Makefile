@@ -6,10 +6,10 @@ GATEWAY := $(CARGO_TARGET_DIR)/debug/tidegate
 NODE_MODULES := web-client/node_modules/.package-lock.json
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint kafka clean
+.PHONY: help run test lint instructions kafka image clean
 
 help: ## Say what there is (the default)
-	@sed -n 's/^\([a-z]*\):.*## /  make \1	/p' $(MAKEFILE_LIST) | expand -t 16
+	@sed -n 's/^\([a-z]*\):.*## /  make \1	/p' $(MAKEFILE_LIST) | expand -t 20
 
 run: $(NODE_MODULES) ## Start the gateway with the demo page, on the embedded log
 	@scripts/setup build
@@ -21,6 +21,7 @@ test: lint ## Everything that CI checks
 	cd web-client && npm run --silent build && npm test --silent
 	cargo build --workspace --bins --locked
 	cargo test --workspace --locked
+	scripts/instructions
 	scripts/fuzz-build
 
 lint: $(NODE_MODULES) ## Formatting, lints, licences
@@ -30,9 +31,16 @@ lint: $(NODE_MODULES) ## Formatting, lints, licences
 	$(CACHE)/tools/bin/cargo-deny --locked --log-level error check bans licenses sources
 	cd web-client && npm run --silent lint
 
+instructions: ## Count what an event costs; fail where it costs more than recorded
+	@scripts/setup test
+	scripts/instructions
+
 kafka: ## Start a Kafka node on localhost:9092, to try things out
 	@scripts/setup test
 	scripts/kafka
+
+image: ## Build the container image and try it out; IMAGE_OPTIONS are those of scripts/image
+	scripts/image $(IMAGE_OPTIONS)
 
 clean: ## Remove what was built; nothing that a gateway stored
 	cargo clean

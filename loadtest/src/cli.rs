@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 use clap::{Args, Parser, Subcommand};
 
+use crate::bench::BenchArgs;
 use crate::clock;
 use crate::payload::{CLIENTS_MAX, Payload, RUN_CHARS};
 use crate::plan::Plan;
@@ -37,6 +38,8 @@ pub(crate) enum Command {
     Run(Box<RunArgs>),
     /// Produces into Kafka directly, as a measure of the gateway.
     Produce(ProduceArgs),
+    /// Measures all figures of `docs/benchmarks.md` side by side, and writes it.
+    Bench(Box<BenchArgs>),
 }
 
 /// How to send.

@@ -3,6 +3,7 @@
 //! `cli` reads what is wanted, `run` starts threads of clients, each a `session` or `requests`; `verify` holds the topic
 //! against what the clients were told, `report` says it.
 
+mod bench;
 mod cli;
 mod clock;
 mod flight;
@@ -54,9 +55,11 @@ fn run(cli: Cli) -> Result<ExitCode> {
             say(&(serde_json::to_string_pretty(&args.run()?)? + "\n"))?;
             Ok(ExitCode::SUCCESS)
         }
+        Command::Bench(args) => args.run().map(|()| ExitCode::SUCCESS),
     }
 }
 
+/// Prints to standard output.
 fn say(text: &str) -> Result<()> {
     Ok(std::io::stdout().write_all(text.as_bytes())?)
 }

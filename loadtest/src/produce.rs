@@ -40,6 +40,9 @@ pub(crate) struct ProduceArgs {
     /// Bytes of a record.
     #[arg(long, default_value_t = 200)]
     pub(crate) size: usize,
+    /// With a rate: so many are due at the same time.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) batch: u64,
     /// librdkafka's `linger.ms`.
     #[arg(long, default_value_t = 5.0)]
     pub(crate) linger: f64,
@@ -99,10 +102,15 @@ impl ProduceArgs {
             if now >= end {
                 break;
             }
-            let wanted = self.rate.map_or(sent + 256, |rate| due_by(now.saturating_duration_since(started), rate));
+            let wanted = match self.rate {
+                None => sent + 256,
+                Some(rate) => {
+                    due_by(now.saturating_duration_since(started), rate).next_multiple_of(self.batch)
+                }
+            };
             while sent < wanted {
                 payload.write(1, sent, &mut event);
-                let due = self.rate.map_or(0, |rate| due_at(sent, rate));
+                let due = self.rate.map_or(0, |rate| due_at(sent / self.batch * self.batch, rate));
                 let due = if started + Duration::from_nanos(due as u64) < from { 0 } else { due };
                 let record = BaseRecord::<(), [u8], usize>::with_opaque_to(&self.topic, due).payload(&event);
                 match producer.send(record) {
@@ -128,7 +136,11 @@ impl ProduceArgs {
             events,
             seconds: last.saturating_duration_since(at).as_secs_f64(),
             cpu_seconds,
-            events_per_cpu_second: if cpu_seconds > 0.0 { crate::report::float(events) / cpu_seconds } else { 0.0 },
+            events_per_cpu_second: if cpu_seconds > 0.0 {
+                crate::report::float(events) / cpu_seconds
+            } else {
+                0.0
+            },
             latency_ms: tally.and_then(|tally| {
                 Latency::of(&tally.lock().unwrap_or_else(std::sync::PoisonError::into_inner))
             }),

@@ -2,6 +2,7 @@
 
 mod certs;
 mod check;
+mod health;
 mod serve;
 pub mod tail;
 mod token;
@@ -35,6 +36,8 @@ enum Command {
     Tail(tail::TailArgs),
     /// Says whether the configuration is right, and if not, what is wrong where.
     Check,
+    /// Asks the gateway that runs by this configuration how it is: 0 if it answers well, 1 if not.
+    Health(health::HealthArgs),
     /// Makes a certificate for development.
     Certs(certs::CertsArgs),
     /// Makes a token, and prints it with the lines that admit it.
@@ -48,6 +51,7 @@ pub fn run(cli: Cli) -> Result<()> {
         Command::Serve => serve::run(config()?),
         Command::Tail(args) => tail::run(args, &config()?),
         Command::Check => check::run(&config()?, cli.config.as_deref()),
+        Command::Health(args) => health::run(&args, &config()?),
         Command::Certs(args) => certs::run(&args, wall_clock()),
         Command::Token(args) => token::run(&args),
     }

@@ -8,6 +8,7 @@ const REFERENCE: &str = include_str!("../../../config/tidegate.toml");
 fn parse(text: &str) -> Result<Config, ConfigError> {
     let variable = |name: &str| match name {
         "KAFKA_BROKERS" => Some("kafka-1:9092".to_owned()),
+        "TIDEGATE_TOKEN_HASH" => Some(format!("{HASH_PREFIX}{}", "0".repeat(64))),
         "BAD_CONDITION" => Some("type = 1".to_owned()),
         _ => None,
     };
@@ -91,6 +92,8 @@ fn the_example_files_hold() {
     assert_eq!(routes.topics(), ["temperatures", "stops", "audit.v1", "events"]);
     assert!(parsed(include_str!("../../../config/behind-proxy.toml")).listen.secure.is_empty());
     assert!(parsed(include_str!("../../../config/demo.toml")).demo.directory.is_some());
+    let image = parsed(include_str!("../../../config/image.toml"));
+    assert_eq!((image.auth.mode, image.auth.tokens.len()), (Some(AuthMode::Tokens), 1));
 }
 
 #[test]

@@ -88,7 +88,7 @@ fn same_port<T: Local>(
     address: &str,
     bind: impl Fn(SocketAddr) -> io::Result<T>,
 ) -> Result<Vec<T>, BindError> {
-    let addresses = resolve(key, address)?;
+    let addresses = addresses(key, address)?;
     let any_port = addresses.iter().all(|address| address.port() == 0);
     let mut tries = 1;
     loop {
@@ -127,7 +127,9 @@ fn bind_all<T: Local>(
     Ok(sockets)
 }
 
-fn resolve(key: &'static str, address: &str) -> Result<Vec<SocketAddr>, BindError> {
+/// What is bound for `address`: `localhost` is 127.0.0.1 and `::1`, another name the first address it resolves to.
+/// Blocks while the name is looked up.
+pub fn addresses(key: &'static str, address: &str) -> Result<Vec<SocketAddr>, BindError> {
     if let Some(port) = address.strip_prefix("localhost:").and_then(|port| port.parse().ok()) {
         let loopback: [IpAddr; 2] = [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
         return Ok(loopback.map(|ip| SocketAddr::new(ip, port)).to_vec());

@@ -1,4 +1,4 @@
-//! A link without a socket: both ends in one process, for tests of sessions.
+//! A link without a socket: both ends in one process, for tests and benchmarks of sessions.
 
 use std::io;
 

@@ -3,7 +3,7 @@
 pub mod bind;
 pub mod http;
 pub mod link;
-#[cfg(test)]
+#[doc(hidden)]
 pub mod memory;
 
 mod quic;

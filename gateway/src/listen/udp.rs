@@ -188,7 +188,7 @@ impl<G: Gate> Door<G> {
         tasks.spawn(async move {
             match door.wait(door.patience.handshake, protocol(incoming)).await {
                 Ok(Ok((connecting, protocol))) if protocol == ALPN => {
-                    quic::serve(&door, connecting, handshake).await;
+                    Box::pin(quic::serve(&door, connecting, handshake)).await;
                 }
                 Ok(Ok((connecting, protocol))) if protocol == HTTP3 => {
                     webtransport::serve(&door, connecting, handshake).await;

@@ -27,28 +27,56 @@ const NOT_WANTED: VarInt = match VarInt::try_from_u64(0x52e4_a40f_a8db) {
 
 /// Serves one connection, from the end of its handshake.
 pub(super) async fn serve<G: Gate>(door: &Door<G>, connecting: Connecting, handshake: Handshake) {
+    // Boxed, so that a session does not hold the room of its opening, nor the opening that of a session.
+    let Some((link, peer)) = Box::pin(open(door, connecting, handshake)).await else { return };
+    let connection = Arc::clone(&link.transport.0);
+    let session = async {
+        tokio::select! {
+            () = door.gate.serve(link, peer) => {}
+            () = turn_away(&connection) => {}
+        }
+    };
+    Box::pin(session).await;
+}
+
+/// From the handshake to the session's stream; `None` where there is none to serve, and why is counted.
+async fn open<G: Gate>(
+    door: &Door<G>,
+    connecting: Connecting,
+    handshake: Handshake,
+) -> Option<(StreamLink<WebTransport>, Peer)> {
     let session = wtransport::endpoint::IncomingSessionFuture::with_quic_connecting(connecting);
     let requested = door.wait(door.patience.handshake, session).await;
     drop(handshake);
     let request = match requested {
         Ok(Ok(request)) => request,
-        Ok(Err(_)) => return door.metrics.refused(Surface::Quic, "http3"),
-        Err(cut) => return door.cut(cut, "http3_timeout"),
+        Ok(Err(_)) => {
+            door.metrics.refused(Surface::Quic, "http3");
+            return None;
+        }
+        Err(cut) => {
+            door.cut(cut, "http3_timeout");
+            return None;
+        }
     };
     let remote = request.remote_address();
     let grant = match judge(door, &request) {
         Ok(grant) => grant,
-        Err(refusal) => return refuse(door, request, refusal).await,
+        Err(refusal) => {
+            refuse(door, request, refusal).await;
+            return None;
+        }
     };
     let Ok(Ok(connection)) = timeout(door.patience.handshake, request.accept()).await else {
-        return door.metrics.refused(Surface::Quic, "http3");
+        door.metrics.refused(Surface::Quic, "http3");
+        return None;
     };
     let (send, recv) = match door.wait(door.patience.stream, connection.accept_bi()).await {
-        Ok(Ok(stream)) => stream,
-        Ok(Err(_)) => return,
+        Ok(stream) => stream.ok()?,
         Err(cut) => {
             let (close, reason) = door.without_stream(cut);
-            return connection.close(code(close), reason.as_bytes());
+            connection.close(code(close), reason.as_bytes());
+            return None;
         }
     };
     let connection = Arc::new(connection);
@@ -61,17 +89,14 @@ pub(super) async fn serve<G: Gate>(door: &Door<G>, connecting: Connecting, hands
         datagrams: connection.quic_connection().max_datagram_size().is_some(),
     };
     let link = StreamLink {
-        transport: WebTransport(Arc::clone(&connection)),
+        transport: WebTransport(connection),
         send,
         recv,
         limits: door.limits,
         goodbye: door.patience.goodbye,
         metrics: door.metrics.clone(),
     };
-    tokio::select! {
-        () = door.gate.serve(link, peer) => {}
-        () = turn_away(&connection) => {}
-    }
+    Some((link, peer))
 }
 
 /// Why a request opens no session.

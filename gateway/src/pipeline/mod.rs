@@ -1,6 +1,6 @@
 //! What happens to an event between its frame and its destination: pure, so every rule is a table test.
 //!
-//! The reader learns the order from [`Pipeline::run`]: admit (is it an event, has it not expired), route, complete
+//! The reader learns the order from [`Pipeline::run`]: fill (is it an event), admit (has it not expired), route, complete
 //! (what the client left out), encode. No clock, no I/O, no metrics: time and names come in the [`Stamp`].
 
 mod encode;
@@ -61,7 +61,9 @@ impl Pipeline {
         stamp: &mut Stamp<'_>,
         records: &mut Records,
     ) -> Result<(), Reject> {
-        let event = self.admit(raw, sender.aliases, stamp.now_ms())?;
+        let mut event = Event::default();
+        event.fill(raw, sender.aliases, &self.limits)?;
+        admit(&event, stamp.now_ms())?;
         let route = self.routes.take(&event)?;
         if !sender.grant.allows_topic(route.topic) {
             return Err(Reject {
@@ -75,17 +77,17 @@ impl Pipeline {
         };
         let timestamp_ms = stamp.timestamp_ms(event.time_ms(), route.tolerance_ms);
         let draft = records.draft(index, route.topic, encoding, timestamp_ms);
-        stamp.complete(event, index, |event, key| encode::encode(draft, encoding, event, key));
+        let key = stamp.complete(&mut event, index);
+        encode::encode(draft, encoding, &event, key.as_deref());
         Ok(())
     }
+}
 
-    fn admit<'a>(&self, raw: &Raw<'a>, aliases: &'a Aliases, now_ms: u64) -> Result<Event<'a>, Reject> {
-        let event = Event::parse(raw, aliases, &self.limits)?;
-        if event.expiry_ms().is_some_and(|expiry_ms| i64::try_from(now_ms).is_ok_and(|now| expiry_ms < now)) {
-            return Err(Reject { code: Code::Expired, message: "its `expirytime` has passed".into() });
-        }
-        Ok(event)
+fn admit(event: &Event<'_>, now_ms: u64) -> Result<(), Reject> {
+    if event.expiry_ms().is_some_and(|expiry_ms| i64::try_from(now_ms).is_ok_and(|now| expiry_ms < now)) {
+        return Err(Reject { code: Code::Expired, message: "its `expirytime` has passed".into() });
     }
+    Ok(())
 }
 
 #[cfg(test)]

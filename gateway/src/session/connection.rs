@@ -4,18 +4,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tidegate_wire::{Close, CloseCode};
-use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::core::Core;
 use super::hello::{self, Opened};
+use super::orders::{Order, Orders};
 use super::reader::Reader;
-use super::writer::{self, Order, Writer};
+use super::writer::{self, Writer};
 use crate::listen::link::{Link, LinkWriter, Peer};
 use crate::metrics::Surface;
 
-/// Frames that wait for the writer; a client that fills it with PINGs and reads no answer is read no further.
-const ORDERS: usize = 16;
 /// How long a refusal may take to send.
 const REFUSE_WITHIN: Duration = Duration::from_secs(5);
 
@@ -56,11 +54,11 @@ where
     R: crate::listen::link::LinkReader,
     W: LinkWriter,
 {
-    let (orders, taken) = mpsc::channel(ORDERS);
+    let orders = Orders::default();
     let gone = CancellationToken::new();
     let Opened { session, welcome, .. } = &opened;
     let writer = Writer::new(core, outgoing, peer.coding, Arc::clone(session), gone.clone());
-    let reader = Reader::new(core, incoming, peer, &opened, orders.clone(), gone.clone());
+    let reader = Reader::new(core, incoming, peer, &opened, &orders, gone.clone());
     let reading = async {
         let end = reader.read().await;
         tracing::debug!(carrier = peer.carrier.label(), remote = %peer.remote, ?end, "connection ends");
@@ -68,10 +66,10 @@ where
             core.metrics.refused(Surface::Session, close.code.name());
         }
         // The writer is there until it has taken this, or has gone itself.
-        let _ = orders.send(Order::Finish(end)).await;
+        orders.give(Order::Finish(end)).await;
     };
     // Both halves in one task: one wakes for the other without crossing threads, and an idle client costs one.
-    tokio::join!(reading, writer.write(welcome.clone(), taken));
+    tokio::join!(reading, writer.write(welcome.clone(), &orders));
     if let Some(key) = &opened.key {
         core.registry.detach(key, &session.numbering, &session.connection, super::now());
     }

@@ -1,17 +1,14 @@
 //! What a session does with each frame of its client.
 
-use std::future::Future;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::Bytes;
 use tidegate_wire::{
     Aliases, Batch, ClientFrame, CloseCode, Frames, Raw, Reason, Report, Violation, datagram,
 };
-use tokio::sync::{OwnedMutexGuard, OwnedSemaphorePermit, mpsc};
-use tokio::time::Sleep;
+use tokio::sync::{OwnedMutexGuard, OwnedSemaphorePermit};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -19,9 +16,11 @@ use super::connection::End;
 use super::core::Core;
 use super::hello::{Opened, Session};
 use super::hold::Connection;
+use super::idle::Idle;
 use super::inflight::{InFlight, Numbers, Waiting};
-use super::ingest::prepare;
-use super::writer::Order;
+use super::ingest::{Rest, prepare};
+use super::orders::{Order, Orders};
+
 use crate::access::Grant;
 use crate::carrier::Carrier;
 use crate::listen::link::{Coding, LinkError, LinkReader, Packet, Peer};
@@ -42,7 +41,7 @@ pub(super) struct Reader<'a, R> {
     client: Option<Arc<str>>,
     grant: Arc<Grant>,
     aliases: Aliases,
-    orders: mpsc::Sender<Order>,
+    orders: &'a Orders,
     gone: CancellationToken,
     /// The budget's share for the packet that is being decoded.
     decoding: Option<OwnedSemaphorePermit>,
@@ -56,7 +55,7 @@ impl<'a, R: LinkReader> Reader<'a, R> {
         incoming: R,
         peer: &'a Peer,
         opened: &Opened,
-        orders: mpsc::Sender<Order>,
+        orders: &'a Orders,
         gone: CancellationToken,
     ) -> Self {
         Self {
@@ -170,6 +169,11 @@ impl<'a, R: LinkReader> Reader<'a, R> {
         if has_share && !self.session.numbering.credit_used().over && !self.core.closing.is_cancelled() {
             return Ok(());
         }
+        Box::pin(self.halt()).await
+    }
+
+    /// Waits for credit and for a share of the budget, unless the session ends first.
+    async fn halt(&mut self) -> Result<(), Stop> {
         let (core, session, gone) = (Arc::clone(self.core), Arc::clone(&self.session), self.gone.clone());
         self.decoding = None;
         tokio::select! {
@@ -220,7 +224,7 @@ impl<'a, R: LinkReader> Reader<'a, R> {
             }
             ClientFrame::Ping(ping) => {
                 // The writer takes it, or has gone, which the next read will notice.
-                let _ = self.orders.send(Order::Pong(ping)).await;
+                self.orders.give(Order::Pong(ping)).await;
                 Ok(())
             }
             ClientFrame::Close(close) if close.code == CloseCode::Done => Err(Stop::End(End::Done)),
@@ -244,9 +248,27 @@ impl<'a, R: LinkReader> Reader<'a, R> {
         events: impl Iterator<Item = Raw<'b>>,
         received_at: Instant,
     ) -> Result<(), Stop> {
-        let session = Arc::clone(&self.session);
-        let Session { numbering, connection } = &*session;
-        let turn = self.turn(&session).await?;
+        let turn = match self.session.numbering.try_turn() {
+            Some(turn) => turn,
+            // Waits are boxed: they are rare, and an idle session should not hold the room for all of them.
+            None => Box::pin(self.turn()).await?,
+        };
+        match self.offer(first_seq, count, bytes, events, received_at)? {
+            None => Ok(()),
+            Some(rest) => Box::pin(self.finish(rest, turn)).await,
+        }
+    }
+
+    /// Hands over what there is room for now, and returns the rest.
+    fn offer<'b>(
+        &mut self,
+        first_seq: u64,
+        count: u32,
+        bytes: u64,
+        events: impl Iterator<Item = Raw<'b>>,
+        received_at: Instant,
+    ) -> Result<Option<Rest>, Stop> {
+        let Session { numbering, connection } = &*self.session;
         let Some(admission) = numbering.admit(connection, first_seq, count, bytes) else {
             return Err(Stop::Ended);
         };
@@ -256,7 +278,7 @@ impl<'a, R: LinkReader> Reader<'a, R> {
         series.abandoned.inc_by(admission.abandoned);
         let Some(frame) = admission.frame else {
             connection.acknowledge_again();
-            return Ok(());
+            return Ok(None);
         };
         let names = &numbering.names;
         let waiting = Waiting::Numbers(Numbers {
@@ -274,8 +296,12 @@ impl<'a, R: LinkReader> Reader<'a, R> {
         let prepared =
             prepare(self.core, self.peer.carrier, events, admission.repeated, sender, &mut stamp, inflight);
         self.decoding = None;
-        let Some(rest) = prepared.offer(self.core) else { return Ok(()) };
-        let (core, stalled) = (Arc::clone(self.core), Arc::clone(connection));
+        Ok(prepared.offer(self.core))
+    }
+
+    /// Hands over the rest of a frame as there is room for it.
+    async fn finish(&mut self, rest: Rest, turn: OwnedMutexGuard<()>) -> Result<(), Stop> {
+        let (core, stalled) = (Arc::clone(self.core), Arc::clone(&self.session.connection));
         let mut finishing = Box::pin(async move {
             rest.finish(&core, |reason| stalled.stall(reason)).await;
             drop(turn);
@@ -283,7 +309,7 @@ impl<'a, R: LinkReader> Reader<'a, R> {
         tokio::select! {
             () = &mut finishing => Ok(()),
             // Its numbers count as received, so the frame is finished all the same, and the connection ends now.
-            () = connection.taken_over.cancelled() => {
+            () = self.session.connection.taken_over.cancelled() => {
                 tokio::spawn(finishing);
                 Err(Stop::Ended)
             }
@@ -293,10 +319,8 @@ impl<'a, R: LinkReader> Reader<'a, R> {
     }
 
     /// Waits until what older connections brought of this numbering has been handed over.
-    async fn turn(&mut self, session: &Session) -> Result<OwnedMutexGuard<()>, Stop> {
-        if let Some(turn) = session.numbering.try_turn() {
-            return Ok(turn);
-        }
+    async fn turn(&mut self) -> Result<OwnedMutexGuard<()>, Stop> {
+        let session = &self.session;
         // Whoever has the turn may wait for the budget.
         self.decoding = None;
         session.connection.stall(self.core.why_full());
@@ -377,45 +401,6 @@ enum Stop {
     End(End),
     /// The connection ends for what others have decided meanwhile.
     Ended,
-}
-
-/// Resolves once nothing has been heard for too long. Hearing something moves no timer.
-struct Idle {
-    patience: Duration,
-    heard_at: tokio::time::Instant,
-    timer: Pin<Box<Sleep>>,
-}
-
-impl Idle {
-    fn new(idle_ms: u32) -> Self {
-        let patience = Duration::from_millis(u64::from(idle_ms));
-        Self {
-            patience,
-            heard_at: tokio::time::Instant::now(),
-            timer: Box::pin(tokio::time::sleep(patience)),
-        }
-    }
-
-    fn heard(&mut self) {
-        self.heard_at = tokio::time::Instant::now();
-    }
-}
-
-impl Future for Idle {
-    type Output = End;
-
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<End> {
-        loop {
-            ready!(self.timer.as_mut().poll(context));
-            let left = self.patience.saturating_sub(self.heard_at.elapsed());
-            if left.is_zero() {
-                let message = format!("nothing was received for {} ms", self.patience.as_millis());
-                return Poll::Ready(End::close(CloseCode::Idle, message));
-            }
-            let again_at = tokio::time::Instant::now() + left;
-            self.timer.as_mut().reset(again_at);
-        }
-    }
 }
 
 /// Resolves when the connection must end whatever its client does.

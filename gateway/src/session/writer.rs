@@ -6,13 +6,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tidegate_wire::{Ack, Close, CloseCode, GatewayFrame, Goaway, Ping, Reason, Welcome, limits};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 use tokio::time::{Instant, Sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::connection::End;
 use super::core::Core;
 use super::hello::Session;
+use super::orders::{Order, Orders};
 use super::window::Refusal;
 use crate::listen::link::{Coding, LinkWriter};
 
@@ -22,15 +23,6 @@ const HEARTBEAT: Duration = Duration::from_secs(2);
 const LAST_EVENTS: Duration = Duration::from_millis(250);
 /// Far enough for a timer that waits for nothing.
 const NEVER: Duration = Duration::from_secs(24 * 60 * 60);
-
-/// What the reading half asks for.
-#[derive(Debug)]
-pub(super) enum Order {
-    /// Answer a PING.
-    Pong(Ping),
-    /// Take leave.
-    Finish(End),
-}
 
 /// The writing half of a session.
 pub(super) struct Writer<'a, W> {
@@ -92,10 +84,11 @@ impl<'a, W: LinkWriter> Writer<'a, W> {
     }
 
     /// Writes until the reading half finishes, or the client cannot be written to.
-    pub(super) async fn write(mut self, welcome: Option<Box<Welcome>>, mut orders: mpsc::Receiver<Order>) {
-        let end = match self.converse(welcome, &mut orders).await {
+    pub(super) async fn write(mut self, welcome: Option<Box<Welcome>>, orders: &Orders) {
+        let end = match self.converse(welcome, orders).await {
             Ok(end) => end,
             Err(Unwritable) => {
+                orders.close();
                 self.gone.cancel();
                 return;
             }
@@ -103,11 +96,7 @@ impl<'a, W: LinkWriter> Writer<'a, W> {
         self.finish(end).await;
     }
 
-    async fn converse(
-        &mut self,
-        welcome: Option<Box<Welcome>>,
-        orders: &mut mpsc::Receiver<Order>,
-    ) -> Result<End, Unwritable> {
+    async fn converse(&mut self, welcome: Option<Box<Welcome>>, orders: &Orders) -> Result<End, Unwritable> {
         if let Some(welcome) = welcome {
             self.send(&GatewayFrame::Welcome(welcome)).await?;
         }
@@ -121,10 +110,9 @@ impl<'a, W: LinkWriter> Writer<'a, W> {
             }
             tokio::select! {
                 biased;
-                order = orders.recv() => match order {
-                    Some(Order::Pong(ping)) => self.send(&GatewayFrame::Pong(ping)).await?,
-                    Some(Order::Finish(end)) => return Ok(end),
-                    None => return Ok(End::Gone),
+                order = orders.take() => match order {
+                    Order::Pong(ping) => self.send(&GatewayFrame::Pong(ping)).await?,
+                    Order::Finish(end) => return Ok(end),
                 },
                 () = session.connection.settled.notified() => {}
                 Ok(()) = self.reason.changed() => {}

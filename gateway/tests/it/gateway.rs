@@ -99,8 +99,17 @@ impl Gateway {
 
     /// Waits until `/readyz` says so.
     pub async fn ready(&mut self) {
+        self.says_200("/readyz").await;
+    }
+
+    /// Waits until the process works, be it ready or not.
+    pub async fn answers(&mut self) {
+        self.says_200("/healthz").await;
+    }
+
+    async fn says_200(&mut self, path: &str) {
         let deadline = Instant::now() + PATIENCE;
-        let url = format!("http://{}/readyz", self.ops);
+        let url = format!("http://{}{path}", self.ops);
         loop {
             if let Ok(answer) = self.http.get(&url).send().await
                 && answer.status() == 200
@@ -110,7 +119,7 @@ impl Gateway {
             if let Some(status) = self.child.as_mut().unwrap().try_wait().unwrap() {
                 panic!("the gateway ended with {status}:\n{}", self.log());
             }
-            assert!(Instant::now() < deadline, "not ready in time:\n{}", self.log());
+            assert!(Instant::now() < deadline, "{path} is not 200 in time:\n{}", self.log());
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }

@@ -115,6 +115,17 @@ fn only_one_place_names_each_outside_library() {
 }
 
 #[test]
+fn only_one_file_is_unsafe() {
+    let unsafe_files: Vec<_> = sources()
+        .iter()
+        .filter(|(file, _)| !file.starts_with("tests/"))
+        .filter(|(_, text)| text.contains("expect(unsafe_code") || text.contains("allow(unsafe_code"))
+        .map(|(file, _)| file.clone())
+        .collect();
+    assert_eq!(unsafe_files, ["src/deliver/kafka/flush.rs"]);
+}
+
+#[test]
 fn the_wire_and_the_pipeline_know_no_runtime_and_no_clock() {
     for (file, text) in
         sources().iter().filter(|(file, _)| file.starts_with("wire/src") || file.starts_with("src/pipeline"))

@@ -82,6 +82,27 @@ impl Attribute {
         }
     }
 
+    /// What a member of a structured event begins with, after another one.
+    pub(crate) const fn member(self) -> &'static str {
+        match self {
+            Self::Specversion => ",\"specversion\":",
+            Self::Id => ",\"id\":",
+            Self::Source => ",\"source\":",
+            Self::Type => ",\"type\":",
+            Self::Time => ",\"time\":",
+            Self::Datacontenttype => ",\"datacontenttype\":",
+            Self::Dataschema => ",\"dataschema\":",
+            Self::Subject => ",\"subject\":",
+            Self::Partitionkey => ",\"partitionkey\":",
+            Self::Topic => ",\"topic\":",
+            Self::Expirytime => ",\"expirytime\":",
+            Self::Traceparent => ",\"traceparent\":",
+            Self::Tracestate => ",\"tracestate\":",
+            Self::Recordedtime => ",\"recordedtime\":",
+            Self::Sampledrate => ",\"sampledrate\":",
+        }
+    }
+
     /// The one with this name.
     #[inline]
     pub fn from_name(name: &str) -> Option<Self> {
@@ -154,17 +175,20 @@ impl<'a> Value<'a> {
     }
 
     /// Appends it as a JSON value.
+    #[inline]
     pub fn write_json(&self, out: &mut Vec<u8>) {
-        match self {
+        match *self {
             Self::Json(raw) => out.extend_from_slice(raw.as_bytes()),
             Self::Text(text) => write_string(text, out),
-            Self::Millis(unix_ms) => {
-                out.push(b'"');
-                time::write(*unix_ms, out);
-                out.push(b'"');
-            }
+            Self::Millis(unix_ms) => write_moment(unix_ms, out),
         }
     }
+}
+
+fn write_moment(unix_ms: u64, out: &mut Vec<u8>) {
+    out.push(b'"');
+    time::write(unix_ms, out);
+    out.push(b'"');
 }
 
 /// Whether data of this media type is JSON: `application/json` or any `+json`, in any case, whatever the parameters.
@@ -196,6 +220,7 @@ mod tests {
     fn names_lead_back() {
         for (at, attribute) in Attribute::ALL.into_iter().enumerate() {
             assert_eq!(Attribute::from_name(attribute.name()), Some(attribute));
+            assert_eq!(attribute.member(), format!(",\"{}\":", attribute.name()));
             assert_eq!(attribute as usize, at);
             assert!(is_name(attribute.name()));
         }

@@ -98,10 +98,14 @@ impl<'a> BodyKind<'a> {
         match self {
             Self::Data(event) => return Ok(Batch::from_http(HttpEvent { body, ..event })),
             Self::Lines => {
-                for line in
-                    body.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii).filter(|line| !line.is_empty())
-                {
-                    found.push(line, limits);
+                let mut rest = body;
+                while !rest.is_empty() {
+                    let (line, after) = split_line(rest);
+                    let line = line.trim_ascii();
+                    if !line.is_empty() {
+                        found.push(line, limits);
+                    }
+                    rest = after;
                 }
             }
             Self::Event | Self::Batch | Self::EventOrBatch => {
@@ -133,6 +137,20 @@ impl<'a> BodyKind<'a> {
     }
 }
 
+/// The first line, and what follows its end. Looks at 32 bytes at a time, which the compiler makes vectors of.
+fn split_line(body: &[u8]) -> (&[u8], &[u8]) {
+    const AT_ONCE: usize = 32;
+    let is_end = |byte: u8| byte == b'\n';
+    let blocks = body.chunks_exact(AT_ONCE);
+    let without = blocks.take_while(|block| !block.iter().fold(false, |any, byte| any | is_end(*byte)));
+    let skipped = AT_ONCE * without.count();
+    let end = body.get(skipped..).and_then(|rest| rest.iter().position(|byte| is_end(*byte)));
+    match end.and_then(|end| body.split_at_checked(skipped + end)) {
+        Some((line, after)) => (line, after.get(1..).unwrap_or_default()),
+        None => (body, &[]),
+    }
+}
+
 fn elements<'a>(text: &'a str, found: &mut Structured<'a>, limits: &Limits) -> Result<(), BodyError> {
     for element in json::elements(text, u32::MAX).map_err(|error| not_the_format(&error))? {
         let element = element.map_err(|error| not_the_format(&error))?;
@@ -143,4 +161,19 @@ fn elements<'a>(text: &'a str, found: &mut Structured<'a>, limits: &Limits) -> R
 
 fn not_the_format(error: &json::Error) -> BodyError {
     BodyError::NotTheFormat(format!("the body is not JSON: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn a_line_ends_at_the_first_line_end(body in r"[a\n]{0,4}a{0,70}[a\n]{0,40}") {
+            let (line, after) = split_line(body.as_bytes());
+            let (expected, rest) = body.split_once('\n').unwrap_or((&body, ""));
+            prop_assert_eq!((line, after), (expected.as_bytes(), rest.as_bytes()));
+        }
+    }
 }

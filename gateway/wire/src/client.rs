@@ -110,49 +110,43 @@ struct Outline<'a> {
     name: String,
     s: Option<Token<'a>>,
     lossy: Option<Token<'a>>,
-    e: Option<Token<'a>>,
-    events: Structured<'a>,
+    /// What is in `e`, if it is a list.
+    events: Option<Structured<'a>>,
 }
 
 impl<'a> Outline<'a> {
     fn of(text: &'a str, limits: &Limits) -> Result<Self, Violation> {
         let wrong = |error: json::Error| Violation::bad_frame(format!("a frame is a JSON object: {error}"));
-        let mut outline =
-            Self { name: String::new(), s: None, lossy: None, e: None, events: Structured::default() };
+        let mut outline = Self { name: String::new(), s: None, lossy: None, events: None };
         let mut name = None;
         // An event's depth is the event's own affair, so a frame's has no limit but its length.
-        for member in json::members(text, u32::MAX).map_err(wrong)? {
-            let member = member.map_err(wrong)?;
-            let slot = match &*member.name.string().unwrap_or_default() {
+        let mut members = json::members(text, u32::MAX).map_err(wrong)?;
+        while let Some(member) = members.name().map_err(wrong)? {
+            let slot = match &*member.string().unwrap_or_default() {
                 "t" => &mut name,
                 "s" => &mut outline.s,
                 "lossy" => &mut outline.lossy,
-                "e" => &mut outline.e,
-                _ => continue,
+                "e" => {
+                    let mut events = Structured::default();
+                    let e =
+                        members.elements(|event| events.push(event.raw.as_bytes(), limits)).map_err(wrong)?;
+                    outline.events = (e.kind == Kind::Array).then_some(events);
+                    continue;
+                }
+                _ => &mut None,
             };
-            *slot = Some(member.value);
+            *slot = Some(members.value().map_err(wrong)?);
         }
         let name = name.ok_or_else(|| Violation::bad_frame("`t` is missing, it names the frame"))?;
         outline.name = name
             .string()
             .ok_or_else(|| Violation::bad_frame("`t` is a string, it names the frame"))?
             .into_owned();
-        if outline.name == "ev" {
-            outline.find_events(limits)?;
-        }
         Ok(outline)
     }
 
-    fn find_events(&mut self, limits: &Limits) -> Result<(), Violation> {
-        let wrong = || Violation::bad_frame("ev: `e` is a list of events");
-        let e = self.e.filter(|e| e.kind == Kind::Array).ok_or_else(wrong)?;
-        for element in json::elements(e.raw, u32::MAX).map_err(|_| wrong())? {
-            self.events.push(element.map_err(|_| wrong())?.raw.as_bytes(), limits);
-        }
-        Ok(())
-    }
-
     fn batch(self, limits: &Limits) -> Result<Batch<'a>, Violation> {
+        let events = self.events.ok_or_else(|| Violation::bad_frame("ev: `e` is a list of events"))?;
         let lossy = match self.lossy {
             None | Some(Token { kind: Kind::Null, .. }) => false,
             Some(Token { kind: Kind::Boolean, raw }) => raw == "true",
@@ -168,7 +162,7 @@ impl<'a> Outline<'a> {
                 .filter(|s| *s <= NUMBER_MAX)
                 .ok_or_else(|| Violation::bad_frame("ev: `s` is an integer from 1 to 2^53-1"))?,
         };
-        Batch::from_json(first_seq, lossy, self.events, limits)
+        Batch::from_json(first_seq, lossy, events, limits)
     }
 }
 

@@ -13,9 +13,13 @@ pub fn parse(text: &str) -> Option<i64> {
     else {
         return None;
     };
-    let year = number(&[y0, y1, y2, y3])?;
-    let (month, day) = (number(&[mo0, mo1])?, number(&[d0, d1])?);
-    let (hour, minute, second) = (number(&[h0, h1])?, number(&[mi0, mi1])?, number(&[s0, s1])?);
+    let digits = [y0, y1, y2, y3, mo0, mo1, d0, d1, h0, h1, mi0, mi1, s0, s1];
+    if !digits.iter().fold(true, |all, digit| all & digit.is_ascii_digit()) {
+        return None;
+    }
+    let year = two(y0, y1) * 100 + two(y2, y3);
+    let (month, day) = (two(mo0, mo1), two(d0, d1));
+    let (hour, minute, second) = (two(h0, h1), two(mi0, mi1), two(s0, s1));
     let exists = (1..=12).contains(&month)
         && (1..=days_in(year, month)).contains(&day)
         && hour < 24
@@ -26,29 +30,23 @@ pub fn parse(text: &str) -> Option<i64> {
     }
     let (fraction_ms, rest) = fraction(rest)?;
     let offset_minutes = offset(rest)?;
-    let minutes = (hour * 60 + minute) - offset_minutes;
-    Some(days_from_civil(year, month, day) * DAY_MS + minutes * 60_000 + second * 1_000 + fraction_ms)
+    let of_day_ms = (hour * 3_600 + minute * 60 + second) * 1_000 + fraction_ms;
+    Some(days_from_civil(year, month, day) * DAY_MS + i64::from(of_day_ms) - offset_minutes * 60_000)
 }
 
 /// Appends a moment as `YYYY-MM-DDTHH:MM:SS.mmmZ`. Beyond the year 9999 the last moment of that year is written.
 pub fn write(unix_ms: u64, out: &mut Vec<u8>) {
     let ms = unix_ms.min(TIME_MS_MAX);
-    let (days, of_day) = (ms / 86_400_000, ms % 86_400_000);
+    let (days, of_day) = ((ms / 86_400_000) as u32, (ms % 86_400_000) as u32);
     let (year, month, day) = civil_from_days(days);
-    digits::<4>(year, out);
-    for (value, before) in [
-        (month, b'-'),
-        (day, b'-'),
-        (of_day / 3_600_000, b'T'),
-        (of_day / 60_000 % 60, b':'),
-        (of_day / 1_000 % 60, b':'),
-    ] {
-        out.push(before);
-        digits::<2>(value, out);
-    }
-    out.push(b'.');
-    digits::<3>(of_day % 1_000, out);
-    out.push(b'Z');
+    let [y0, y1, y2, y3] = digits(year);
+    let ([mo0, mo1], [d0, d1]) = (digits(month), digits(day));
+    let ([h0, h1], [mi0, mi1]) = (digits(of_day / 3_600_000), digits(of_day / 60_000 % 60));
+    let ([s0, s1], [f0, f1, f2]) = (digits(of_day / 1_000 % 60), digits(of_day % 1_000));
+    out.extend_from_slice(&[
+        y0, y1, y2, y3, b'-', mo0, mo1, b'-', d0, d1, b'T', h0, h1, b':', mi0, mi1, b':', s0, s1, b'.', f0,
+        f1, f2, b'Z',
+    ]);
 }
 
 /// As [`write`], as a string of its own.
@@ -58,13 +56,18 @@ pub fn format(unix_ms: u64) -> String {
     String::from_utf8(out).unwrap_or_default()
 }
 
-fn number(digits: &[u8]) -> Option<i64> {
-    digits
-        .iter()
-        .try_fold(0, |value, digit| digit.is_ascii_digit().then(|| value * 10 + i64::from(digit - b'0')))
+/// The number that two digits are.
+fn two(tens: u8, ones: u8) -> u32 {
+    u32::from(tens & 0xf) * 10 + u32::from(ones & 0xf)
 }
 
-fn fraction(rest: &[u8]) -> Option<(i64, &[u8])> {
+fn fraction(rest: &[u8]) -> Option<(u32, &[u8])> {
+    // Milliseconds, as most write them.
+    if let [b'.', d0 @ b'0'..=b'9', d1 @ b'0'..=b'9', d2 @ b'0'..=b'9', rest @ ..] = rest
+        && !rest.first().is_some_and(u8::is_ascii_digit)
+    {
+        return Some((two(b'0', *d0) * 100 + two(*d1, *d2), rest));
+    }
     let Some(digits) = rest.strip_prefix(b".") else {
         return Some((0, rest));
     };
@@ -73,7 +76,7 @@ fn fraction(rest: &[u8]) -> Option<(i64, &[u8])> {
         return None;
     }
     let (fraction, rest) = digits.split_at_checked(count)?;
-    let ms = (0..3).fold(0, |ms, at| ms * 10 + fraction.get(at).map_or(0, |digit| i64::from(digit - b'0')));
+    let ms = (0..3).fold(0, |ms, at| ms * 10 + fraction.get(at).map_or(0, |digit| u32::from(digit - b'0')));
     Some((ms, rest))
 }
 
@@ -81,8 +84,11 @@ fn offset(rest: &[u8]) -> Option<i64> {
     let [sign, h0, h1, b':', m0, m1] = *rest else {
         return matches!(rest, b"Z" | b"z").then_some(0);
     };
-    let (hours, minutes) = (number(&[h0, h1])?, number(&[m0, m1])?);
-    let offset = (hours < 24 && minutes < 60).then_some(hours * 60 + minutes)?;
+    if ![h0, h1, m0, m1].iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    let (hours, minutes) = (two(h0, h1), two(m0, m1));
+    let offset = (hours < 24 && minutes < 60).then_some(i64::from(hours * 60 + minutes))?;
     match sign {
         b'+' => Some(offset),
         b'-' => Some(-offset),
@@ -90,9 +96,9 @@ fn offset(rest: &[u8]) -> Option<i64> {
     }
 }
 
-fn days_in(year: i64, month: i64) -> i64 {
+fn days_in(year: u32, month: u32) -> u32 {
     match month {
-        2 if year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) => 29,
+        2 if year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400)) => 29,
         2 => 28,
         4 | 6 | 9 | 11 => 30,
         _ => 31,
@@ -100,15 +106,15 @@ fn days_in(year: i64, month: i64) -> i64 {
 }
 
 /// Days since 1970-01-01 in the Gregorian calendar, counted in years that begin in March.
-fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
-    let march_year = if month > 2 { year } else { year - 1 };
-    let march_month = (month + 9) % 12;
-    let leap_days = march_year.div_euclid(4) - march_year.div_euclid(100) + march_year.div_euclid(400);
-    march_year * 365 + leap_days + (march_month * 153 + 2) / 5 + day - 1 - 719_468
+fn days_from_civil(year: u32, month: u32, day: u32) -> i64 {
+    // An era further on, so that nothing is negative.
+    let (march_year, march_month) = if month > 2 { (year + 400, month - 3) } else { (year + 399, month + 9) };
+    let leap_days = march_year / 4 - march_year / 100 + march_year / 400;
+    i64::from(march_year * 365 + leap_days + (march_month * 153 + 2) / 5 + day - 1) - 146_097 - 719_468
 }
 
 /// The inverse, from 1970 on: year, month, day.
-fn civil_from_days(days: u64) -> (u64, u64, u64) {
+fn civil_from_days(days: u32) -> (u32, u32, u32) {
     let days = days + 719_468;
     let (era, of_era) = (days / 146_097, days % 146_097);
     let year_of_era = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
@@ -116,17 +122,17 @@ fn civil_from_days(days: u64) -> (u64, u64, u64) {
     let march_month = (of_year * 5 + 2) / 153;
     let day = of_year - (march_month * 153 + 2) / 5 + 1;
     let month = if march_month < 10 { march_month + 3 } else { march_month - 9 };
-    (era * 400 + year_of_era + u64::from(month <= 2), month, day)
+    (era * 400 + year_of_era + u32::from(month <= 2), month, day)
 }
 
-fn digits<const N: usize>(value: u64, out: &mut Vec<u8>) {
+fn digits<const N: usize>(value: u32) -> [u8; N] {
     let mut digits = [b'0'; N];
     let mut rest = value;
     for digit in digits.iter_mut().rev() {
         *digit += (rest % 10) as u8;
         rest /= 10;
     }
-    out.extend_from_slice(&digits);
+    digits
 }
 
 #[cfg(test)]

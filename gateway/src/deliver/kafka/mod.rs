@@ -2,8 +2,11 @@
 //!
 //! A frame enters [`in_flight`], its records go to librdkafka one by one ([`producer`]), their delivery reports
 //! settle its ticket by the table in [`verdict`]. A thread of its own ([`watch`]) judges whether records become
-//! durable, makes a new producer when one is beyond repair, and drains.
+//! durable, makes a new producer when one is beyond repair, and drains. Another one ([`flush`]) spares records the
+//! linger while few come.
 
+mod flow;
+mod flush;
 mod in_flight;
 mod producer;
 mod room;
@@ -67,22 +70,13 @@ impl KafkaSink {
         series: KafkaSeries,
         budget_bytes: u64,
     ) -> Result<Self, KafkaError> {
-        Self::with_patience(kafka, topics, series, budget_bytes, Patience::default())
+        Self::start(Plan::new(kafka, topics, series, budget_bytes)?, Patience::default())
     }
 
-    fn with_patience(
-        kafka: &config::Kafka,
-        topics: Arc<[String]>,
-        series: KafkaSeries,
-        budget_bytes: u64,
-        patience: Patience,
-    ) -> Result<Self, KafkaError> {
-        topics.iter().try_for_each(|topic| settings::check_topic(topic))?;
-        let client = settings::client(kafka, budget_bytes)?;
-        let plan = Plan { brokers: kafka.brokers.clone(), client, topics, series, budget_bytes };
+    fn start(plan: Plan, patience: Patience) -> Result<Self, KafkaError> {
         let room = Arc::new(Room::default());
         let producer = plan.producer(&room)?;
-        let detail = format!("connecting to Kafka at {}", kafka.brokers);
+        let detail = format!("connecting to Kafka at {}", plan.brokers);
         let shared = Arc::new(Shared {
             live: RwLock::new(Some(producer)),
             room,

@@ -13,6 +13,7 @@ use rdkafka::producer::{
 use rdkafka::types::RDKafkaErrorCode as Code;
 use rdkafka::{ClientConfig, ClientContext};
 
+use super::flush::{self, Flusher};
 use super::in_flight::{InFlight, Place, Progress, RECORD_OVERHEAD_BYTES};
 use super::room::Room;
 use super::settings::{KafkaError, batch_bytes};
@@ -26,11 +27,16 @@ use crate::ticket::Ticket;
 /// The content type of a structured event (`CloudEvents` Kafka protocol binding 1.0, section 3.3).
 const STRUCTURED: &str = "application/cloudevents+json; charset=UTF-8";
 
+/// librdkafka's producer with the thread that polls it.
+pub(super) type Client = ThreadedProducer<Reports>;
+
 /// One producer, from its making to the fatal error or the drain that ends it.
 ///
 /// Dropping it gives up what it holds and may take a second: not on a runtime's thread.
 pub(super) struct Producer {
-    client: ThreadedProducer<Reports>,
+    /// None where `linger.ms` holds for every record. Before the client: its thread ends first.
+    flusher: Option<Flusher>,
+    client: Arc<Client>,
     topics: Arc<[String]>,
     structured: OwnedHeaders,
     room: Arc<Room>,
@@ -56,9 +62,10 @@ pub(super) struct Notes {
 }
 
 impl Producer {
-    /// A producer that connects in the background.
+    /// A producer that connects in the background. `adaptive`: records linger only where many come.
     pub(super) fn new(
         config: &ClientConfig,
+        adaptive: bool,
         topics: Arc<[String]>,
         series: KafkaSeries,
         budget_bytes: u64,
@@ -70,10 +77,11 @@ impl Producer {
             notes: Notes::default(),
             batch_bytes: batch_bytes(config),
         };
-        let client = ThreadedProducer::from_config_and_context(config, reports)?;
+        let client = Arc::new(Client::from_config_and_context(config, reports)?);
+        let flusher = adaptive.then(|| Flusher::spawn(Arc::clone(&client))).transpose()?;
         let structured = OwnedHeaders::new_with_capacity(1)
             .insert(Header { key: "content-type", value: Some(STRUCTURED) });
-        Ok(Self { client, topics, structured, room })
+        Ok(Self { flusher, client, topics, structured, room })
     }
 
     /// As [`crate::deliver::Sink::submit`].
@@ -109,6 +117,11 @@ impl Producer {
                     break;
                 }
             }
+        }
+        if taken > 0
+            && let Some(flusher) = &self.flusher
+        {
+            flusher.queued(taken as usize);
         }
         taken as usize
     }
@@ -165,9 +178,9 @@ impl Producer {
         self.client.client().fatal_error().map(|(code, why)| format!("{code}: {why}"))
     }
 
-    /// Waits until everything was reported, at most `patience`.
+    /// Has everything sent without lingering and waits until it was reported, at most `patience`.
     pub(super) fn flush(&self, patience: Duration) -> bool {
-        self.client.flush(patience).is_ok()
+        flush::flush(&self.client, patience)
     }
 
     /// Gives up what was not reported, sent or not; its clients are not acknowledged. Returns how many events.
@@ -184,7 +197,7 @@ impl Producer {
     }
 
     pub(super) fn progress(&self) -> Progress {
-        self.reports().in_flight.progress()
+        self.reports().progress()
     }
 
     pub(super) fn notes(&self) -> &Notes {
@@ -273,6 +286,10 @@ impl ProducerContext for Reports {
 }
 
 impl Reports {
+    pub(super) fn progress(&self) -> Progress {
+        self.in_flight.progress()
+    }
+
     fn failed(&self, place: Place, error: &ClientError, message: &BorrowedMessage<'_>) {
         let code = error.rdkafka_error_code().unwrap_or(Code::Unknown);
         let Some(ticket) = self.in_flight.failed(place.slot) else { return };
@@ -323,5 +340,13 @@ impl ClientContext for Reports {
         } else {
             reason.clone_into(&mut self.notes.last_error.lock().unwrap_or_else(PoisonError::into_inner));
         }
+    }
+}
+
+#[cfg(test)]
+impl Producer {
+    /// What lives as long as anything holds librdkafka's producer.
+    pub(super) fn held(&self) -> std::sync::Weak<Client> {
+        Arc::downgrade(&self.client)
     }
 }

@@ -61,6 +61,9 @@ impl From<ClientError> for KafkaError {
 /// Bytes of a batch before compression, unless the operator says otherwise.
 const BATCH_BYTES: usize = 1_000_000;
 
+/// How long a record waits for others of its partition.
+const LINGER: &str = "linger.ms";
+
 /// librdkafka multiplies this by 1000 in 32 bits: the largest value that does not overflow is 2,147,483.
 const TOPIC_PATIENCE_MS: &str = "2100000";
 
@@ -71,7 +74,8 @@ const OWN: [(&str, &str); 13] = [
     // 0 is for ever: events wait for Kafka, and their clients with them.
     ("message.timeout.ms", "0"),
     ("topic.metadata.propagation.max.ms", TOPIC_PATIENCE_MS),
-    ("linger.ms", "5"),
+    // The longest that a record waits for others; while few come, none does.
+    (LINGER, "5"),
     ("batch.num.messages", "10000"),
     ("compression.codec", "lz4"),
     // What Java clients do with a key, so that both reach the same partition.
@@ -112,7 +116,7 @@ fn first_name(key: &str) -> &str {
         "request.required.acks" => "acks",
         "delivery.timeout.ms" => "message.timeout.ms",
         "retries" => "message.send.max.retries",
-        "queue.buffering.max.ms" => "linger.ms",
+        "queue.buffering.max.ms" => LINGER,
         "compression.type" => "compression.codec",
         other => other,
     }
@@ -144,6 +148,11 @@ pub(super) fn client(kafka: &Kafka, budget_bytes: u64) -> Result<ClientConfig, K
     }
     client.create_native_config()?;
     Ok(client)
+}
+
+/// Whether records linger only where many come; an operator who sets `linger.ms` has said how long each one does.
+pub(super) fn is_adaptive(kafka: &Kafka) -> bool {
+    !kafka.properties.keys().any(|key| first_name(key) == LINGER)
 }
 
 /// librdkafka's own limits stand behind the sink's count, which is exact but lets one frame overshoot, and
@@ -200,6 +209,17 @@ mod tests {
     fn the_operator_overrides_what_the_promise_does_not_rest_on() {
         let native = with("queue.buffering.max.ms", "1").unwrap().create_native_config().unwrap();
         assert_eq!(native.get("linger.ms").unwrap(), "1");
+    }
+
+    #[test]
+    fn a_linger_that_the_operator_set_is_not_cut_short() {
+        let kafka = |key: &str| Kafka {
+            brokers: "localhost:9092".into(),
+            properties: [(key.to_owned(), "5".to_owned())].into(),
+        };
+        assert!(is_adaptive(&kafka("client.id")));
+        assert!(!is_adaptive(&kafka("linger.ms")));
+        assert!(!is_adaptive(&kafka("queue.buffering.max.ms")));
     }
 
     #[test]

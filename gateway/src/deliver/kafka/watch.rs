@@ -11,7 +11,8 @@ use super::Shared;
 use super::in_flight::Progress;
 use super::producer::{Probe, Producer, TooLarge};
 use super::room::Room;
-use super::settings::{KafkaError, batch_bytes};
+use super::settings::{self, KafkaError, batch_bytes};
+use crate::config::Kafka;
 use crate::deliver::Health;
 use crate::metrics::KafkaSeries;
 
@@ -53,15 +54,30 @@ impl Default for Patience {
 pub(super) struct Plan {
     pub(super) brokers: String,
     pub(super) client: ClientConfig,
+    /// Records linger only where many come.
+    pub(super) adaptive: bool,
     pub(super) topics: Arc<[String]>,
     pub(super) series: KafkaSeries,
     pub(super) budget_bytes: u64,
 }
 
 impl Plan {
+    /// Judges the configuration; contacts nobody.
+    pub(super) fn new(
+        kafka: &Kafka,
+        topics: Arc<[String]>,
+        series: KafkaSeries,
+        budget_bytes: u64,
+    ) -> Result<Self, KafkaError> {
+        topics.iter().try_for_each(|topic| settings::check_topic(topic))?;
+        let client = settings::client(kafka, budget_bytes)?;
+        let (brokers, adaptive) = (kafka.brokers.clone(), settings::is_adaptive(kafka));
+        Ok(Self { brokers, client, adaptive, topics, series, budget_bytes })
+    }
+
     pub(super) fn producer(&self, room: &Arc<Room>) -> Result<Producer, KafkaError> {
         let (topics, room) = (Arc::clone(&self.topics), Arc::clone(room));
-        Producer::new(&self.client, topics, self.series.clone(), self.budget_bytes, room)
+        Producer::new(&self.client, self.adaptive, topics, self.series.clone(), self.budget_bytes, room)
     }
 }
 

@@ -2,7 +2,7 @@ use std::borrow::Cow;
 
 use crate::aliases::Defined;
 use crate::attribute::{Attribute, Value, is_json_content_type, is_name};
-use crate::json::{Kind, Member};
+use crate::json::{Kind, Member, Token};
 use crate::limits::{Limits, TIME_MS_MAX};
 use crate::refusal::{Reject, quoted};
 use crate::time;
@@ -81,24 +81,38 @@ impl<'a> Attributes<'a> {
         member: &Member<'a>,
         limits: &Limits,
     ) -> Result<(), Reject> {
-        self.weigh(member.name.raw.len() + member.value.raw.len(), limits)?;
-        match member.value.kind {
-            Kind::Null => return self.add_null(name),
-            Kind::Object | Kind::Array => {
-                return Err(refused(&name, "is a string, a number or a boolean, not an object or an array"));
-            }
-            Kind::String { escaped: true } if member.value.string().is_none() => {
-                return Err(refused(&name, "has an escaped surrogate that stands alone"));
-            }
-            Kind::String { .. } | Kind::Number | Kind::Boolean => {}
+        if let Some(attribute) = Attribute::from_name(&name) {
+            return self.add_known(attribute, member, limits);
         }
+        self.weigh(member.name.raw.len() + member.value.raw.len(), limits)?;
+        fits(&name, &member.value)?;
+        self.has_null |= member.value.kind == Kind::Null;
         self.insert(name, Value::Json(member.value.raw))
+    }
+
+    /// Takes a member of a JSON object whose name is known.
+    #[inline]
+    pub(crate) fn add_known(
+        &mut self,
+        attribute: Attribute,
+        member: &Member<'a>,
+        limits: &Limits,
+    ) -> Result<(), Reject> {
+        self.weigh(member.name.raw.len() + member.value.raw.len(), limits)?;
+        fits(attribute.name(), &member.value)?;
+        if member.value.kind == Kind::Null {
+            return self.mark(attribute);
+        }
+        self.insert_known(attribute, Value::Json(member.value.raw))
     }
 
     /// Takes a header or a query parameter.
     pub(crate) fn add_text(&mut self, name: &'a str, text: &'a str, limits: &Limits) -> Result<(), Reject> {
         self.weigh(name.len() + text.len(), limits)?;
-        self.insert(Cow::Borrowed(name), Value::Text(text))
+        match Attribute::from_name(name) {
+            Some(attribute) => self.insert_known(attribute, Value::Text(text)),
+            None => self.insert(Cow::Borrowed(name), Value::Text(text)),
+        }
     }
 
     /// Takes a field of a record, which stands above whatever else said so.
@@ -134,24 +148,17 @@ impl<'a> Attributes<'a> {
         Ok(())
     }
 
-    fn add_null(&mut self, name: Cow<'a, str>) -> Result<(), Reject> {
-        if let Some(attribute) = Attribute::from_name(&name) {
-            return self.mark(attribute);
+    #[inline]
+    fn insert_known(&mut self, attribute: Attribute, value: Value<'a>) -> Result<(), Reject> {
+        self.mark(attribute)?;
+        if attribute != Attribute::Recordedtime {
+            self.judge(attribute, &value)?;
+            self.put(attribute, value);
         }
-        self.has_null = true;
-        self.insert(name, Value::Json("null"))
+        Ok(())
     }
 
-    #[inline]
     fn insert(&mut self, name: Cow<'a, str>, value: Value<'a>) -> Result<(), Reject> {
-        if let Some(attribute) = Attribute::from_name(&name) {
-            self.mark(attribute)?;
-            if attribute != Attribute::Recordedtime {
-                self.judge(attribute, &value)?;
-                self.put(attribute, value);
-            }
-            return Ok(());
-        }
         if !is_name(&name) {
             return Err(Reject::malformed(format!(
                 "{} cannot be the name of an attribute: it consists of a-z and 0-9, and is not `data`",
@@ -223,6 +230,20 @@ impl<'a> Attributes<'a> {
     }
 }
 
+/// Refuses a value that no attribute can have.
+#[inline]
+fn fits(name: &str, value: &Token<'_>) -> Result<(), Reject> {
+    match value.kind {
+        Kind::Object | Kind::Array => {
+            Err(refused(name, "is a string, a number or a boolean, not an object or an array"))
+        }
+        Kind::String { escaped: true } if value.string().is_none() => {
+            Err(refused(name, "has an escaped surrogate that stands alone"))
+        }
+        Kind::String { .. } | Kind::Number | Kind::Boolean | Kind::Null => Ok(()),
+    }
+}
+
 fn moment(name: &str, value: &Value<'_>) -> Result<i64, Reject> {
     if let Value::Millis(unix_ms) = *value {
         return i64::try_from(unix_ms)
@@ -230,7 +251,14 @@ fn moment(name: &str, value: &Value<'_>) -> Result<i64, Reject> {
             .filter(|_| unix_ms <= TIME_MS_MAX)
             .ok_or_else(|| refused(name, "is beyond the year 9999"));
     }
-    time::parse(&value.text())
+    // As sent first: a moment has no escapes, unless somebody means to be funny.
+    let as_sent = match value {
+        Value::Json(raw) => raw.strip_prefix('"').and_then(|raw| raw.strip_suffix('"')),
+        _ => None,
+    };
+    as_sent
+        .and_then(time::parse)
+        .or_else(|| time::parse(&value.text()))
         .ok_or_else(|| refused(name, "is a date and time of RFC 3339, like 2026-01-31T09:30:00.000Z"))
 }
 

@@ -6,9 +6,10 @@ use base64::engine::general_purpose::STANDARD;
 use crate::json;
 
 /// The payload of an event, as it came.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub enum Data<'a> {
     /// There is none.
+    #[default]
     None,
     /// One JSON value in UTF-8, checked.
     Json(&'a [u8]),
@@ -46,12 +47,12 @@ impl Data<'_> {
         }
     }
 
-    /// Appends the member of a structured event, `"data":...` or `"data_base64":"..."`; nothing for no data.
+    /// Appends the member of a structured event, `,"data":...` or `,"data_base64":"..."`; nothing for no data.
     pub fn write_member(&self, out: &mut Vec<u8>) {
         let (name, value): (&[u8], &[u8]) = match self {
             Self::None => return,
-            Self::Json(json) => (b"\"data\":", json),
-            Self::Text(token) => (b"\"data\":", token.as_bytes()),
+            Self::Json(json) => (b",\"data\":", json),
+            Self::Text(token) => (b",\"data\":", token.as_bytes()),
             Self::Bytes(bytes) => return write_base64(&STANDARD.encode(bytes), out),
             Self::Base64(text) => return write_base64(text, out),
         };
@@ -61,7 +62,7 @@ impl Data<'_> {
 }
 
 fn write_base64(text: &str, out: &mut Vec<u8>) {
-    out.extend_from_slice(b"\"data_base64\":\"");
+    out.extend_from_slice(b",\"data_base64\":\"");
     out.extend_from_slice(text.as_bytes());
     out.push(b'"');
 }
@@ -103,11 +104,11 @@ mod tests {
     #[test]
     fn data_has_bytes_and_a_member() {
         for (data, bytes, member) in [
-            (Data::Json(b" 1 "), &b" 1 "[..], r#""data": 1 "#),
-            (Data::Text(r#""a\n""#), b"a\n", r#""data":"a\n""#),
-            (Data::Text(r#""a""#), b"a", r#""data":"a""#),
-            (Data::Bytes(b"\0\x01\x02"), b"\0\x01\x02", r#""data_base64":"AAEC""#),
-            (Data::Base64("AAEC".into()), b"\0\x01\x02", r#""data_base64":"AAEC""#),
+            (Data::Json(b" 1 "), &b" 1 "[..], r#","data": 1 "#),
+            (Data::Text(r#""a\n""#), b"a\n", r#","data":"a\n""#),
+            (Data::Text(r#""a""#), b"a", r#","data":"a""#),
+            (Data::Bytes(b"\0\x01\x02"), b"\0\x01\x02", r#","data_base64":"AAEC""#),
+            (Data::Base64("AAEC".into()), b"\0\x01\x02", r#","data_base64":"AAEC""#),
         ] {
             assert_eq!(data.bytes().unwrap(), bytes);
             let mut out = Vec::new();

@@ -1,5 +1,3 @@
-use std::borrow::Cow;
-
 use super::data::{decode_base64, is_base64};
 use super::{Attributes, Data, Event};
 use crate::aliases::Aliases;
@@ -11,8 +9,16 @@ use crate::record::{Raw, Record, present};
 use crate::refusal::{Reject, quoted};
 
 impl<'a> Event<'a> {
-    /// Judges one event as it came in. Sizes are judged before contents; on the ordinary path nothing is allocated.
+    /// Judges one event as it came in.
     pub fn parse(raw: &Raw<'a>, aliases: &'a Aliases, limits: &Limits) -> Result<Self, Reject> {
+        let mut event = Self::default();
+        event.fill(raw, aliases, limits)?;
+        Ok(event)
+    }
+
+    /// Judges one event as it came in, and fills `self`, which must be empty. Sizes are judged before contents; on the
+    /// ordinary path nothing is allocated. What is left of a refused event means nothing.
+    pub fn fill(&mut self, raw: &Raw<'a>, aliases: &'a Aliases, limits: &Limits) -> Result<(), Reject> {
         let payload_bytes = raw.payload_len();
         if payload_bytes > limits.max_event_bytes as usize {
             return Err(Reject::too_large(format!(
@@ -20,18 +26,16 @@ impl<'a> Event<'a> {
                 limits.max_event_bytes
             )));
         }
-        // An event is some 460 bytes: it is filled where it is rather than handed from function to function.
-        let mut event = Event { attributes: Attributes::default(), data: Data::None };
-        let Event { attributes, data } = &mut event;
+        let Event { attributes, data } = self;
         *data = match raw {
             Raw::Structured(json) => structured(json, attributes, limits),
             Raw::Record(record) => from_record(record, attributes, aliases, limits),
             Raw::Http(request) => from_http(request, attributes, limits),
         }?;
-        if event.get(Attribute::Type).is_none() {
+        if self.get(Attribute::Type).is_none() {
             return Err(Reject::malformed("`type` is missing"));
         }
-        Ok(event)
+        Ok(())
     }
 }
 
@@ -44,7 +48,12 @@ fn structured<'a>(
     let (mut data, mut data_base64) = (None, None);
     for member in json::members(text, limits.max_json_depth).map_err(not_an_object)? {
         let member = member.map_err(not_json)?;
-        let name = name(&member.name)?;
+        // The short way for most members, which the rest could go too.
+        if let Some(attribute) = member.name.plain().and_then(Attribute::from_name) {
+            attributes.add_known(attribute, &member, limits)?;
+            continue;
+        }
+        let Some(name) = member.name.string() else { return Err(no_name()) };
         let slot = match &*name {
             "data" => &mut data,
             "data_base64" => &mut data_base64,
@@ -66,13 +75,6 @@ fn structured<'a>(
         (None, Some(token)) => base64_data(&token, attributes, limits),
         (None, None) => Ok(Data::None),
     }
-}
-
-#[inline]
-fn name<'a>(token: &Token<'a>) -> Result<Cow<'a, str>, Reject> {
-    token.string().ok_or_else(|| {
-        Reject::malformed("the name of an attribute has an escaped surrogate that stands alone")
-    })
 }
 
 fn member_data<'a>(token: &Token<'a>, attributes: &Attributes<'a>) -> Result<Data<'a>, Reject> {
@@ -137,7 +139,8 @@ fn from_record<'a>(
         let text = json::utf8(json).map_err(bad_attributes)?;
         for member in json::members(text, limits.max_json_depth).map_err(bad_attributes)? {
             let member = member.map_err(bad_attributes)?;
-            attributes.add(name(&member.name)?, &member, limits)?;
+            let Some(name) = member.name.string() else { return Err(no_name()) };
+            attributes.add(name, &member, limits)?;
         }
         attributes.finish()?;
     }
@@ -196,6 +199,11 @@ fn text<'a>(field: &str, bytes: &'a [u8]) -> Result<Value<'a>, Reject> {
         Ok(text) => Ok(Value::Text(text)),
         Err(_) => Err(Reject::malformed(format!("the record's {field} is not UTF-8"))),
     }
+}
+
+#[cold]
+fn no_name() -> Reject {
+    Reject::malformed("the name of an attribute has an escaped surrogate that stands alone")
 }
 
 #[cold]

@@ -1,10 +1,10 @@
 use super::{Error, Kind, Token};
 
-/// A place in a JSON text, and the steps from there.
-#[derive(Clone, Debug)]
+/// A place in a JSON text, and the steps from there. Steps are taken by a copy that is written back: a place whose address
+/// nobody knows stays in a register.
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Scanner<'a> {
     text: &'a str,
-    bytes: &'a [u8],
     at: usize,
 }
 
@@ -15,7 +15,7 @@ pub(crate) struct Scanner<'a> {
 impl<'a> Scanner<'a> {
     #[inline]
     pub(crate) fn new(text: &'a str) -> Self {
-        Self { text, bytes: text.as_bytes(), at: 0 }
+        Self { text, at: 0 }
     }
 
     /// Steps over an opening bracket.
@@ -32,13 +32,13 @@ impl<'a> Scanner<'a> {
     #[inline(always)]
     pub(crate) fn another(&mut self, close: u8, first: bool, otherwise: &'static str) -> Result<bool, Error> {
         match self.space() {
-            Some(byte) if byte == close => {
-                self.at += 1;
-                Ok(false)
-            }
             Some(b',') if !first => {
                 self.at += 1;
                 Ok(true)
+            }
+            Some(byte) if byte == close => {
+                self.at += 1;
+                Ok(false)
             }
             Some(_) if first => Ok(true),
             _ => Err(self.error(otherwise)),
@@ -48,10 +48,19 @@ impl<'a> Scanner<'a> {
     /// A member's name and the colon after it.
     #[inline(always)]
     pub(crate) fn name(&mut self) -> Result<Token<'a>, Error> {
-        if self.space() != Some(b'"') {
+        if self.peek() != Some(b'"') && self.space() != Some(b'"') {
             return Err(self.error("expected a member name in quotes"));
         }
         let start = self.at;
+        self.at = plain(self.bytes(), start + 1);
+        // Most often, and then this is the shortest way, nothing stands between a name and its colon.
+        if chunk(self.bytes(), self.at) == Some(b"\":") {
+            self.at += 1;
+            let name = Token { raw: self.since(start), kind: Kind::String { escaped: false } };
+            self.at += 1;
+            return Ok(name);
+        }
+        self.at = start;
         let escaped = self.string()?;
         let name = Token { raw: self.since(start), kind: Kind::String { escaped } };
         if self.space() != Some(b':') {
@@ -67,11 +76,33 @@ impl<'a> Scanner<'a> {
         let first = self.space();
         let start = self.at;
         let kind = match first {
-            Some(b'{') => self.nested(max_depth).map(|()| Kind::Object)?,
-            Some(b'[') => self.nested(max_depth).map(|()| Kind::Array)?,
+            Some(b'{' | b'[') => {
+                self.at = nested(self.text, self.at, max_depth)?;
+                if first == Some(b'{') { Kind::Object } else { Kind::Array }
+            }
             _ => self.scalar(first)?,
         };
         Ok(Token { raw: self.since(start), kind })
+    }
+
+    /// One whole value as [`Self::value`]; if it is an array, its elements on the way.
+    pub(crate) fn elements(
+        &mut self,
+        max_depth: u32,
+        mut each: impl FnMut(Token<'a>),
+    ) -> Result<Token<'a>, Error> {
+        if self.space() != Some(b'[') {
+            return self.value(max_depth);
+        }
+        let mut here = *self;
+        here.at += 1;
+        let mut first = true;
+        while here.another(b']', first, "expected `,` or `]`")? {
+            each(here.value(max_depth.saturating_sub(1))?);
+            first = false;
+        }
+        let start = std::mem::replace(&mut self.at, here.at);
+        Ok(Token { raw: self.since(start), kind: Kind::Array })
     }
 
     /// Checks that only white space is left.
@@ -80,51 +111,6 @@ impl<'a> Scanner<'a> {
         match self.space() {
             None => Ok(()),
             Some(_) => Err(self.error("expected nothing more")),
-        }
-    }
-
-    /// Steps over an object or an array.
-    fn nested(&mut self, max_depth: u32) -> Result<(), Error> {
-        let mut inside = self.clone();
-        let stepped = inside.brackets(max_depth);
-        self.at = inside.at;
-        stepped
-    }
-
-    /// Without recursion: what a client nests costs it bytes and us bits.
-    #[inline(always)]
-    fn brackets(&mut self, max_depth: u32) -> Result<(), Error> {
-        let mut open = Open::default();
-        loop {
-            // At a value.
-            let value = self.space();
-            let mut first = matches!(value, Some(b'{' | b'['));
-            if first {
-                if open.depth >= max_depth {
-                    return Err(self.error("nested too deep"));
-                }
-                self.at += 1;
-                open.push(value == Some(b'{'));
-            } else {
-                self.scalar(value)?;
-            }
-            // After a value, or just inside a bracket.
-            loop {
-                let object = open.is_object();
-                let (close, otherwise) =
-                    if object { (b'}', "expected `,` or `}`") } else { (b']', "expected `,` or `]`") };
-                if self.another(close, first, otherwise)? {
-                    if object {
-                        self.name()?;
-                    }
-                    break;
-                }
-                first = false;
-                open.pop();
-                if open.depth == 0 {
-                    return Ok(());
-                }
-            }
         }
     }
 
@@ -144,48 +130,13 @@ impl<'a> Scanner<'a> {
     #[inline(always)]
     fn string(&mut self) -> Result<bool, Error> {
         self.at += 1;
-        let mut escaped = false;
-        loop {
-            while let Some(word) = self.bytes.get(self.at..).and_then(<[u8]>::first_chunk::<8>) {
-                let special = specials(u64::from_le_bytes(*word));
-                self.at += (special.trailing_zeros() / 8) as usize;
-                if special != 0 {
-                    break;
-                }
-            }
-            match self.peek() {
-                Some(b'"') => {
-                    self.at += 1;
-                    return Ok(escaped);
-                }
-                Some(b'\\') => {
-                    escaped = true;
-                    self.escape()?;
-                }
-                Some(0..=0x1f) => return Err(self.error("a control character in a string must be escaped")),
-                Some(_) => self.at += 1,
-                None => return Err(self.error("the string does not end")),
-            }
+        self.at = plain(self.bytes(), self.at);
+        if self.peek() == Some(b'"') {
+            self.at += 1;
+            return Ok(false);
         }
-    }
-
-    fn escape(&mut self) -> Result<(), Error> {
-        self.at += 1;
-        match self.peek() {
-            Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => {
-                self.at += 1;
-                Ok(())
-            }
-            Some(b'u') => {
-                let digits = self.bytes.get(self.at + 1..).and_then(<[u8]>::first_chunk::<4>);
-                if !digits.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit)) {
-                    return Err(self.error("expected four hexadecimal digits"));
-                }
-                self.at += 5;
-                Ok(())
-            }
-            _ => Err(self.error("no such escape")),
-        }
+        self.at = escaped(self.text, self.at)?;
+        Ok(true)
     }
 
     #[inline(always)]
@@ -222,9 +173,9 @@ impl<'a> Scanner<'a> {
     }
 
     #[inline(always)]
-    fn literal(&mut self, word: &'static [u8]) -> Result<(), Error> {
-        if self.bytes.get(self.at..).is_some_and(|rest| rest.starts_with(word)) {
-            self.at += word.len();
+    fn literal<const N: usize>(&mut self, word: &[u8; N]) -> Result<(), Error> {
+        if self.chunk() == Some(word) {
+            self.at += N;
             Ok(())
         } else {
             Err(self.error("expected a value"))
@@ -234,74 +185,211 @@ impl<'a> Scanner<'a> {
     /// Steps over white space; the byte after it.
     #[inline(always)]
     fn space(&mut self) -> Option<u8> {
-        loop {
-            match self.peek() {
-                Some(b' ' | b'\n' | b'\r' | b'\t') => self.at += 1,
-                other => return other,
-            }
+        let next = self.peek()?;
+        if next > b' ' {
+            return Some(next);
         }
+        self.at = spaces(self.text, self.at);
+        self.peek()
     }
 
     #[inline(always)]
-    fn peek(&self) -> Option<u8> {
-        self.bytes.get(self.at).copied()
+    fn chunk<const N: usize>(self) -> Option<&'a [u8; N]> {
+        chunk(self.bytes(), self.at)
+    }
+
+    #[inline(always)]
+    fn peek(self) -> Option<u8> {
+        self.bytes().get(self.at).copied()
+    }
+
+    #[inline(always)]
+    fn bytes(self) -> &'a [u8] {
+        self.text.as_bytes()
     }
 
     #[inline]
-    fn since(&self, start: usize) -> &'a str {
+    fn since(self, start: usize) -> &'a str {
         self.text.get(start..self.at).unwrap_or_default()
     }
 
-    #[cold]
-    fn error(&self, what: &'static str) -> Error {
-        Error { what, at: self.at }
+    #[inline(always)]
+    fn error(self, what: &'static str) -> Error {
+        error(what, self.at)
     }
 }
 
-/// Marks the bytes of `word` that a string cannot simply go on over: quote, backslash, controls. The lowest mark is
-/// exact; above it a borrow may mark more.
+#[cold]
+fn error(what: &'static str, at: usize) -> Error {
+    Error { what, at }
+}
+
+/// Where the white space ends that begins at `at`.
+#[inline(never)]
+fn spaces(text: &str, at: usize) -> usize {
+    let rest = text.as_bytes().get(at..).unwrap_or_default();
+    at + rest.iter().take_while(|byte| matches!(byte, b' ' | b'\n' | b'\r' | b'\t')).count()
+}
+
+/// Where the object or array ends that begins at `at`. Without recursion: what a client nests costs it bytes and us bits.
+fn nested(text: &str, at: usize, max_depth: u32) -> Result<usize, Error> {
+    let mut here = Scanner { text, at };
+    let mut open = Open::default();
+    let mut levels_left = max_depth;
+    let mut in_object = false;
+    loop {
+        // At a member or an element; at first at the bracket itself.
+        if in_object {
+            here.name()?;
+        }
+        match here.space() {
+            Some(bracket @ (b'{' | b'[')) => {
+                let Some(left) = levels_left.checked_sub(1) else {
+                    return Err(here.error("nested too deep"));
+                };
+                levels_left = left;
+                here.at += 1;
+                in_object = bracket == b'{';
+                open.push(in_object);
+                if here.space() != Some(closing(in_object)) {
+                    continue;
+                }
+            }
+            first => drop(here.scalar(first)?),
+        }
+        // After a member or an element, or at the end of what is empty.
+        loop {
+            match here.peek() {
+                Some(b',') => {
+                    here.at += 1;
+                    break;
+                }
+                Some(byte) if byte == closing(in_object) => {
+                    here.at += 1;
+                    levels_left += 1;
+                    let Some(outer) = open.pop() else { return Ok(here.at) };
+                    in_object = outer;
+                }
+                Some(b' ' | b'\n' | b'\r' | b'\t') => here.at += 1,
+                _ if in_object => return Err(here.error("expected `,` or `}`")),
+                _ => return Err(here.error("expected `,` or `]`")),
+            }
+        }
+    }
+}
+
+#[inline]
+fn closing(object: bool) -> u8 {
+    if object { b'}' } else { b']' }
+}
+
+/// Where the string ends that is not plain at `at`.
+#[inline(never)]
+fn escaped(text: &str, at: usize) -> Result<usize, Error> {
+    let mut here = Scanner { text, at };
+    loop {
+        match here.peek() {
+            Some(b'"') => return Ok(here.at + 1),
+            Some(b'\\') => here.at = escape(here)?,
+            Some(_) => return Err(here.error("a control character in a string must be escaped")),
+            None => return Err(here.error("the string does not end")),
+        }
+        here.at = plain(here.bytes(), here.at);
+    }
+}
+
+fn escape(mut here: Scanner<'_>) -> Result<usize, Error> {
+    here.at += 1;
+    match here.peek() {
+        Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => Ok(here.at + 1),
+        Some(b'u') => {
+            let digits = here.bytes().get(here.at + 1..).and_then(<[u8]>::first_chunk::<4>);
+            if !digits.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit)) {
+                return Err(here.error("expected four hexadecimal digits"));
+            }
+            Ok(here.at + 5)
+        }
+        _ => Err(here.error("no such escape")),
+    }
+}
+
+/// Where what a string can simply go on over ends, from `at` on.
+#[expect(clippy::inline_always, reason = "the place stays in a register")]
+#[inline(always)]
+pub(super) fn plain(bytes: &[u8], mut at: usize) -> usize {
+    while let Some(word) = chunk(bytes, at) {
+        let special = specials(u64::from_le_bytes(*word));
+        at += (special.trailing_zeros() / 8) as usize;
+        if special != 0 {
+            return at;
+        }
+        // The compiler makes vectors of this, but takes long to find a place in one: so words come first and last.
+        while chunk::<16>(bytes, at)
+            .is_some_and(|chunk| !chunk.iter().fold(false, |any, byte| any | is_special(*byte)))
+        {
+            at += 16;
+        }
+    }
+    while bytes.get(at).is_some_and(|byte| !is_special(*byte)) {
+        at += 1;
+    }
+    at
+}
+
+#[expect(clippy::inline_always, reason = "the place stays in a register")]
+#[inline(always)]
+fn chunk<const N: usize>(bytes: &[u8], at: usize) -> Option<&[u8; N]> {
+    bytes.get(at..)?.first_chunk()
+}
+
+/// Whether a string cannot simply go on over `byte`: quote, backslash, controls.
+#[inline]
+fn is_special(byte: u8) -> bool {
+    // The quote changes places with the space, and all controls are below it.
+    byte ^ (b'"' ^ b' ') <= b' ' || byte == b'\\'
+}
+
+/// Marks the bytes of `word` that are special. The lowest mark is exact; above it a borrow may mark more.
 #[inline]
 fn specials(word: u64) -> u64 {
     const ONES: u64 = 0x0101_0101_0101_0101;
-    const QUOTE: u64 = 0x22;
-    const BACKSLASH: u64 = 0x5c;
     const HIGH: u64 = 0x8080_8080_8080_8080;
-    let quote = word ^ (ONES * QUOTE);
-    let backslash = word ^ (ONES * BACKSLASH);
-    let zero_in = |bytes: u64| bytes.wrapping_sub(ONES) & !bytes;
-    let control = word.wrapping_sub(ONES * 0x20) & !word;
-    (zero_in(quote) | zero_in(backslash) | control) & HIGH
+    let each = |byte: u8| ONES * u64::from(byte);
+    // Where the subtraction borrows, the byte was less. Bytes beyond ASCII are not special.
+    let quote_or_control = (word ^ each(b'"' ^ b' ')).wrapping_sub(each(b' ' + 1));
+    let backslash = (word ^ each(b'\\')).wrapping_sub(ONES);
+    (quote_or_control | backslash) & !word & HIGH
 }
 
-/// Which brackets are open: one bit each, the innermost lowest. Beyond 64 levels the outer ones move to the heap.
-#[derive(Default)]
+/// Which brackets are open: one bit each, the innermost lowest, below a 1. Beyond 63 levels the outer ones move to the heap.
 struct Open {
     objects: u64,
-    depth: u32,
     outer: Vec<u64>,
+}
+
+impl Default for Open {
+    fn default() -> Self {
+        Self { objects: 1, outer: Vec::new() }
+    }
 }
 
 impl Open {
     #[inline]
     fn push(&mut self, object: bool) {
-        if self.depth > 0 && self.depth.is_multiple_of(64) {
+        if self.objects.leading_zeros() == 0 {
             self.outer.push(self.objects);
+            self.objects = 1;
         }
         self.objects = self.objects << 1 | u64::from(object);
-        self.depth += 1;
     }
 
+    /// Whether the next outer one is an object; `None` where there is none.
     #[inline]
-    fn pop(&mut self) {
-        self.depth -= 1;
+    fn pop(&mut self) -> Option<bool> {
         self.objects >>= 1;
-        if self.depth > 0 && self.depth.is_multiple_of(64) {
-            self.objects = self.outer.pop().unwrap_or_default();
+        if self.objects == 1 {
+            self.objects = self.outer.pop()?;
         }
-    }
-
-    #[inline]
-    fn is_object(&self) -> bool {
-        self.objects & 1 == 1
+        Some(self.objects & 1 == 1)
     }
 }

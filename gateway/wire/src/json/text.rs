@@ -1,3 +1,5 @@
+use super::scan::plain;
+
 /// The text that stands escaped between the quotes of a JSON string. `None` where a surrogate stands alone: such a
 /// string has no text. `inner` must have been scanned before; what is no escape at all gives `None` too.
 pub fn unescape(inner: &str) -> Option<String> {
@@ -46,25 +48,25 @@ fn hex4(text: &str) -> Option<(u32, &str)> {
 /// Appends `text` as a JSON string, quotes included.
 pub fn write_string(text: &str, out: &mut Vec<u8>) {
     out.push(b'"');
-    let bytes = text.as_bytes();
-    let mut written = 0;
-    for (at, &byte) in bytes.iter().enumerate() {
-        if byte >= 0x20 && byte != b'"' && byte != b'\\' {
-            continue;
-        }
-        out.extend_from_slice(bytes.get(written..at).unwrap_or_default());
-        match byte {
-            b'"' => out.extend_from_slice(b"\\\""),
-            b'\\' => out.extend_from_slice(b"\\\\"),
-            b'\n' => out.extend_from_slice(b"\\n"),
-            b'\r' => out.extend_from_slice(b"\\r"),
-            b'\t' => out.extend_from_slice(b"\\t"),
-            _ => out.extend_from_slice(format!("\\u{byte:04x}").as_bytes()),
-        }
-        written = at + 1;
+    let mut rest = text.as_bytes();
+    while let Some((before, [byte, after @ ..])) = rest.split_at_checked(plain(rest, 0)) {
+        out.extend_from_slice(before);
+        write_escaped(*byte, out);
+        rest = after;
     }
-    out.extend_from_slice(bytes.get(written..).unwrap_or_default());
+    out.extend_from_slice(rest);
     out.push(b'"');
+}
+
+fn write_escaped(byte: u8, out: &mut Vec<u8>) {
+    match byte {
+        b'"' => out.extend_from_slice(b"\\\""),
+        b'\\' => out.extend_from_slice(b"\\\\"),
+        b'\n' => out.extend_from_slice(b"\\n"),
+        b'\r' => out.extend_from_slice(b"\\r"),
+        b'\t' => out.extend_from_slice(b"\\t"),
+        _ => out.extend_from_slice(format!("\\u{byte:04x}").as_bytes()),
+    }
 }
 
 #[cfg(test)]

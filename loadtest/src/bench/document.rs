@@ -1,0 +1,209 @@
+//! `docs/benchmarks.md`, from what was measured.
+
+use std::fmt::Write as _;
+use std::process::Command;
+
+use anyhow::Result;
+
+use super::BenchArgs;
+use super::figures::{FEW, Figures, IDLE, LOW_RATE, MANY, SHARED_RATE};
+use super::series::Series;
+
+/// The whole document; parts that were not measured are left out.
+pub(crate) fn write(figures: &Figures, args: &BenchArgs) -> Result<String> {
+    let mut text = format!(
+        "# Benchmarks\n\nMade by `make bench`; do not edit. Every figure is the median of {} rounds, with the smallest and the largest in\n\
+         brackets. Ratios are taken round by round, so a machine that is slower for a while does not change them. Events are\n\
+         200-byte JSON; CPU is of the process alone; what counts is what arrives in the topic, and a run in which an event is\n\
+         missing has no figure.\n\n{}\n",
+        args.pairs,
+        circumstances(args)
+    );
+    if figures.get("producer").len() > 0 {
+        text += &cost(figures);
+    }
+    if figures.get("direct p50 ms").len() > 0 {
+        text += &latency(figures);
+    }
+    if figures.get("websocket KiB").len() > 0 {
+        text += &memory(figures);
+    }
+    if figures.get(&format!("{MANY} connections us")).len() > 0 {
+        text += &connections(figures);
+    }
+    if figures.get("start ms").len() > 0 {
+        text += &section(
+            "Start",
+            "From the start of the process, on the embedded log, to the first 200 of `/readyz`.",
+        );
+        text += &table(&["", "ms"], &[vec!["ready after".into(), cell(&figures.get("start ms"), 1)]]);
+    }
+    Ok(text)
+}
+
+fn circumstances(args: &BenchArgs) -> String {
+    let cpu = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = cpu
+        .lines()
+        .find_map(|line| line.strip_prefix("model name")?.split_once(": ").map(|(_, model)| model));
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let version = Command::new(&args.gateway).arg("--version").output().ok();
+    let version =
+        version.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned()).unwrap_or_default();
+    let (_, librdkafka) = rdkafka::util::get_rdkafka_version();
+    let rows = [
+        (
+            "machine",
+            format!(
+                "{} with {cores} cores, which clients, gateway and Kafka share",
+                model.unwrap_or("unknown")
+            ),
+        ),
+        ("gateway", format!("{version}, release build, default configuration")),
+        ("Kafka", "Apache Kafka 4.1.1, one node, a topic of 8 partitions".to_owned()),
+        ("librdkafka", format!("{librdkafka}; idempotent, acks=all, linger.ms 5, lz4, for everybody alike")),
+        (
+            "each measurement",
+            format!("{} s after 1 s of warm-up; rounds run forwards and backwards in turn", args.seconds),
+        ),
+    ];
+    rows.iter().fold("| | |\n|---|---|\n".to_owned(), |mut table, (name, value)| {
+        let _ = writeln!(table, "| {name} | {value} |");
+        table
+    })
+}
+
+fn cost(figures: &Figures) -> String {
+    let get = |name: &str| figures.get(name);
+    let producer = get("producer");
+    let mut text = section(
+        "Cost of an event",
+        "Events per CPU-second of the process, acknowledged by Kafka, as fast as credit allows (32 clients; 256 with one\n\
+         event at a time). `librdkafka alone` is a bare producer of the same bytes: no network in front of it, no TLS, no\n\
+         envelope, no keys.\n\n![CPU for each event](benchmarks.svg)",
+    );
+    let row = |label: &str, name: &str| {
+        let series = get(name);
+        vec![label.into(), cell(&series, 0), cell(&series.over(&producer), 3)]
+    };
+    let rows = [
+        row("librdkafka alone", "producer"),
+        row("WebSocket with TLS, 64 events a frame", "websocket 64"),
+        row("WebTransport, 64", "webtransport 64"),
+        row("QUIC, 64", "quic 64"),
+        row("HTTPS, 64 a request", "https 64"),
+        row("WebSocket with TLS, 1 event a frame", "websocket 1"),
+        row("WebTransport, 1", "webtransport 1"),
+        row("QUIC, 1", "quic 1"),
+        row("HTTPS, 1 a request", "https 1"),
+    ];
+    text += &table(&["", "events/CPU-s", "of librdkafka alone"], &rows);
+    text += "\nAgainst the service that a team would write itself ([24 lines](../loadtest/baselines/src/main.rs) of axum and\n\
+             `FutureProducer`, which looks at nothing it passes on), both without TLS, NDJSON bodies:\n\n";
+    let versus = |label: &str, ours: &str, theirs: &str| {
+        let (ours, theirs) = (get(ours), get(theirs));
+        vec![label.into(), cell(&ours, 0), cell(&theirs, 0), cell(&ours.over(&theirs), 2)]
+    };
+    let rows = [versus("bodies of 100", "http 100", "axum 100"), versus("bodies of 1", "http 1", "axum 1")];
+    text += &table(&["", "gateway, events/CPU-s", "axum, events/CPU-s", "ratio"], &rows);
+    text += "\nWhat acknowledging costs: the same frames over WebSocket, acknowledged and lossy.\n\n";
+    let acknowledged = get("websocket 64 again");
+    let forgotten = get("unacknowledged 64");
+    let rows = [vec![cell(&acknowledged, 0), cell(&forgotten, 0), cell(&acknowledged.over(&forgotten), 2)]];
+    text + &table(&["acknowledged, events/CPU-s", "lossy, events/CPU-s", "ratio"], &rows)
+}
+
+fn latency(figures: &Figures) -> String {
+    let get = |name: &str| figures.get(name);
+    let mut text = section(
+        "Latency",
+        &format!(
+            "From the time an event is due to its acknowledgement (open loop), at {:.0} events/s: half of what the machine can\n\
+             do with gateway, clients and Kafka on it. Directly means a librdkafka producer with the same linger in the place\n\
+             of the clients. What the gateway adds:",
+            get("half load").median()
+        ),
+    );
+    let row = |label: &str, quantile: &str| {
+        let (gateway, direct) =
+            (get(&format!("gateway {quantile} ms")), get(&format!("direct {quantile} ms")));
+        vec![label.into(), cell(&direct, 2), cell(&gateway, 2), cell(&gateway.minus(&direct), 2)]
+    };
+    text +=
+        &table(&["ms", "directly", "through the gateway", "added"], &[row("p50", "p50"), row("p99", "p99")]);
+    let _ = write!(text, "\nAt {LOW_RATE} events/s, where nothing is worth waiting for:\n\n");
+    let rows = [
+        vec!["p50".into(), cell(&get("low rate p50 ms"), 2)],
+        vec!["p99".into(), cell(&get("low rate p99 ms"), 2)],
+    ];
+    text + &table(&["ms", "through the gateway"], &rows)
+}
+
+fn memory(figures: &Figures) -> String {
+    let included = if figures.kernel_included { "with" } else { "without" };
+    let about = format!(
+        "Of each of {IDLE} sessions that say nothing, {included} what the kernel holds for them, by the gateway's control group."
+    );
+    let rows = [
+        vec!["WebSocket with TLS".into(), cell(&figures.get("websocket KiB"), 1)],
+        vec!["WebTransport".into(), cell(&figures.get("webtransport KiB"), 1)],
+    ];
+    section("Memory of an idle connection", &about) + &table(&["", "KiB"], &rows)
+}
+
+fn connections(figures: &Figures) -> String {
+    let about = format!(
+        "CPU of the gateway for each event: {SHARED_RATE} events/s in all, one a frame, over WebSocket with TLS."
+    );
+    let few = figures.get(&format!("{FEW} connections us"));
+    let many = figures.get(&format!("{MANY} connections us"));
+    let rows = [vec![cell(&few, 1), cell(&many, 1), cell(&many.over(&few), 2)]];
+    let (few, many) = (format!("{FEW} connections, us"), format!("{MANY} connections, us"));
+    section("Many connections", &about) + &table(&[&few, &many, "ratio"], &rows)
+}
+
+fn section(title: &str, about: &str) -> String {
+    format!("\n## {title}\n\n{about}\n\n")
+}
+
+fn table(head: &[&str], rows: &[Vec<String>]) -> String {
+    let line = |cells: &[String]| format!("| {} |\n", cells.join(" | "));
+    let head: Vec<String> = head.iter().map(|&cell| cell.to_owned()).collect();
+    let rule = format!("|{}\n", "---|".repeat(head.len()));
+    line(&head) + &rule + &rows.iter().map(|row| line(row)).collect::<String>()
+}
+
+/// Median and range, with so many digits behind the point.
+fn cell(series: &Series, digits: usize) -> String {
+    let (low, high) = series.range();
+    let text = |value: f64| if digits == 0 { grouped(value) } else { format!("{value:.digits$}") };
+    format!("**{}** ({} to {})", text(series.median()), text(low), text(high))
+}
+
+/// 1234567 as 1,234,567.
+fn grouped(value: f64) -> String {
+    let digits = format!("{value:.0}");
+    let mut text = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at) % 3 == 0 {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cell_has_the_median_and_its_range() {
+        let mut series = Series::default();
+        [1_234_567.0, 999.0, 2_000_000.0].into_iter().for_each(|value| series.push(value));
+        assert_eq!(cell(&series, 0), "**1,234,567** (999 to 2,000,000)");
+        let mut series = Series::default();
+        series.push(0.25);
+        assert_eq!(cell(&series, 2), "**0.25** (0.25 to 0.25)");
+    }
+}

@@ -1,0 +1,250 @@
+//! What is measured, and how rounds are made: A B C, C B A, A B C ..., so that a machine that gets slower or faster favours
+//! none.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+
+use super::parts::{Bench, Gateway, TOPIC};
+use super::series::Series;
+use crate::usage::Process;
+
+/// Clients of a measurement at full speed.
+const CLIENTS: u32 = 32;
+/// Of one with single events: each waits for its answers, so it takes more to be busy.
+const CLIENTS_SINGLE: u32 = 256;
+/// Idle connections whose memory is measured.
+pub(crate) const IDLE: u32 = 2_000;
+/// Few and many connections with the same load.
+pub(crate) const FEW: u32 = 100;
+pub(crate) const MANY: u32 = 15_000;
+/// Events a second over them.
+pub(crate) const SHARED_RATE: u32 = 15_000;
+/// Events a second at which batching has nothing to wait for.
+pub(crate) const LOW_RATE: u32 = 100;
+
+/// Every series by its name.
+#[derive(Default)]
+pub(crate) struct Figures {
+    series: BTreeMap<String, Series>,
+    /// What memory includes.
+    pub(crate) kernel_included: bool,
+}
+
+/// A way to send at full speed: name, arguments of `loadtest`.
+struct Load {
+    name: &'static str,
+    what: What,
+}
+
+#[derive(Clone, Copy)]
+enum What {
+    Producer,
+    Secure(&'static str, u32, &'static str),
+    Plain(u32),
+    Baseline(u32),
+}
+
+/// Names of the measurements of cost: events per CPU-second.
+const COST: [Load; 15] = [
+    Load { name: "producer", what: What::Producer },
+    Load { name: "websocket 64", what: What::Secure("websocket", 64, "") },
+    Load { name: "webtransport 64", what: What::Secure("webtransport", 64, "") },
+    Load { name: "quic 64", what: What::Secure("quic", 64, "") },
+    Load { name: "https 64", what: What::Secure("https", 64, "") },
+    Load { name: "websocket 1", what: What::Secure("websocket", 1, "") },
+    Load { name: "webtransport 1", what: What::Secure("webtransport", 1, "") },
+    Load { name: "quic 1", what: What::Secure("quic", 1, "") },
+    Load { name: "https 1", what: What::Secure("https", 1, "") },
+    Load { name: "unacknowledged 64", what: What::Secure("websocket", 64, "--unacknowledged") },
+    Load { name: "websocket 64 again", what: What::Secure("websocket", 64, "") },
+    Load { name: "http 100", what: What::Plain(100) },
+    Load { name: "axum 100", what: What::Baseline(100) },
+    Load { name: "http 1", what: What::Plain(1) },
+    Load { name: "axum 1", what: What::Baseline(1) },
+];
+
+impl Figures {
+    /// A series; empty where it was not measured.
+    pub(crate) fn get(&self, name: &str) -> Series {
+        self.series.get(name).cloned().unwrap_or_default()
+    }
+
+    /// Measures one group.
+    pub(crate) fn measure(&mut self, group: &str, bench: &mut Bench) -> Result<()> {
+        match group {
+            "start" => self.start(bench),
+            "cost" => self.cost(bench),
+            "latency" => self.latency(bench),
+            "memory" => self.memory(bench),
+            "connections" => self.connections(bench),
+            other => bail!("no group {other}"),
+        }
+    }
+
+    fn push(&mut self, name: &str, value: f64) {
+        eprintln!("bench:   {name}: {value:.2}");
+        self.series.entry(name.to_owned()).or_default().push(value);
+    }
+
+    fn start(&mut self, bench: &Bench) -> Result<()> {
+        for _ in 0..bench.args.pairs {
+            let gateway = bench.gateway_on_log()?;
+            self.push("start ms", gateway.ready_after.as_secs_f64() * 1_000.0);
+        }
+        Ok(())
+    }
+
+    fn cost(&mut self, bench: &Bench) -> Result<()> {
+        let gateway = bench.gateway("")?;
+        let (baseline, url) = bench.baseline()?;
+        for round in 0..bench.args.pairs {
+            let mut loads: Vec<&Load> = COST.iter().collect();
+            if round % 2 == 1 {
+                loads.reverse();
+            }
+            for load in loads {
+                let arguments = arguments(load.what, bench, &gateway, (&url, baseline.pid()));
+                let seen = bench.loadtest(&arguments)?;
+                let measured = if matches!(load.what, What::Producer) { &seen } else { &seen["window"] };
+                self.push(load.name, number(&measured["events_per_cpu_second"])?);
+                self.push(
+                    &format!("{}: events/s", load.name),
+                    number(&measured["events"])? / number(&measured["seconds"])?,
+                );
+            }
+        }
+        Ok(())
+    }
+
+    fn latency(&mut self, bench: &Bench) -> Result<()> {
+        let gateway = bench.gateway("")?;
+        let rate = self.half_load(bench, &gateway)?;
+        self.push("half load", rate);
+        for round in 0..bench.args.pairs {
+            let mut direct_first = [true, false];
+            if round % 2 == 1 {
+                direct_first.reverse();
+            }
+            for direct in direct_first {
+                let (seconds, brokers) = (bench.args.seconds, &bench.brokers);
+                let seen = bench.loadtest(&if direct {
+                    format!("produce --brokers {brokers} --topic {TOPIC} --rate {rate} --batch 64 --duration {seconds} --warm-up 1")
+                } else {
+                    let url = gateway.secure;
+                    format!("run https://{url} --json --clients {CLIENTS} --batch 64 --rate {rate} --duration {seconds} --warm-up 1")
+                })?;
+                let name = if direct { "direct" } else { "gateway" };
+                self.push(&format!("{name} p50 ms"), number(&seen["latency_ms"]["p50"])?);
+                self.push(&format!("{name} p99 ms"), number(&seen["latency_ms"]["p99"])?);
+            }
+            let low = bench.loadtest(&format!(
+                "run https://{} --json --clients 10 --batch 1 --rate {LOW_RATE} --duration {} --warm-up 1",
+                gateway.secure, bench.args.seconds
+            ))?;
+            self.push("low rate p50 ms", number(&low["latency_ms"]["p50"])?);
+            self.push("low rate p99 ms", number(&low["latency_ms"]["p99"])?);
+        }
+        Ok(())
+    }
+
+    /// Half of what the gateway and a producer can both do beside clients and Kafka on this machine.
+    fn half_load(&self, bench: &Bench, gateway: &Gateway) -> Result<f64> {
+        let known = self.get("websocket 64: events/s");
+        if known.len() > 0 {
+            return Ok((known.median() / 2.0).round());
+        }
+        let url = gateway.secure;
+        let seen = bench
+            .loadtest(&format!("run https://{url} --json --clients {CLIENTS} --duration 3 --warm-up 1"))?;
+        Ok((number(&seen["window"]["events_per_second"])? / 2.0).round())
+    }
+
+    fn memory(&mut self, bench: &Bench) -> Result<()> {
+        for _ in 0..bench.args.pairs {
+            for carrier in ["websocket", "webtransport"] {
+                let gateway = bench.gateway_in_group("")?;
+                let url = format!("https://{}", gateway.secure);
+                // What the first connections of a carrier bring along is not a matter of each.
+                bench.loadtest(&format!(
+                    "run {url} --json --carrier {carrier} --clients 20 --rate 0 --duration 0.2 --warm-up 0"
+                ))?;
+                std::thread::sleep(Duration::from_millis(500));
+                let before = held(&gateway)?;
+                let arguments = format!(
+                    "run {url} --json --carrier {carrier} --clients {IDLE} --rate 0 --duration 600 --warm-up 0"
+                );
+                let held = bench.loadtest_until(&arguments, || {
+                    gateway.wait_for_sessions(IDLE)?;
+                    // Handshakes leave buffers behind that are given back a moment later.
+                    std::thread::sleep(Duration::from_secs(1));
+                    held(&gateway)
+                })?;
+                self.kernel_included = gateway.group.is_some();
+                self.push(&format!("{carrier} KiB"), (held - before) / 1_024.0 / f64::from(IDLE));
+            }
+        }
+        Ok(())
+    }
+
+    fn connections(&mut self, bench: &Bench) -> Result<()> {
+        let gateway = bench.gateway("")?;
+        for round in 0..bench.args.pairs {
+            let mut counts = [FEW, MANY];
+            if round % 2 == 1 {
+                counts.reverse();
+            }
+            for clients in counts {
+                let seen = bench.loadtest(&format!(
+                    "run https://{} --json --clients {clients} --batch 1 --rate {SHARED_RATE} --duration {} --warm-up 3 --pid {}",
+                    gateway.secure,
+                    bench.args.seconds,
+                    gateway.pid()
+                ))?;
+                let window = &seen["window"];
+                let micros = number(&window["cpu_seconds"])? / number(&window["events"])? * 1e6;
+                self.push(&format!("{clients} connections us"), micros);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn arguments(what: What, bench: &Bench, gateway: &Gateway, baseline: (&str, u32)) -> String {
+    let (brokers, seconds) = (&bench.brokers, bench.args.seconds);
+    let time = format!("--duration {seconds} --warm-up 1");
+    let (url, pid, more) = match what {
+        What::Producer => return format!("produce --brokers {brokers} --topic {TOPIC} {time}"),
+        What::Secure(carrier, batch, more) => (
+            format!("https://{}", gateway.secure),
+            gateway.pid(),
+            format!("--carrier {carrier} --batch {batch} {more}"),
+        ),
+        What::Plain(batch) => {
+            (format!("http://{}", gateway.plain), gateway.pid(), format!("--carrier https --batch {batch}"))
+        }
+        What::Baseline(batch) => {
+            (baseline.0.to_owned(), baseline.1, format!("--carrier https --batch {batch}"))
+        }
+    };
+    let single = matches!(what, What::Secure(_, 1, _) | What::Plain(1) | What::Baseline(1));
+    let clients = if single { CLIENTS_SINGLE } else { CLIENTS };
+    // What counts is what arrives in the topic, whoever says so.
+    format!(
+        "run {url} --json --clients {clients} {time} --pid {pid} --brokers {brokers} --topic {TOPIC} {more}"
+    )
+}
+
+/// Bytes that a gateway holds, with the kernel's where they can be told.
+fn held(gateway: &Gateway) -> Result<f64> {
+    let bytes = match &gateway.group {
+        Some(group) => group.bytes()?,
+        None => Process(gateway.pid()).resident_bytes()?,
+    };
+    Ok(crate::report::float(bytes))
+}
+
+fn number(value: &serde_json::Value) -> Result<f64> {
+    value.as_f64().with_context(|| format!("expected a number, got {value}"))
+}

@@ -1,0 +1,253 @@
+//! The processes that take part: Kafka, the gateway, the service to compare with, and clients.
+
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail};
+use rdkafka::ClientConfig;
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::client::DefaultClientContext;
+
+use super::BenchArgs;
+use super::memory::Group;
+use crate::clock;
+
+/// How long a process may take to start.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// Partitions of the topic, for everybody alike.
+const PARTITIONS: i32 = 8;
+/// The topic.
+pub(crate) const TOPIC: &str = "events";
+
+/// A process that dies with its value, or with this process.
+pub(crate) struct Part(Child);
+
+/// Everything that runs all the time, and how to start the rest.
+pub(crate) struct Bench {
+    pub(crate) args: BenchArgs,
+    pub(crate) directory: PathBuf,
+    pub(crate) brokers: String,
+    _kafka: Part,
+}
+
+/// A gateway that is ready.
+pub(crate) struct Gateway {
+    part: Part,
+    pub(crate) secure: SocketAddr,
+    pub(crate) plain: SocketAddr,
+    ops: SocketAddr,
+    /// From the start of its process.
+    pub(crate) ready_after: Duration,
+    pub(crate) group: Option<Group>,
+}
+
+impl Part {
+    fn spawn(mut command: Command) -> Result<Self> {
+        let program = command.get_program().to_owned();
+        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+        Ok(Self(child.with_context(|| format!("cannot start {}", program.display()))?))
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.0.id()
+    }
+
+    fn is_running(&mut self) -> bool {
+        self.0.try_wait().is_ok_and(|status| status.is_none())
+    }
+}
+
+impl Drop for Part {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+impl Bench {
+    /// Starts Kafka and makes the topic.
+    pub(crate) fn start(args: &BenchArgs) -> Result<Self> {
+        for binary in [&args.gateway, &args.baseline, &args.kafka] {
+            if !binary.exists() {
+                bail!("{} is not there: `make bench` builds what it needs", binary.display());
+            }
+        }
+        let directory = std::env::temp_dir().join(format!("tidegate-bench-{}", std::process::id()));
+        std::fs::create_dir_all(&directory)?;
+        let (port, controller) = (free_port()?, free_port()?);
+        let mut command = dies_with_us(&args.kafka);
+        command.args(["node", "1"]).arg(directory.join("kafka"));
+        command.args([format!("1@{controller}"), port.port().to_string(), controller.port().to_string()]);
+        command.args(["offsets.topic.replication.factor=1", "log.retention.bytes=134217728"]);
+        command.args(["log.segment.bytes=67108864", "log.retention.check.interval.ms=3000"]);
+        let bench =
+            Self { args: args.clone(), directory, brokers: port.to_string(), _kafka: Part::spawn(command)? };
+        bench.make_topic()?;
+        Ok(bench)
+    }
+
+    fn make_topic(&self) -> Result<()> {
+        let admin: AdminClient<DefaultClientContext> =
+            ClientConfig::new().set("bootstrap.servers", &self.brokers).create()?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let topic = NewTopic::new(TOPIC, PARTITIONS, TopicReplication::Fixed(1));
+        let options = AdminOptions::new().operation_timeout(Some(PATIENCE)).request_timeout(Some(PATIENCE));
+        let made =
+            runtime.block_on(admin.create_topics([&topic], &options)).context("Kafka does not start")?;
+        made.into_iter().for_each(drop);
+        Ok(())
+    }
+
+    /// A gateway in front of Kafka.
+    pub(crate) fn gateway(&self, more: &str) -> Result<Gateway> {
+        Gateway::start(self, &format!("kafka.brokers = \"{}\"\n{more}", self.brokers), None)
+    }
+
+    /// A gateway on its own log.
+    pub(crate) fn gateway_on_log(&self) -> Result<Gateway> {
+        Gateway::start(self, "", None)
+    }
+
+    /// A gateway whose memory is counted with what the kernel holds for it, where control groups can be made.
+    pub(crate) fn gateway_in_group(&self, more: &str) -> Result<Gateway> {
+        Gateway::start(self, &format!("kafka.brokers = \"{}\"\n{more}", self.brokers), Group::create())
+    }
+
+    /// The service to compare with, and its URL.
+    pub(crate) fn baseline(&self) -> Result<(Part, String)> {
+        let address = free_port()?;
+        let mut command = dies_with_us(&self.args.baseline);
+        command.args([self.brokers.as_str(), TOPIC, &address.to_string()]);
+        let mut part = Part::spawn(command)?;
+        wait_until(&mut part, || TcpStream::connect(address).is_ok())?;
+        Ok((part, format!("http://{address}")))
+    }
+
+    /// What `loadtest` with these arguments prints, which must be JSON. A run with faults has no figure.
+    pub(crate) fn loadtest(&self, arguments: &str) -> Result<serde_json::Value> {
+        let output = dies_with_us(&std::env::current_exe()?).args(arguments.split_whitespace()).output()?;
+        if !output.status.success() {
+            bail!("loadtest {arguments}: {}", String::from_utf8_lossy(&output.stderr).trim());
+        }
+        Ok(serde_json::from_slice(&output.stdout)?)
+    }
+
+    /// Runs it until something was seen beside it.
+    pub(crate) fn loadtest_until<T>(&self, arguments: &str, see: impl FnOnce() -> Result<T>) -> Result<T> {
+        let mut command = dies_with_us(&std::env::current_exe()?);
+        command.args(arguments.split_whitespace());
+        let _running = Part::spawn(command)?;
+        see()
+    }
+}
+
+impl Drop for Bench {
+    fn drop(&mut self) {
+        // Kafka may still write: what is left is in the directory for temporary files.
+        let _ = std::fs::remove_dir_all(&self.directory);
+    }
+}
+
+impl Gateway {
+    fn start(bench: &Bench, more: &str, group: Option<Group>) -> Result<Self> {
+        let (secure, plain, ops) = (free_port()?, free_port()?, free_port()?);
+        let directory = bench.directory.join("gateway");
+        let _ = std::fs::remove_dir_all(&directory);
+        std::fs::create_dir_all(&directory)?;
+        let config = directory.join("tidegate.toml");
+        let at = directory.display();
+        std::fs::write(
+            &config,
+            format!(
+                "listen.secure = \"{secure}\"\nlisten.plain = \"{plain}\"\nlisten.ops = \"{ops}\"\n\
+                 listen.quic_key = \"{at}/quic.key\"\nlog.directory = \"{at}/log\"\nlogging.level = \"error\"\n{more}\n"
+            ),
+        )?;
+        let mut command = match &group {
+            None => dies_with_us(&bench.args.gateway),
+            Some(group) => {
+                // The shell enters the group and becomes the gateway.
+                let mut command = dies_with_us(Path::new("sh"));
+                command
+                    .args(["-c", "echo $$ > \"$0\" && exec \"$@\""])
+                    .arg(group.members())
+                    .arg(&bench.args.gateway);
+                command
+            }
+        };
+        command.arg("--config").arg(&config);
+        let started = clock::now();
+        let mut part = Part::spawn(command)?;
+        wait_until(&mut part, || is_ready(ops))?;
+        Ok(Self { part, secure, plain, ops, ready_after: clock::now() - started, group })
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.part.pid()
+    }
+
+    /// Waits until it has that many sessions.
+    pub(crate) fn wait_for_sessions(&self, count: u32) -> Result<()> {
+        let deadline = clock::now() + PATIENCE;
+        while clock::now() < deadline {
+            let metrics = get(self.ops, "/metrics")?;
+            let sessions = metrics.lines().filter(|line| line.starts_with("tidegate_sessions{"));
+            let values = sessions.filter_map(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok());
+            if values.sum::<f64>() >= f64::from(count) {
+                return Ok(());
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        bail!("{count} clients could not connect in time")
+    }
+}
+
+fn dies_with_us(program: &Path) -> Command {
+    let mut command = Command::new("setpriv");
+    command.args(["--pdeathsig", "KILL"]).arg(program);
+    command
+}
+
+/// Looks every half millisecond, for that is what the start is measured by.
+fn wait_until(part: &mut Part, mut is_there: impl FnMut() -> bool) -> Result<()> {
+    let deadline: Instant = clock::now() + PATIENCE;
+    while !is_there() {
+        if !part.is_running() {
+            bail!("a process ended before it was ready");
+        }
+        if clock::now() > deadline {
+            bail!("a process was not ready in time");
+        }
+        std::thread::sleep(Duration::from_micros(500));
+    }
+    Ok(())
+}
+
+fn is_ready(ops: SocketAddr) -> bool {
+    get(ops, "/readyz").is_ok_and(|answer| answer.starts_with("HTTP/1.1 200"))
+}
+
+/// An answer with its head.
+fn get(address: SocketAddr, path: &str) -> Result<String> {
+    let mut stream = TcpStream::connect(address)?;
+    stream
+        .write_all(format!("GET {path} HTTP/1.1\r\nhost: bench\r\nconnection: close\r\n\r\n").as_bytes())?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    Ok(answer)
+}
+
+/// Free for TCP and UDP.
+fn free_port() -> Result<SocketAddr> {
+    for _ in 0..100 {
+        let listener = TcpListener::bind("127.0.0.1:0")?;
+        let address = listener.local_addr()?;
+        if UdpSocket::bind(address).is_ok() {
+            return Ok(address);
+        }
+    }
+    bail!("no port is free")
+}
