@@ -19,6 +19,7 @@ run: $(NODE_MODULES) ## Start the gateway with the demo page, on the embedded lo
 
 test: lint ## Everything that CI checks
 	cd web-client && npm run --silent build && npm test --silent
+	cargo build --workspace --bins --locked
 	cargo test --workspace --locked
 	scripts/instructions
 	scripts/fuzz-build

@@ -12,11 +12,14 @@ use crate::payload::{CLIENTS_MAX, Payload, RUN_CHARS};
 use crate::plan::Plan;
 use crate::produce::ProduceArgs;
 use crate::report::Report;
-use crate::run::{Run, Times};
+use crate::run::{Outcome, Run, Times};
 use crate::target::{Carrier, Target, Url};
 use crate::topic::{Ends, Topic};
-use crate::usage::Process;
-use crate::verify::Recount;
+use crate::usage::{Process, raise_open_files};
+use crate::verify::{Recount, Verdict};
+
+/// Files that a run has open besides a socket for each client.
+const FILES_BESIDES: u64 = 100;
 
 /// Puts load on a Tidegate gateway, and counts what becomes of every event.
 #[derive(Clone, Debug, Parser)]
@@ -30,7 +33,8 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Sends events from many clients, and says what became of them.
     ///
-    /// Exit status 1: an event was neither acknowledged nor refused, an acknowledged one is missing, or the run broke off.
+    /// Exit status 1: an event was neither acknowledged nor refused, an acknowledged one is missing, or the run broke off;
+    /// 2: it could not start.
     Run(Box<RunArgs>),
     /// Produces into Kafka directly, as a measure of the gateway.
     Produce(ProduceArgs),
@@ -40,6 +44,7 @@ pub(crate) enum Command {
 
 /// How to send.
 #[derive(Args, Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "a switch of the command line is one")]
 pub(crate) struct RunArgs {
     /// The gateway: https://HOST:PORT, or http://HOST:PORT for its listener without TLS.
     pub(crate) url: Url,
@@ -56,7 +61,7 @@ pub(crate) struct RunArgs {
     /// as credit allows.
     #[arg(long)]
     pub(crate) rate: Option<f64>,
-    /// Events in one frame or request.
+    /// Events in one frame or request; a client sends a frame when credit allows the whole of it.
     #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=1_000))]
     pub(crate) batch: u32,
     /// Seconds to measure.
@@ -65,10 +70,11 @@ pub(crate) struct RunArgs {
     /// Seconds to send before measuring.
     #[arg(long, default_value_t = 2.0, value_parser = seconds)]
     pub(crate) warm_up: f64,
-    /// Send this many events in all, rounded up to whole frames of every client, and end then.
+    /// Send this many events in all, rounded up to whole frames of every client, and end then instead of after a time.
+    /// All of them are measured.
     #[arg(long)]
     pub(crate) events: Option<u64>,
-    /// Seconds that the last events may take to settle.
+    /// Seconds that the last events may take to settle; with --events, that any may.
     #[arg(long, default_value_t = 30.0, value_parser = seconds)]
     pub(crate) grace: f64,
     /// Seconds that a client tries to come back after its connection broke.
@@ -104,7 +110,8 @@ pub(crate) struct RunArgs {
     /// The topic that the events go to: what arrives in it is what is counted.
     #[arg(long, requires = "brokers")]
     pub(crate) topic: Option<String>,
-    /// Read the topic back and count loss, duplicates and order.
+    /// Read the topic back and count loss, duplicates and order. Duplicates and order do not make the run fail: after a
+    /// gateway was killed there may be some.
     #[arg(long, requires = "topic")]
     pub(crate) verify: bool,
     /// Print JSON instead of a table.
@@ -115,6 +122,8 @@ pub(crate) struct RunArgs {
 impl RunArgs {
     /// Runs it. An error is what prevented it; faults of a run that took place are in the report.
     pub(crate) fn run(self) -> Result<Report> {
+        self.check()?;
+        let plan = self.plan()?;
         let target = Target::new(self.url.clone(), self.ca.as_ref())?;
         let topic = self.topic()?;
         let before: Option<Ends> = topic.as_ref().map(Topic::ends).transpose()?;
@@ -127,18 +136,32 @@ impl RunArgs {
             pid: self.pid.map(Process),
             observe: counted.map(|topic| Box::new(move || topic.count()) as Box<dyn Fn() -> Result<u64>>),
         };
-        let outcome = run.run(self.plan()?)?;
+        let outcome = run.run(plan)?;
         let verified = match (topic, before) {
-            (Some(topic), Some(before)) if self.verify => {
-                let mut recount = Recount::default();
-                topic.read(&before, &outcome.shared.plan.payload, |partition, event| {
-                    recount.event(partition, event)
-                })?;
-                Some(recount.judge(&outcome.tally.clients))
-            }
+            (Some(topic), Some(before)) if self.verify => Some(verify(&topic, &before, &outcome)),
             _ => None,
         };
-        Ok(Report::new(&outcome, verified))
+        // What the run saw is said, also if the topic cannot be read.
+        Ok(Report::new(&outcome, verified.transpose()))
+    }
+
+    /// Says what is wrong with arguments that are right one by one.
+    fn check(&self) -> Result<()> {
+        let is_https = self.carrier == Carrier::Https;
+        if self.numbered && !is_https {
+            bail!("--numbered is for --carrier https: sessions are always numbered");
+        }
+        if self.ignore_credit && is_https {
+            bail!("--ignore-credit is for sessions: over https a client waits for each answer");
+        }
+        if self.events == Some(0) {
+            bail!("--events 0: one at least; to only hold connections there is --rate 0");
+        }
+        let files = raise_open_files();
+        if self.carrier.needs_files() && u64::from(self.clients) + FILES_BESIDES > files {
+            bail!("--clients {}: this process may only open {files} files (`ulimit -Hn`)", self.clients);
+        }
+        Ok(())
     }
 
     fn topic(&self) -> Result<Option<Topic>> {
@@ -150,7 +173,7 @@ impl RunArgs {
     }
 
     fn times(&self) -> Times {
-        // With a number of events the run is over when they are sent; the duration only bounds it.
+        // With a number of events the run is over when they are settled, or when nothing settles any more.
         const NO_END: Duration = Duration::from_secs(24 * 3_600);
         let seconds = Duration::from_secs_f64;
         Times {
@@ -169,8 +192,7 @@ impl RunArgs {
         };
         let frames = f64::from(self.batch) * f64::from(self.clients);
         let interval = match self.rate {
-            None => None,
-            Some(0.0) => None,
+            None | Some(0.0) => None,
             Some(rate) if rate.is_finite() && rate > 0.0 => {
                 Some(Duration::try_from_secs_f64(frames / rate).context("--rate is too small")?)
             }
@@ -182,9 +204,6 @@ impl RunArgs {
         } else {
             self.events.map(|events| events.div_ceil(per_frame))
         };
-        if self.numbered && self.carrier != Carrier::Https {
-            bail!("--numbered is for --carrier https: sessions are always numbered");
-        }
         Ok(Plan {
             run,
             carrier: self.carrier,
@@ -199,6 +218,12 @@ impl RunArgs {
             reconnect_for: Duration::from_secs_f64(self.reconnect),
         })
     }
+}
+
+fn verify(topic: &Topic, before: &Ends, outcome: &Outcome) -> Result<Verdict> {
+    let mut recount = Recount::new(&outcome.tally.clients);
+    topic.read(before, &outcome.shared.plan.payload, |partition, event| recount.event(partition, event))?;
+    Ok(recount.judge())
 }
 
 /// Differs between runs: eight characters of the time.

@@ -90,33 +90,45 @@ impl Flight {
         self.frames.iter().map(|frame| (frame.due, frame.last + 1 - frame.first.max(self.upto + 1)))
     }
 
-    /// Plans a frame never sent before.
-    pub(crate) fn plan(&mut self, count: u32, due: Instant) {
-        let first = self.highest + 1;
-        self.highest += u64::from(count);
-        self.frames.push_back(Frame { first, last: self.highest, due });
-    }
-
-    /// Takes the next frame that was planned and not sent on this connection.
-    pub(crate) fn take(&mut self, payload_bytes: impl Fn(u64) -> u64, was_new: bool) -> Option<Next> {
-        let frame = self.frames.get(self.on_the_way)?;
-        let first = frame.first.max(self.upto + 1);
-        let last = frame.last;
-        self.on_the_way += 1;
-        self.credit.sent_bytes += (first..=last).map(payload_bytes).sum::<u64>();
-        let count = u32::try_from(last + 1 - first).unwrap_or(0);
-        Some(Next { first, count, again: !was_new })
-    }
-
-    /// Whether credit allows one more frame of `count` events and `bytes` of payload.
-    pub(crate) fn may_send(&self, count: u32, bytes: u64) -> bool {
-        if !self.credit.obeyed || self.on_the_way == 0 {
-            // With nothing unsettled a client may always send something.
-            return true;
+    /// The frame to send next: the oldest that was not sent on this connection, else a new one of `batch` events.
+    pub(crate) fn next(&self, batch: u32) -> Next {
+        match self.frames.get(self.on_the_way) {
+            None => Next { first: self.highest + 1, count: batch, again: false },
+            Some(frame) => {
+                let first = frame.first.max(self.upto + 1);
+                Next { first, count: u32::try_from(frame.last + 1 - first).unwrap_or(0), again: true }
+            }
         }
-        let last =
-            self.frames.get(self.on_the_way).map_or(self.highest + u64::from(count), |frame| frame.last);
-        last <= self.credit.limit && self.credit.sent_bytes + bytes <= self.credit.limit_bytes
+    }
+
+    /// Whether credit allows that frame, with `bytes` of payload in it.
+    pub(crate) fn may_send(&self, next: Next, bytes: u64) -> bool {
+        let Credit { limit, limit_bytes, sent_bytes, obeyed } = self.credit;
+        // With nothing unsettled a client may always send one event.
+        let is_free = !obeyed || (self.on_the_way == 0 && next.count == 1);
+        let last = next.first + u64::from(next.count) - 1;
+        is_free || (last <= limit && sent_bytes + bytes <= limit_bytes)
+    }
+
+    /// Whether everything sent on this connection is settled: then no acknowledgement brings more credit.
+    pub(crate) fn has_all_credit(&self) -> bool {
+        self.on_the_way == 0
+    }
+
+    /// What a client may have unsettled when nothing is: events and bytes.
+    pub(crate) fn free_credit(&self) -> (u64, u64) {
+        let Credit { limit, limit_bytes, sent_bytes, .. } = self.credit;
+        (limit.saturating_sub(self.upto), limit_bytes.saturating_sub(sent_bytes))
+    }
+
+    /// That frame goes out now. A new one was due at `due`; an older one keeps its time.
+    pub(crate) fn send(&mut self, next: Next, bytes: u64, due: Instant) {
+        if !next.again {
+            self.highest += u64::from(next.count);
+            self.frames.push_back(Frame { first: next.first, last: self.highest, due });
+        }
+        self.on_the_way += 1;
+        self.credit.sent_bytes += bytes;
     }
 
     /// What was sent last will never be heard of: it is lossy.
@@ -134,7 +146,7 @@ impl Flight {
             sent_bytes: 0,
             obeyed: self.credit.obeyed,
         };
-        self.settle(welcome.upto.min(self.highest), &welcome.rej)
+        self.settle(welcome.upto.min(self.highest))
     }
 
     /// An acknowledgement. Numbers beyond what was sent are the gateway's mistake and come back as an error.
@@ -147,15 +159,16 @@ impl Flight {
         }
         self.credit.limit = ack.limit;
         self.credit.limit_bytes = ack.limit_bytes;
-        Ok(self.settle(ack.upto, &ack.list))
+        Ok(self.settle(ack.upto))
     }
 
-    fn settle(&mut self, upto: u64, refused: &[Rejection]) -> Vec<Settled> {
-        for rejection in refused.iter().filter(|rejection| !rejection.code.is_informative()) {
-            if rejection.seq > self.upto {
-                self.refused_ahead.insert(rejection.seq);
-            }
-        }
+    /// Takes note of a refusal, before the ACK or WELCOME that lists it. Whether it is one, and was not known.
+    pub(crate) fn refuse(&mut self, refusal: &Rejection) -> bool {
+        let is_open = (self.upto + 1..=self.highest).contains(&refusal.seq);
+        is_open && !refusal.code.is_informative() && self.refused_ahead.insert(refusal.seq)
+    }
+
+    fn settle(&mut self, upto: u64) -> Vec<Settled> {
         let mut settled = Vec::new();
         while let Some(frame) = self.frames.front().copied() {
             let (from, to) = (frame.first.max(self.upto + 1), frame.last.min(upto));
@@ -203,25 +216,43 @@ mod tests {
 
     fn sent(flight: &mut Flight, count: u32) -> Instant {
         let due = clock::now();
-        flight.plan(count, due);
-        flight.take(|_| 10, true).unwrap();
+        let next = flight.next(count);
+        flight.send(next, 10 * u64::from(next.count), due);
         due
+    }
+
+    /// The acknowledgement, as a client takes it.
+    fn take(flight: &mut Flight, ack: &Ack) -> Result<Vec<Settled>, String> {
+        ack.list.iter().for_each(|refusal| assert!(flight.refuse(refusal)));
+        flight.ack(ack)
     }
 
     #[test]
     fn every_event_settles_once_as_acknowledged_or_refused() {
         let mut flight = Flight::new(true);
         let (one, two) = (sent(&mut flight, 4), sent(&mut flight, 4));
-        let settled = flight.ack(&ack(6, 100, &[2, 6, 7])).unwrap();
+        let settled = take(&mut flight, &ack(6, 100, &[2, 6, 7])).unwrap();
         let expected = [
             Settled { due: one, acknowledged: 3, refused: 1 },
             Settled { due: two, acknowledged: 1, refused: 1 },
         ];
         assert_eq!(settled, expected);
         assert_eq!(flight.open_frames().collect::<Vec<_>>(), [(two, 2)]);
-        let settled = flight.ack(&ack(8, 100, &[])).unwrap();
+        let settled = take(&mut flight, &ack(8, 100, &[])).unwrap();
         assert_eq!(settled, [Settled { due: two, acknowledged: 1, refused: 1 }]);
         assert_eq!(flight.unsettled(), 0);
+    }
+
+    #[test]
+    fn a_refusal_is_news_once_however_often_it_is_listed() {
+        let mut flight = Flight::new(true);
+        sent(&mut flight, 4);
+        let listed = ack(1, 100, &[3]).list;
+        let refusal = listed.first().unwrap();
+        assert!(flight.refuse(refusal));
+        assert!(!flight.refuse(refusal), "listed again by WELCOME");
+        flight.ack(&ack(4, 100, &[])).unwrap();
+        assert!(!flight.refuse(refusal), "settled");
     }
 
     #[test]
@@ -237,12 +268,14 @@ mod tests {
     fn credit_is_obeyed_in_events_and_in_bytes_unless_told_not_to() {
         for obedient in [true, false] {
             let mut flight = Flight::new(obedient);
-            assert!(flight.may_send(64, 10_000), "the first event needs no credit");
+            assert!(flight.may_send(flight.next(1), 10_000), "one event needs no credit");
+            assert_eq!(flight.may_send(flight.next(2), 10), !obedient);
             sent(&mut flight, 1);
             flight.ack(&ack(0, 10, &[])).unwrap();
-            assert!(flight.may_send(9, 90));
-            assert_eq!(flight.may_send(10, 90), !obedient);
-            assert_eq!(flight.may_send(9, 991), !obedient);
+            assert!(flight.may_send(flight.next(9), 990));
+            assert_eq!(flight.may_send(flight.next(10), 90), !obedient);
+            assert_eq!(flight.may_send(flight.next(9), 991), !obedient);
+            assert_eq!(flight.may_send(flight.next(1), 991), !obedient, "something is unsettled");
         }
     }
 
@@ -254,13 +287,17 @@ mod tests {
         let welcome = serde_json::json!({"v":1,"session":"s","client":"c","epoch":1,"resumed":true,"upto":5,"limit":100,
             "limit_bytes":1000,"level":"committed","rej":[{"s":3,"code":"malformed","msg":""}],"rej_more":false,"ping_ms":1,
             "idle_ms":1,"max_event_bytes":1,"max_frame_bytes":1,"max_batch_events":1,"datagrams":false,"server_time":1});
-        let settled = flight.welcome(&serde_json::from_value(welcome).unwrap());
+        let welcome: Welcome = serde_json::from_value(welcome).unwrap();
+        welcome.rej.iter().for_each(|refusal| assert!(flight.refuse(refusal)));
+        let settled = flight.welcome(&welcome);
         assert_eq!(
             settled.iter().map(|settled| (settled.acknowledged, settled.refused)).collect::<Vec<_>>(),
             [(3, 1), (1, 0)]
         );
         assert!(flight.owes());
-        assert_eq!(flight.take(|_| 10, false), Some(Next { first: 6, count: 3, again: true }));
+        assert_eq!(flight.next(4), Next { first: 6, count: 3, again: true });
+        sent(&mut flight, 4);
         assert!(!flight.owes());
+        assert_eq!(flight.next(4), Next { first: 9, count: 4, again: false });
     }
 }

@@ -11,8 +11,8 @@ const NUMBER_DIGITS: usize = 10;
 /// `RUN` has as many characters.
 pub(crate) const RUN_CHARS: usize = 8;
 
-/// More clients than this cannot be told apart.
-pub(crate) const CLIENTS_MAX: u32 = 10_u32.pow(CLIENT_DIGITS as u32) - 1;
+/// More clients than these cannot be told apart by [`CLIENT_DIGITS`].
+pub(crate) const CLIENTS_MAX: u32 = 99_999;
 
 /// Structured events to send, over and over.
 pub(crate) struct Payload {
@@ -52,6 +52,9 @@ impl Payload {
             let rest = line.trim().strip_prefix('{').filter(|_| !object.is_empty()).with_context(|| {
                 format!("--payload {}, line {}: an event has at least a `type`", path.display(), at + 1)
             })?;
+            if object.contains_key("loadtest") {
+                bail!("--payload {}, line {}: `loadtest` is set for each event", path.display(), at + 1);
+            }
             rests.push(format!("\",{rest}").into_bytes());
         }
         if rests.is_empty() {
@@ -116,7 +119,6 @@ fn name_bytes() -> usize {
 fn digits<const N: usize>(mut value: u64, out: &mut Vec<u8>) {
     let mut text = [b'0'; N];
     for digit in text.iter_mut().rev() {
-        #[expect(clippy::cast_possible_truncation, reason = "one digit")]
         let ones = (value % 10) as u8;
         *digit = b'0' + ones;
         value /= 10;

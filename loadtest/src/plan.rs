@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
 use crate::payload::Payload;
+use crate::report::float;
 use crate::schedule::Schedule;
 use crate::tally::Live;
 use crate::target::Carrier;
@@ -60,6 +61,32 @@ impl Plan {
         format!("loadtest-{}-{client:05}", self.run)
     }
 
+    /// With a number of events to send a client is through when they are; else it stays, also with none to send.
+    pub(crate) fn stays_to_the_end(&self) -> bool {
+        self.frames.is_none_or(|frames| frames == 0)
+    }
+
+    /// Events in all, where their number is given.
+    pub(crate) fn total(&self) -> Option<u64> {
+        let frames = self.frames.filter(|frames| *frames > 0)?;
+        Some(frames * u64::from(self.batch) * u64::from(self.clients))
+    }
+
+    /// Events a second over all clients, where there is a rate.
+    pub(crate) fn rate(&self) -> Option<f64> {
+        self.interval.map(|interval| f64::from(self.batch) * f64::from(self.clients) / interval.as_secs_f64())
+    }
+
+    /// The due times that were not met, each with its number of events.
+    pub(crate) fn unmet(
+        &self,
+        schedule: Schedule,
+        times: Option<Timetable>,
+    ) -> impl Iterator<Item = (Instant, u64)> {
+        let count = u64::from(self.batch);
+        times.into_iter().flat_map(move |times| schedule.unmet(times.end)).map(move |due| (due, count))
+    }
+
     /// The frames of one client.
     pub(crate) fn schedule(&self, client: u32, start: Instant) -> Schedule {
         let phase = f64::from(client) / f64::from(self.clients.max(1));
@@ -85,5 +112,40 @@ impl Shared {
             let (end, give_up) = (before.end.min(now), before.give_up.min(now + LAST_MOMENT));
             *timetable = Some(Timetable { end, give_up, ..before });
         });
+    }
+
+    /// How far the run is, from 0 to 1.
+    pub(crate) fn progress(&self, now: Instant) -> f64 {
+        let Some(times) = *self.timetable.borrow() else { return 0.0 };
+        match self.plan.total() {
+            Some(total) if self.plan.unacknowledged => float(Live::get(&self.live.sent)) / float(total),
+            Some(total) => {
+                float(Live::get(&self.live.acknowledged) + Live::get(&self.live.refused)) / float(total)
+            }
+            None => {
+                let part = |until: Instant| until.saturating_duration_since(times.start).as_secs_f64();
+                (part(now) / part(times.end).max(f64::MIN_POSITIVE)).min(1.0)
+            }
+        }
+    }
+
+    /// Whether an event that was due then is measured.
+    pub(crate) fn is_measured(&self, due: Instant) -> bool {
+        self.timetable.borrow().is_some_and(|times| (times.measure_from..times.end).contains(&due))
+    }
+
+    /// Returns when the time to settle is over, also if that comes to be sooner meanwhile.
+    pub(crate) async fn given_up(&self) {
+        let mut timetable = self.timetable.subscribe();
+        loop {
+            let give_up = timetable.borrow_and_update().map(|times| times.give_up);
+            let over = async {
+                match give_up {
+                    Some(give_up) => tokio::time::sleep_until(give_up.into()).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! { () = over => return, _ = timetable.changed() => {} }
+        }
     }
 }

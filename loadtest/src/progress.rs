@@ -4,7 +4,11 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
+use crate::report::float;
 use crate::tally::Live;
+
+/// The bar is as fine as this.
+const PARTS: u64 = 1_000;
 
 /// Shows how far a run is.
 pub(crate) struct Progress {
@@ -15,21 +19,23 @@ pub(crate) struct Progress {
 impl Progress {
     /// A bar for so many clients; it hides where nobody looks.
     pub(crate) fn new(clients: u32) -> Self {
-        let bar = ProgressBar::new_spinner();
-        if let Ok(style) = ProgressStyle::with_template("{spinner} {elapsed_precise} {msg}") {
+        let bar = ProgressBar::new(PARTS);
+        if let Ok(style) = ProgressStyle::with_template("{elapsed_precise} {bar:24} {percent:>3}% {msg}") {
             bar.set_style(style);
         }
         bar.enable_steady_tick(Duration::from_millis(100));
         Self { bar, clients }
     }
 
-    /// Shows the counts.
-    pub(crate) fn show(&self, live: &Live) {
+    /// Shows the counts, and that so much of it is done, from 0 to 1.
+    pub(crate) fn show(&self, live: &Live, done: f64) {
         if self.bar.is_hidden() {
             return;
         }
         let [connected, sent, acknowledged, refused] =
             [&live.connected, &live.sent, &live.acknowledged, &live.refused].map(Live::get);
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "from 0 to 1,000")]
+        self.bar.set_position((done.clamp(0.0, 1.0) * float(PARTS)) as u64);
         let clients = self.clients;
         let open = sent.saturating_sub(acknowledged + refused);
         self.bar.set_message(format!(

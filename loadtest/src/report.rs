@@ -3,40 +3,41 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use anyhow::Result;
 use serde::Serialize;
 
 use crate::run::{Outcome, Window};
 use crate::tally::Live;
 use crate::verify::Verdict;
 
-/// Everything that a run showed.
-#[derive(Debug, Serialize)]
+/// Everything that a run showed. The names are those of the JSON, told in `docs/loadtest.md`.
+#[derive(Debug, Default, Serialize)]
 pub(crate) struct Report {
+    pub(crate) run: String,
     pub(crate) carrier: String,
     pub(crate) clients: u32,
     pub(crate) batch: u32,
+    pub(crate) rate: Option<f64>,
+    pub(crate) unacknowledged: bool,
     pub(crate) sent: u64,
     pub(crate) sent_again: u64,
     pub(crate) acknowledged: u64,
     pub(crate) refused: u64,
-    /// Sent, and in the end neither acknowledged nor refused.
     pub(crate) unsettled: u64,
     pub(crate) refusals: BTreeMap<String, u64>,
     pub(crate) statuses: BTreeMap<u16, u64>,
     pub(crate) breaks: u64,
     pub(crate) failed_clients: u64,
     pub(crate) failures: Vec<String>,
-    /// Why the run ended early.
     pub(crate) broken_off: Option<String>,
     pub(crate) window: Measured,
     pub(crate) latency_ms: Option<Latency>,
     pub(crate) verified: Option<Verdict>,
-    /// Nothing of it is acknowledged, so nothing can be missing.
-    pub(crate) unacknowledged: bool,
+    pub(crate) not_verified: Option<String>,
 }
 
 /// The measured part of the run.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Default, Serialize)]
 pub(crate) struct Measured {
     pub(crate) seconds: f64,
     pub(crate) events: u64,
@@ -48,7 +49,7 @@ pub(crate) struct Measured {
 }
 
 /// From the time an event was due to its answer, in milliseconds.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Default, Serialize)]
 pub(crate) struct Latency {
     pub(crate) p50: f64,
     pub(crate) p90: f64,
@@ -61,16 +62,22 @@ pub(crate) struct Latency {
 }
 
 impl Report {
-    /// Adds everything up.
-    pub(crate) fn new(outcome: &Outcome, verified: Option<Verdict>) -> Self {
+    /// Adds everything up. `verified` is what the topic has, if it was asked for.
+    pub(crate) fn new(outcome: &Outcome, verified: Result<Option<Verdict>>) -> Self {
         let Outcome { shared, tally, window, .. } = outcome;
         let [sent, acknowledged, refused] =
             [&shared.live.sent, &shared.live.acknowledged, &shared.live.refused].map(Live::get);
         let plan = &shared.plan;
+        let (verified, not_verified) = match verified {
+            Ok(verified) => (verified, None),
+            Err(why) => (None, Some(format!("{why:#}"))),
+        };
         Self {
+            run: plan.run.clone(),
             carrier: plan.carrier.to_string(),
             clients: plan.clients,
             batch: plan.batch,
+            rate: plan.rate(),
             sent,
             sent_again: tally.sent_again,
             acknowledged,
@@ -85,6 +92,7 @@ impl Report {
             window: Measured::new(window, outcome.resident_before, plan.unacknowledged),
             latency_ms: Latency::of(tally),
             verified,
+            not_verified,
             unacknowledged: plan.unacknowledged,
         }
     }
@@ -101,6 +109,9 @@ impl Report {
         }
         if self.acknowledged + self.refused > self.sent {
             faults.push("more was acknowledged and refused than was sent".into());
+        }
+        if let Some(why) = &self.not_verified {
+            faults.push(format!("the topic was not verified: {why}"));
         }
         if let Some(verdict) = self.verified.filter(|verdict| !verdict.is_complete()) {
             faults.push(format!(
@@ -147,6 +158,9 @@ impl Report {
         }
         if let Some(resident) = window.resident_mib {
             rows.push(("memory", format!("{resident:.1} MiB resident")));
+        }
+        if let Some(why) = &self.not_verified {
+            rows.push(("verified", format!("no: {why}")));
         }
         if let Some(Verdict { records, lost, duplicates, out_of_order, .. }) = self.verified {
             let found = format!(
@@ -206,4 +220,44 @@ pub(crate) fn float(count: u64) -> f64 {
 
 fn mib(bytes: u64) -> f64 {
     float(bytes) / f64::from(1 << 20)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_name_of_the_json_is_documented() {
+        let report = Report {
+            latency_ms: Some(Latency::default()),
+            verified: Some(Verdict::default()),
+            ..Report::default()
+        };
+        let document = include_str!("../../docs/loadtest.md");
+        let mut open = vec![serde_json::to_value(report).unwrap()];
+        while let Some(serde_json::Value::Object(members)) = open.pop() {
+            for (name, value) in members {
+                assert!(document.contains(&format!("`{name}`")), "{name}");
+                if value.is_object() {
+                    open.push(value);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_and_what_is_right_is_not() {
+        let right = || Report { sent: 5, acknowledged: 4, refused: 1, breaks: 2, ..Report::default() };
+        let verified = |verdict| Report { verified: Some(verdict), ..right() };
+        let duplicates = Verdict { duplicates: 3, out_of_order: 2, ..Verdict::default() };
+        assert_eq!(right().faults(), <[String; 0]>::default());
+        assert_eq!(verified(duplicates).faults(), <[String; 0]>::default());
+        let lost = verified(Verdict { lost: 1, ..Verdict::default() }).faults();
+        assert!(lost.concat().starts_with("1 acknowledged events are missing"), "{lost:?}");
+        assert_eq!(Report { unsettled: 1, ..right() }.faults().len(), 1);
+        assert_eq!(Report { acknowledged: 5, ..right() }.faults().len(), 1);
+        assert_eq!(Report { broken_off: Some("interrupted".into()), ..right() }.faults().len(), 1);
+        assert_eq!(Report { not_verified: Some("Kafka is away".into()), ..right() }.faults().len(), 1);
+        assert_eq!(Report { failed_clients: 1, ..right() }.faults().len(), 1);
+    }
 }

@@ -3,17 +3,18 @@
 use std::cell::RefCell;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, anyhow, bail};
+use anyhow::{Context as _, Result, anyhow};
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::client::conn::http1::SendRequest;
-use hyper::{Request, Response};
+use hyper::{Request, Response, http::request};
 use hyper_util::rt::TokioIo;
-use tokio::time::{sleep_until, timeout};
+use tokio::sync::Semaphore;
+use tokio::time::{sleep, sleep_until, timeout};
 
 use crate::clock;
 use crate::link::Dialer;
-use crate::plan::{Shared, Timetable};
+use crate::plan::Shared;
 use crate::schedule::{Schedule, Turn};
 use crate::tally::{ClientTally, Live, Tally};
 
@@ -29,6 +30,9 @@ pub(crate) struct Requester<'a> {
     tally: &'a RefCell<Tally>,
     connection: Option<SendRequest<Full<Bytes>>>,
     settled: ClientTally,
+    schedule: Option<Schedule>,
+    /// The events under way were due then.
+    open: Option<Instant>,
 }
 
 #[derive(serde::Deserialize)]
@@ -48,55 +52,89 @@ enum Verdict {
     Settled(Vec<Rejected>),
     /// Not taken; worth another try after this.
     Later(Duration),
+    /// Not taken, and never will be.
+    Never(anyhow::Error),
 }
 
 impl<'a> Requester<'a> {
     pub(crate) fn new(index: u32, shared: &'a Shared, dialer: &'a Dialer, tally: &'a RefCell<Tally>) -> Self {
         let settled = ClientTally { client: index, ..ClientTally::default() };
-        Self { index, shared, dialer, tally, connection: None, settled }
+        Self { index, shared, dialer, tally, connection: None, settled, schedule: None, open: None }
     }
 
     /// From the first connection to the last answer; then the tally has what became of it.
-    pub(crate) async fn run(mut self, connecting: &tokio::sync::Semaphore) {
-        if let Err(why) = self.until_done(connecting).await {
-            self.tally.borrow_mut().failed(format!("{why:#}"));
+    pub(crate) async fn run(mut self, connecting: &Semaphore) {
+        let shared = self.shared;
+        let result = tokio::select! {
+            result = self.until_done(connecting) => result,
+            () = shared.given_up() => self.given_up(),
+        };
+        let mut tally = self.tally.borrow_mut();
+        if let Err(why) = result {
+            tally.failed(format!("{why:#}"));
         }
-        self.tally.borrow_mut().clients.push(std::mem::take(&mut self.settled));
-        Live::add(&self.shared.live.ended, 1);
+        tally.missed(self.unanswered().filter(|(due, _)| shared.is_measured(*due)), clock::now());
+        tally.clients.push(self.settled);
+        Live::add(&shared.live.ended, 1);
     }
 
-    async fn until_done(&mut self, connecting: &tokio::sync::Semaphore) -> Result<()> {
-        let turn = connecting.acquire().await?;
-        self.reconnect().await?;
-        drop(turn);
-        Live::add(&self.shared.live.connected, 1);
-        let mut timetable = self.shared.timetable.subscribe();
-        let times = timetable.wait_for(Option::is_some).await?.context("a timetable")?;
-        let mut schedule = self.shared.plan.schedule(self.index, times.start);
-        loop {
-            let times = timetable.borrow_and_update().context("a timetable")?;
-            match schedule.turn(clock::now(), times.end) {
-                Turn::Due(due) => {
-                    schedule.advance();
-                    if let Err(why) = self.request(due, times).await {
-                        self.miss(due, times, schedule);
-                        return Err(why);
-                    }
-                }
-                Turn::Later(due) => {
-                    tokio::select! { () = sleep_until(due.into()) => {}, _ = timetable.changed() => {} }
-                }
-                Turn::Over => break,
-            }
-        }
-        if self.shared.plan.frames.is_none_or(|frames| frames == 0) {
-            sleep_until(times.end.into()).await;
-        }
+    /// The due times of everything that had no answer, with how many events.
+    fn unanswered(&self) -> impl Iterator<Item = (Instant, u64)> + use<> {
+        let (plan, times) = (&self.shared.plan, *self.shared.timetable.borrow());
+        let open = self.open.map(|due| (due, u64::from(plan.batch)));
+        let unmet: Vec<_> =
+            self.schedule.into_iter().flat_map(|schedule| plan.unmet(schedule, times)).collect();
+        open.into_iter().chain(unmet)
+    }
+
+    /// What is wrong with a client that the end of the run has stopped.
+    fn given_up(&self) -> Result<()> {
+        let open: u64 = self.unanswered().map(|(_, count)| count).sum();
+        anyhow::ensure!(open == 0, "{open} events that were due had no answer in time");
         Ok(())
     }
 
-    /// Sends the next events, again and again until they are settled or the time is over.
-    async fn request(&mut self, due: Instant, times: Timetable) -> Result<()> {
+    async fn until_done(&mut self, connecting: &Semaphore) -> Result<()> {
+        let turn = connecting.acquire().await?;
+        self.reconnect().await?;
+        self.ask().await?;
+        drop(turn);
+        Live::add(&self.shared.live.connected, 1);
+        let mut timetable = self.shared.timetable.subscribe();
+        let start = timetable.wait_for(Option::is_some).await?.context("a timetable")?.start;
+        self.schedule = Some(self.shared.plan.schedule(self.index, start));
+        loop {
+            let times = timetable.borrow_and_update().context("a timetable")?;
+            let now = clock::now();
+            let until = match self.schedule.map(|schedule| schedule.turn(now, times.end)) {
+                Some(Turn::Due(due)) => {
+                    self.schedule.as_mut().into_iter().for_each(Schedule::advance);
+                    self.open = Some(due);
+                    self.request(due).await?;
+                    self.open = None;
+                    continue;
+                }
+                Some(Turn::Later(due)) => due,
+                Some(Turn::Over) | None if self.shared.plan.stays_to_the_end() && now < times.end => {
+                    times.end
+                }
+                Some(Turn::Over) | None => return Ok(()),
+            };
+            tokio::select! { () = sleep_until(until.into()) => {}, _ = timetable.changed() => {} }
+        }
+    }
+
+    /// Sends nothing, to hear now whether requests are welcome at all. A gateway that is busy is not asked twice.
+    async fn ask(&mut self) -> Result<()> {
+        let request = self.request_to("/v1/events").body(Full::default())?;
+        match timeout(ANSWER, self.send(request)).await.context("no answer in time")?? {
+            Verdict::Never(why) => Err(why),
+            Verdict::Settled(_) | Verdict::Later(_) => Ok(()),
+        }
+    }
+
+    /// Sends the next events, again and again until they are settled.
+    async fn request(&mut self, due: Instant) -> Result<()> {
         let plan = &self.shared.plan;
         let first = self.settled.highest + 1;
         let count = u64::from(plan.batch);
@@ -107,12 +145,13 @@ impl<'a> Requester<'a> {
         loop {
             let broke = match timeout(ANSWER, self.post(first, body.clone())).await {
                 Ok(Ok(Verdict::Settled(rejected))) => {
-                    self.settle(first, rejected, due, times);
+                    self.settle(first, rejected, due);
                     return Ok(());
                 }
+                Ok(Ok(Verdict::Never(why))) => return Err(why),
                 Ok(Ok(Verdict::Later(pause))) => {
                     broken_since = None;
-                    self.pause(pause, times, &anyhow!("the gateway was busy to the end")).await?;
+                    sleep(pause).await;
                     None
                 }
                 Ok(Err(why)) => Some(why),
@@ -120,12 +159,13 @@ impl<'a> Requester<'a> {
             };
             if let Some(why) = broke {
                 let since = *broken_since.get_or_insert_with(clock::now);
-                self.connection = None;
-                self.tally.borrow_mut().breaks += 1;
+                if self.connection.take().is_some() {
+                    self.tally.borrow_mut().breaks += 1;
+                }
                 if clock::now().saturating_duration_since(since) >= plan.reconnect_for {
                     return Err(why);
                 }
-                self.pause(Duration::from_millis(250), times, &why).await?;
+                sleep(Duration::from_millis(250)).await;
             }
             self.tally.borrow_mut().sent_again += count;
         }
@@ -141,25 +181,12 @@ impl<'a> Requester<'a> {
         body.into()
     }
 
-    async fn pause(&self, pause: Duration, times: Timetable, why: &anyhow::Error) -> Result<()> {
-        if clock::now() + pause >= times.give_up {
-            bail!("{why:#}");
-        }
-        tokio::time::sleep(pause).await;
-        Ok(())
-    }
-
     async fn post(&mut self, first: u64, body: Bytes) -> Result<Verdict> {
         if self.connection.as_ref().is_none_or(SendRequest::is_closed) {
             self.reconnect().await?;
         }
         let plan = &self.shared.plan;
-        let mut request = Request::post("/v1/events")
-            .header("host", self.dialer.target.url.authority())
-            .header("content-type", "application/x-ndjson");
-        if let Some(token) = self.dialer.token() {
-            request = request.header("authorization", format!("Bearer {token}"));
-        }
+        let mut request = self.request_to("/v1/events");
         if plan.numbered {
             request = request
                 .header("tidegate-client", plan.client_name(self.index))
@@ -169,9 +196,23 @@ impl<'a> Requester<'a> {
         if plan.unacknowledged {
             request = request.header("prefer", "respond-async");
         }
+        self.send(request.body(Full::new(body))?).await
+    }
+
+    fn request_to(&self, path: &str) -> request::Builder {
+        let request = Request::post(path)
+            .header("host", self.dialer.target.url.authority())
+            .header("content-type", "application/x-ndjson");
+        match self.dialer.token() {
+            Some(token) => request.header("authorization", format!("Bearer {token}")),
+            None => request,
+        }
+    }
+
+    async fn send(&mut self, request: Request<Full<Bytes>>) -> Result<Verdict> {
         let connection = self.connection.as_mut().context("no connection")?;
         connection.ready().await?;
-        let answer = connection.send_request(request.body(Full::new(body))?).await?;
+        let answer = connection.send_request(request).await?;
         self.judge(answer).await
     }
 
@@ -191,7 +232,7 @@ impl<'a> Requester<'a> {
             408 | 409 | 429 | 500 | 502..=504 => {
                 Ok(Verdict::Later(Duration::from_secs(retry_after.unwrap_or(1))))
             }
-            _ => bail!("answered {status}: {}", String::from_utf8_lossy(body.get(..200).unwrap_or(&body))),
+            _ => Ok(Verdict::Never(anyhow!("the gateway answered {status}{}", detail(&body)))),
         }
     }
 
@@ -208,28 +249,41 @@ impl<'a> Requester<'a> {
         Ok(())
     }
 
-    fn settle(&mut self, first: u64, rejected: Vec<Rejected>, due: Instant, times: Timetable) {
+    fn settle(&mut self, first: u64, rejected: Vec<Rejected>, due: Instant) {
         let mut tally = self.tally.borrow_mut();
-        let count = u64::from(self.shared.plan.batch);
-        let refused = rejected.len() as u64;
-        self.settled.upto = first + count - 1;
+        let plan = &self.shared.plan;
+        let count = u64::from(plan.batch);
+        let refused = (rejected.len() as u64).min(count);
         for rejected in rejected {
             self.settled.refused.push(first + rejected.index);
             *tally.refusals.entry(rejected.code).or_default() += 1;
         }
-        Live::add(&self.shared.live.acknowledged, count - refused.min(count));
         Live::add(&self.shared.live.refused, refused);
-        if (times.measure_from..times.end).contains(&due) {
+        // What was only admitted is promised to nobody.
+        if !plan.unacknowledged {
+            self.settled.upto = first + count - 1;
+            Live::add(&self.shared.live.acknowledged, count - refused);
+        }
+        if self.shared.is_measured(due) {
             tally.answered(due, clock::now(), count);
         }
     }
+}
 
-    fn miss(&self, due: Instant, times: Timetable, schedule: Schedule) {
-        let mut tally = self.tally.borrow_mut();
-        let now = clock::now();
-        let times_due = std::iter::once(due).chain(schedule.unmet(times.end));
-        times_due
-            .filter(|due| (times.measure_from..times.end).contains(due))
-            .for_each(|due| tally.missed(due, now, u64::from(self.shared.plan.batch)));
+/// What a problem document (RFC 9457) says.
+fn detail(body: &[u8]) -> String {
+    let problem: Option<serde_json::Value> = serde_json::from_slice(body).ok();
+    let detail = problem.as_ref().and_then(|problem| problem.get("detail")?.as_str());
+    detail.map(|detail| format!(": {detail}")).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_problem_is_told_by_its_detail() {
+        assert_eq!(detail(br#"{"type":"about:blank","detail":"no such token"}"#), ": no such token");
+        assert_eq!(detail(b"<html>"), "");
     }
 }

@@ -7,6 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, anyhow, bail};
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Semaphore;
 use tokio::task::LocalSet;
 
@@ -84,8 +85,8 @@ struct Look {
 }
 
 impl Run {
-    /// Runs to the end, which may be an early one: then [`Shared::broken_off`] says why. Errors are of what
-    /// prevented it from starting.
+    /// Runs to the end, which may be an early one: then [`Shared::broken_off`] says why. An error is what prevented it
+    /// from starting, such as a client that could not connect.
     pub(crate) fn run(self, plan: Plan) -> Result<Outcome> {
         let resident_before = self.pid.map(Process::resident_bytes).transpose()?;
         let shared = Arc::new(Shared::new(plan));
@@ -93,7 +94,8 @@ impl Run {
         let threads: Vec<_> =
             (0..self.threads).map(|index| self.spawn(index, &shared)).collect::<Result<_>>()?;
         break_off_on_signal(&shared)?;
-        let window = self.conduct(&shared, &progress);
+        let has_started = self.connected(&shared, &progress);
+        let window = if has_started { self.conduct(&shared, &progress) } else { Window::default() };
         let mut tally = Tally::new();
         for thread in threads {
             match thread.join().map_err(|_| anyhow!("a thread of clients panicked"))? {
@@ -102,7 +104,14 @@ impl Run {
             }
         }
         progress.finish();
-        Ok(Outcome { shared, tally, window: window?, resident_before })
+        if !has_started {
+            let why = shared.broken_off.get().cloned().unwrap_or_default();
+            return Err(tally
+                .failures
+                .first()
+                .map_or_else(|| anyhow!("{why}"), |first| anyhow!("{why}: {first}")));
+        }
+        Ok(Outcome { shared, tally, window, resident_before })
     }
 
     fn spawn(&self, index: u32, shared: &Arc<Shared>) -> Result<thread::JoinHandle<Result<Tally>>> {
@@ -115,11 +124,8 @@ impl Run {
         })?)
     }
 
-    /// Waits for the connections, sets the times, and looks at what happens.
-    fn conduct(&self, shared: &Arc<Shared>, progress: &Progress) -> Result<Window> {
-        if !self.connected(shared, progress) {
-            return Ok(Window::default());
-        }
+    /// Sets the times, and looks at what happens. What cannot be looked at cuts the run short.
+    fn conduct(&self, shared: &Arc<Shared>, progress: &Progress) -> Window {
         let start = clock::now();
         let measure_from = start + self.times.warm_up;
         let end = measure_from + self.times.duration;
@@ -129,34 +135,34 @@ impl Run {
             timetable.get_or_insert(times);
         });
         self.wait(shared, progress, measure_from);
-        let first = self.look(shared)?;
+        let first = self.look(shared);
         self.wait(shared, progress, end);
-        let last = self.look(shared)?;
-        let resident_bytes = self.pid.map(Process::resident_bytes).transpose()?;
-        self.wait(shared, progress, times.give_up + Duration::from_secs(15));
-        Ok(Window {
-            seconds: last.at.saturating_duration_since(first.at).as_secs_f64(),
-            acknowledged: last.acknowledged - first.acknowledged,
-            sent: last.sent - first.sent,
-            cpu_seconds: last
-                .cpu
-                .zip(first.cpu)
-                .map(|(last, first)| last.saturating_sub(first).as_secs_f64()),
-            resident_bytes,
-            observed: last.observed.zip(first.observed).map(|(last, first)| last - first),
-        })
+        let last = self.look(shared);
+        let resident_bytes = self.pid.and_then(|pid| pid.resident_bytes().ok());
+        self.wait(shared, progress, times.give_up);
+        match (first, last) {
+            (Ok(first), Ok(last)) => Window { resident_bytes, ..Window::between(&first, &last) },
+            (Err(why), _) | (_, Err(why)) => {
+                shared.break_off(format!("cannot measure: {why:#}"), clock::now());
+                Window::default()
+            }
+        }
     }
 
+    /// Waits for all connections. Where one fails the run is cut short.
     fn connected(&self, shared: &Arc<Shared>, progress: &Progress) -> bool {
         let deadline = clock::now() + self.times.connect;
         let clients = u64::from(shared.plan.clients);
         while Live::get(&shared.live.connected) < clients {
-            progress.show(&shared.live);
-            if Live::get(&shared.live.ended) > 0 {
-                shared.break_off("a client could not connect".into(), clock::now());
+            progress.show(&shared.live, 0.0);
+            if shared.broken_off.get().is_some() {
                 return false;
             }
-            if clock::now() > deadline || shared.broken_off.get().is_some() {
+            if Live::get(&shared.live.ended) > 0 {
+                shared.break_off("a client could not start".into(), clock::now());
+                return false;
+            }
+            if clock::now() > deadline {
                 let connected = Live::get(&shared.live.connected);
                 shared.break_off(
                     format!("only {connected} of {clients} clients could connect in time"),
@@ -169,16 +175,20 @@ impl Run {
         true
     }
 
-    /// Until `until`, or all clients are through, or the run is cut short; at its end when cut short.
+    /// Until `until`, or all clients are through, which they are soon after the run was cut short.
     fn wait(&self, shared: &Arc<Shared>, progress: &Progress, until: Instant) {
-        loop {
-            progress.show(&shared.live);
-            let all_through = Live::get(&shared.live.ended) >= u64::from(shared.plan.clients);
-            let left = until.saturating_duration_since(clock::now());
-            let cut_short = shared.broken_off.get().is_some()
-                && shared.timetable.borrow().is_some_and(|times| clock::now() >= times.end.min(until));
-            if all_through || left.is_zero() || (cut_short && all_through) {
+        let clients = u64::from(shared.plan.clients);
+        let mut stall = Stall { seen: (0, 0), since: clock::now() };
+        while Live::get(&shared.live.ended) < clients {
+            let now = clock::now();
+            let left = until.saturating_duration_since(now);
+            if left.is_zero() {
                 return;
+            }
+            progress.show(&shared.live, shared.progress(now));
+            // A number of events has no end in time: where nothing happens any more there is one.
+            if shared.plan.total().is_some() && stall.lasts(&shared.live, now) > self.times.grace {
+                shared.break_off(format!("nothing was answered for {:?}", self.times.grace), now);
             }
             thread::sleep(TICK.min(left));
         }
@@ -196,16 +206,58 @@ impl Run {
     }
 }
 
-/// Ctrl-C ends a run early, and what it saw is still said.
-fn break_off_on_signal(shared: &Arc<Shared>) -> Result<()> {
-    let shared = Arc::downgrade(shared);
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    // Ends with the process: there may be another run to cut short.
-    thread::Builder::new().name("signals".into()).spawn(move || {
-        while runtime.block_on(tokio::signal::ctrl_c()).is_ok() {
-            let Some(shared) = shared.upgrade() else { return };
-            shared.break_off("interrupted".into(), clock::now());
+impl Window {
+    fn between(first: &Look, last: &Look) -> Self {
+        Self {
+            seconds: last.at.saturating_duration_since(first.at).as_secs_f64(),
+            acknowledged: last.acknowledged - first.acknowledged,
+            sent: last.sent - first.sent,
+            cpu_seconds: last
+                .cpu
+                .zip(first.cpu)
+                .map(|(last, first)| last.saturating_sub(first).as_secs_f64()),
+            resident_bytes: None,
+            observed: last.observed.zip(first.observed).map(|(last, first)| last.saturating_sub(first)),
         }
+    }
+}
+
+/// Since when nothing has happened.
+struct Stall {
+    /// Events sent, and events answered.
+    seen: (u64, u64),
+    since: Instant,
+}
+
+impl Stall {
+    /// How long nothing was sent or answered, though answers were due.
+    fn lasts(&mut self, live: &Live, now: Instant) -> Duration {
+        let seen = (Live::get(&live.sent), Live::get(&live.acknowledged) + Live::get(&live.refused));
+        if seen != self.seen || seen.0 == seen.1 {
+            *self = Self { seen, since: now };
+        }
+        now.saturating_duration_since(self.since)
+    }
+}
+
+/// Ctrl-C ends a run early, and what it saw is still said; a second one ends the process.
+fn break_off_on_signal(shared: &Arc<Shared>) -> Result<()> {
+    let shared = Arc::clone(shared);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let mut interrupts = {
+        let _entered = runtime.enter();
+        signal(SignalKind::interrupt())?
+    };
+    // Ends with the process.
+    thread::Builder::new().name("signals".into()).spawn(move || {
+        runtime.block_on(interrupts.recv());
+        shared.break_off("interrupted".into(), clock::now());
+        runtime.block_on(interrupts.recv());
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "nothing is left to be said: whoever interrupts twice does not wait"
+        )]
+        std::process::exit(130);
     })?;
     Ok(())
 }
@@ -240,9 +292,32 @@ async fn clients(
     while let Some(ended) = tasks.join_next().await {
         ended.context("a client panicked")?;
     }
-    drop(dialer);
+    dialer.finish().await;
     match Rc::try_unwrap(tally) {
         Ok(tally) => Ok(tally.into_inner()),
         Err(_) => bail!("a client is still there"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stall_lasts_while_nothing_is_sent_or_answered_and_something_is_open() {
+        let (live, start) = (Live::default(), clock::now());
+        let at = |seconds| start + Duration::from_secs(seconds);
+        let mut stall = Stall { seen: (0, 0), since: start };
+        assert_eq!(stall.lasts(&live, at(5)), Duration::ZERO, "nothing is open");
+        Live::add(&live.sent, 10);
+        assert_eq!(stall.lasts(&live, at(6)), Duration::ZERO);
+        assert_eq!(stall.lasts(&live, at(9)), Duration::from_secs(3));
+        Live::add(&live.refused, 1);
+        assert_eq!(stall.lasts(&live, at(10)), Duration::ZERO);
+        Live::add(&live.acknowledged, 9);
+        assert_eq!(
+            (stall.lasts(&live, at(11)), stall.lasts(&live, at(20))),
+            (Duration::ZERO, Duration::ZERO)
+        );
     }
 }

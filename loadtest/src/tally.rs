@@ -87,10 +87,12 @@ impl Tally {
         self.latency.saturating_record_n(micros(now.saturating_duration_since(due)), count);
     }
 
-    /// `count` events that were due then never were.
-    pub(crate) fn missed(&mut self, due: Instant, now: Instant, count: u64) {
-        self.missed += count;
-        self.answered(due, now, count);
+    /// These were due, so many at each time, and never answered: they count as old as they are now.
+    pub(crate) fn missed(&mut self, frames: impl Iterator<Item = (Instant, u64)>, now: Instant) {
+        for (due, count) in frames {
+            self.missed += count;
+            self.answered(due, now, count);
+        }
     }
 
     /// A client gave up.
@@ -136,7 +138,7 @@ mod tests {
         let due = now.checked_sub(Duration::from_millis(500)).unwrap();
         let (mut one, mut two) = (Tally::new(), Tally::new());
         one.answered(due, now, 3);
-        two.missed(due, now + Duration::from_secs(60), 1);
+        two.missed([(due, 1)].into_iter(), now + Duration::from_secs(60));
         two.failed("no".into());
         one.merge(two);
         assert_eq!((one.latency.len(), one.missed, one.failed_clients), (4, 1, 1));

@@ -28,6 +28,13 @@ pub(crate) enum Carrier {
     Https,
 }
 
+impl Carrier {
+    /// Whether each client has a socket of its own.
+    pub(crate) fn needs_files(self) -> bool {
+        !matches!(self, Self::Quic | Self::Webtransport)
+    }
+}
+
 impl fmt::Display for Carrier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

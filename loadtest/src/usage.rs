@@ -1,8 +1,9 @@
-//! What a process costs, as the kernel counts it (proc(5)).
+//! What a process costs, as the kernel counts it (proc(5)), and how many files this one may open.
 
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// A process to look at.
 #[derive(Clone, Copy, Debug)]
@@ -33,6 +34,14 @@ impl Process {
         std::fs::read_to_string(format!("/proc/{}/{file}", self.0))
             .with_context(|| format!("process {} is not there", self.0))
     }
+}
+
+/// Raises the number of files that this process may have open as far as it is allowed to; says how many that is.
+pub(crate) fn raise_open_files() -> u64 {
+    let allowed = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: allowed.maximum, ..allowed };
+    let is_raised = setrlimit(Resource::Nofile, raised).is_ok();
+    (if is_raised { allowed.maximum } else { allowed.current }).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

@@ -33,9 +33,8 @@ impl Verdict {
 }
 
 /// Takes the records of a run one by one.
-#[derive(Default)]
-pub(crate) struct Recount {
-    clients: HashMap<u32, Seen>,
+pub(crate) struct Recount<'a> {
+    clients: HashMap<u32, (&'a ClientTally, Seen)>,
     highest: HashMap<(i32, u32), u64>,
     verdict: Verdict,
 }
@@ -44,11 +43,22 @@ pub(crate) struct Recount {
 #[derive(Default)]
 struct Seen(Vec<u64>);
 
-impl Recount {
+impl<'a> Recount<'a> {
+    /// Of what these clients have sent.
+    pub(crate) fn new(clients: &'a [ClientTally]) -> Self {
+        let clients = clients.iter().map(|client| (client.client, (client, Seen::default()))).collect();
+        Self { clients, highest: HashMap::new(), verdict: Verdict::default() }
+    }
+
     /// One event found in `partition`; within one in their order.
     pub(crate) fn event(&mut self, partition: i32, event: EventName) {
         self.verdict.records += 1;
-        if !self.clients.entry(event.client).or_default().insert(event.number) {
+        let sent = self.clients.get_mut(&event.client);
+        let Some((_, seen)) = sent.filter(|(client, _)| (1..=client.highest).contains(&event.number)) else {
+            self.verdict.never_sent += 1;
+            return;
+        };
+        if !seen.insert(event.number) {
             self.verdict.duplicates += 1;
             return;
         }
@@ -60,13 +70,11 @@ impl Recount {
     }
 
     /// Holds what was seen against what the clients were told.
-    pub(crate) fn judge(mut self, clients: &[ClientTally]) -> Verdict {
-        for client in clients {
-            let seen = self.clients.remove(&client.client).unwrap_or_default();
+    pub(crate) fn judge(mut self) -> Verdict {
+        for (client, seen) in self.clients.values() {
             let refused: HashSet<u64> = client.refused.iter().copied().collect();
-            for number in 1..=client.highest.max(seen.largest()) {
+            for number in 1..=client.highest {
                 match (seen.contains(number), refused.contains(&number)) {
-                    (true, _) if number > client.highest => self.verdict.never_sent += 1,
                     (true, true) => self.verdict.refused_but_there += 1,
                     (true, false) if number > client.upto => self.verdict.unacknowledged += 1,
                     (false, false) if number <= client.upto => self.verdict.lost += 1,
@@ -74,7 +82,6 @@ impl Recount {
                 }
             }
         }
-        self.verdict.never_sent += self.clients.values().map(Seen::count).sum::<u64>();
         self.verdict
     }
 }
@@ -97,15 +104,7 @@ impl Seen {
         self.0.get(word).is_some_and(|word| word & bit != 0)
     }
 
-    fn largest(&self) -> u64 {
-        self.0.len() as u64 * 64
-    }
-
-    fn count(&self) -> u64 {
-        self.0.iter().map(|word| u64::from(word.count_ones())).sum()
-    }
-
-    /// Ten decimal digits name a number, so a word's index is small enough for memory.
+    /// Only numbers that were sent come here, so the vector stays as small as what was sent.
     fn place(number: u64) -> (usize, u64) {
         (usize::try_from(number / 64).unwrap_or(0), 1 << (number % 64))
     }
@@ -117,11 +116,12 @@ mod tests {
 
     /// Client 1 sent 1 to 6; 5 was refused, 6 is open.
     fn judge(numbers: &[(i32, u64)]) -> Verdict {
-        let mut recount = Recount::default();
-        numbers.iter().for_each(|(partition, number)| {
-            recount.event(*partition, EventName { client: 1, number: *number })
-        });
-        recount.judge(&[ClientTally { client: 1, highest: 6, upto: 5, refused: vec![5] }])
+        let clients = [ClientTally { client: 1, highest: 6, upto: 5, refused: vec![5] }];
+        let mut recount = Recount::new(&clients);
+        for (partition, number) in numbers {
+            recount.event(*partition, EventName { client: 1, number: *number });
+        }
+        recount.judge()
     }
 
     #[test]
@@ -150,8 +150,8 @@ mod tests {
 
     #[test]
     fn an_event_of_a_client_that_was_not_there_was_never_sent() {
-        let mut recount = Recount::default();
-        recount.event(0, EventName { client: 9, number: 1 });
-        assert_eq!(recount.judge(&[]).never_sent, 1);
+        let mut recount = Recount::new(&[]);
+        recount.event(0, EventName { client: 9, number: 9_999_999_999 });
+        assert_eq!(recount.judge().never_sent, 1);
     }
 }

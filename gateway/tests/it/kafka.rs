@@ -11,6 +11,7 @@ use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::message::{Headers as _, Message as _};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
@@ -129,6 +130,46 @@ impl Cluster {
     pub async fn consume(&self, topic: &str) -> Vec<Consumed> {
         let (config, topic) = (self.client(), topic.to_owned());
         tokio::task::spawn_blocking(move || consume(&config, &topic)).await.unwrap()
+    }
+
+    /// Waits until partition 0 of a topic has so many records.
+    pub async fn records(&self, topic: &str, at_least: usize) {
+        let (config, topic) = (self.client(), topic.to_owned());
+        let reached = move || {
+            let consumer: BaseConsumer = config.create().unwrap();
+            let deadline = Instant::now() + PATIENCE;
+            loop {
+                let (_, high) = watermarks(&consumer, &topic, 0);
+                if usize::try_from(high).unwrap() >= at_least {
+                    return;
+                }
+                assert!(Instant::now() < deadline, "{topic} has only {high} records");
+                std::thread::sleep(Duration::from_millis(10));
+            }
+        };
+        tokio::task::spawn_blocking(reached).await.unwrap();
+    }
+
+    /// Removes the oldest records of partition 0, those before `offset`.
+    pub async fn delete_records(&self, topic: &str, offset: i64) {
+        let admin: AdminClient<DefaultClientContext> = self.client().create().unwrap();
+        let mut before = TopicPartitionList::new();
+        before.add_partition_offset(topic, 0, Offset::Offset(offset)).unwrap();
+        let deleted = admin.delete_records(&before, &AdminOptions::new()).await.unwrap();
+        deleted.elements().into_iter().for_each(|partition| partition.error().unwrap());
+    }
+
+    /// Writes records to partition 0, as they are.
+    pub async fn produce(&self, topic: &str, values: Vec<Vec<u8>>) {
+        let (config, topic) = (self.client(), topic.to_owned());
+        let produce = move || {
+            let producer: BaseProducer = config.create().unwrap();
+            for value in &values {
+                producer.send(BaseRecord::<(), _>::to(&topic).partition(0).payload(value)).unwrap();
+            }
+            producer.flush(PATIENCE).unwrap();
+        };
+        tokio::task::spawn_blocking(produce).await.unwrap();
     }
 
     fn client(&self) -> ClientConfig {

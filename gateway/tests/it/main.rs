@@ -30,6 +30,7 @@ mod kafka;
 mod labels;
 mod layers;
 mod listeners;
+mod loadtest;
 mod mixed;
 mod random;
 mod reconnect;

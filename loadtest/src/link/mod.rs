@@ -3,6 +3,8 @@
 mod stream;
 mod websocket;
 
+use std::time::Duration;
+
 use anyhow::{Context as _, Result};
 use tidegate_wire::{ClientFrame, GatewayFrame};
 
@@ -79,6 +81,19 @@ impl Dialer {
             }
             _ => Box::new(tcp),
         })
+    }
+
+    /// Once all connections are done: sees the last packets off. A process that just ends leaves the gateway to find out.
+    pub(crate) async fn finish(&self) {
+        const PATIENCE: Duration = Duration::from_secs(1);
+        let idle = async {
+            match &self.endpoint {
+                Endpoint::Tcp(_) => {}
+                Endpoint::Quic(endpoint) => endpoint.wait_idle().await,
+                Endpoint::WebTransport(endpoint) => endpoint.wait_idle().await,
+            }
+        };
+        let _ = tokio::time::timeout(PATIENCE, idle).await;
     }
 
     /// The token to show, if there is one.

@@ -1,12 +1,15 @@
 //! Raw QUIC and WebTransport: frames back to back on one stream.
 
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::pin::Pin;
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result, bail};
 use bytes::BytesMut;
+use socket2::{Domain, Socket, Type};
 use tidegate_wire::{GatewayFrame, Limits, whole};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use wtransport::config::{DnsLookupFuture, DnsResolver};
 
 use super::{Link, Receiver, Sender, decode};
 use crate::target::Target;
@@ -28,8 +31,13 @@ enum Connection {
 }
 
 pub(super) fn quic_endpoint(target: &Target) -> Result<quinn::Endpoint> {
+    if !target.url.secure {
+        bail!("QUIC needs https://");
+    }
     let crypto = quinn::crypto::rustls::QuicClientConfig::try_from(target.tls(&["tidegate.v1"])?)?;
-    let mut endpoint = quinn::Endpoint::client(local(target))?;
+    let runtime = Arc::new(quinn::TokioRuntime);
+    let mut endpoint =
+        quinn::Endpoint::new(quinn::EndpointConfig::default(), None, socket(target)?, runtime)?;
     endpoint.set_default_client_config(quinn::ClientConfig::new(Arc::new(crypto)));
     Ok(endpoint)
 }
@@ -47,8 +55,9 @@ pub(super) fn webtransport_endpoint(
         bail!("WebTransport needs https://");
     }
     let config = wtransport::ClientConfig::builder()
-        .with_bind_address(local(target))
+        .with_bind_socket(socket(target)?)
         .with_custom_tls(target.tls(&["h3"])?)
+        .dns_resolver(Resolved(target.address))
         .build();
     Ok(wtransport::Endpoint::client(config)?)
 }
@@ -57,8 +66,7 @@ pub(super) async fn webtransport(
     endpoint: &wtransport::Endpoint<wtransport::endpoint::endpoint_side::Client>,
     target: &Target,
 ) -> Result<Link> {
-    // By address: a name would be looked up again for each connection.
-    let connection = endpoint.connect(format!("https://{}/v1/stream", target.address)).await?;
+    let connection = endpoint.connect(format!("https://{}/v1/stream", target.url.authority())).await?;
     let (send, receive) = connection.open_bi().await?.await?;
     Ok(link(Box::new(send), Box::new(receive), Connection::WebTransport(connection)))
 }
@@ -74,11 +82,29 @@ fn link(
     }
 }
 
-fn local(target: &Target) -> SocketAddr {
-    if target.address.is_ipv4() {
+/// The socket of all clients of one thread, with room for answers to many of them at once.
+fn socket(target: &Target) -> Result<UdpSocket> {
+    const BUFFER_BYTES: usize = 4 << 20;
+    let unspecified: SocketAddr = if target.address.is_ipv4() {
         (Ipv4Addr::UNSPECIFIED, 0).into()
     } else {
         (Ipv6Addr::UNSPECIFIED, 0).into()
+    };
+    let socket = Socket::new(Domain::for_address(target.address), Type::DGRAM, None)?;
+    // The kernel may give less.
+    socket.set_recv_buffer_size(BUFFER_BYTES)?;
+    socket.set_send_buffer_size(BUFFER_BYTES)?;
+    socket.bind(&unspecified.into())?;
+    Ok(socket.into())
+}
+
+/// The name is looked up once, and not again for each connection.
+#[derive(Debug)]
+struct Resolved(SocketAddr);
+
+impl DnsResolver for Resolved {
+    fn resolve(&self, _: &str) -> Pin<Box<dyn DnsLookupFuture>> {
+        Box::pin(std::future::ready(Ok(Some(self.0))))
     }
 }
 
