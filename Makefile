@@ -6,7 +6,7 @@ GATEWAY := $(CARGO_TARGET_DIR)/debug/tidegate
 NODE_MODULES := web-client/node_modules/.package-lock.json
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint instructions kafka image clean
+.PHONY: help run test lint instructions bench kafka image clean
 
 help: ## Say what there is (the default)
 	@sed -n 's/^\([a-z]*\):.*## /  make \1	/p' $(MAKEFILE_LIST) | expand -t 20
@@ -34,6 +34,13 @@ lint: $(NODE_MODULES) ## Formatting, lints, licences
 instructions: ## Count what an event costs; fail where it costs more than recorded
 	@scripts/setup test
 	scripts/instructions
+
+bench: ## Measure every figure side by side, and write docs/benchmarks.md; BENCH_OPTIONS are those of loadtest bench
+	@scripts/setup test
+	cargo build --release --locked --package tidegate --package tidegate-loadtest
+	cargo build --release --locked --manifest-path loadtest/baselines/Cargo.toml
+	$(CARGO_TARGET_DIR)/release/loadtest bench --gateway $(CARGO_TARGET_DIR)/release/tidegate \
+		--baseline $(CARGO_TARGET_DIR)/release/baseline $(BENCH_OPTIONS)
 
 kafka: ## Start a Kafka node on localhost:9092, to try things out
 	@scripts/setup test

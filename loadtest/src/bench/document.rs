@@ -3,14 +3,12 @@
 use std::fmt::Write as _;
 use std::process::Command;
 
-use anyhow::Result;
-
 use super::BenchArgs;
 use super::figures::{FEW, Figures, IDLE, LOW_RATE, MANY, SHARED_RATE};
 use super::series::Series;
 
 /// The whole document; parts that were not measured are left out.
-pub(crate) fn write(figures: &Figures, args: &BenchArgs) -> Result<String> {
+pub(crate) fn write(figures: &Figures, args: &BenchArgs) -> String {
     let mut text = format!(
         "# Benchmarks\n\nMade by `make bench`; do not edit. Every figure is the median of {} rounds, with the smallest and the largest in\n\
          brackets. Ratios are taken round by round, so a machine that is slower for a while does not change them. Events are\n\
@@ -38,7 +36,7 @@ pub(crate) fn write(figures: &Figures, args: &BenchArgs) -> Result<String> {
         );
         text += &table(&["", "ms"], &[vec!["ready after".into(), cell(&figures.get("start ms"), 1)]]);
     }
-    Ok(text)
+    text
 }
 
 fn circumstances(args: &BenchArgs) -> String {
@@ -110,7 +108,12 @@ fn cost(figures: &Figures) -> String {
     let acknowledged = get("websocket 64 again");
     let forgotten = get("unacknowledged 64");
     let rows = [vec![cell(&acknowledged, 0), cell(&forgotten, 0), cell(&acknowledged.over(&forgotten), 2)]];
-    text + &table(&["acknowledged, events/CPU-s", "lossy, events/CPU-s", "ratio"], &rows)
+    text += &table(&["acknowledged, events/CPU-s", "lossy, events/CPU-s", "ratio"], &rows);
+    text += "\nWhat adaptive batching costs at full speed: the default, and `linger.ms` fixed at 5.\n\n";
+    let fixed = get("websocket 64 fixed linger");
+    let adaptive = get("websocket 64");
+    let rows = [vec![cell(&adaptive, 0), cell(&fixed, 0), cell(&adaptive.over(&fixed), 2)]];
+    text + &table(&["adaptive, events/CPU-s", "fixed, events/CPU-s", "ratio"], &rows)
 }
 
 fn latency(figures: &Figures) -> String {
@@ -185,7 +188,7 @@ fn grouped(value: f64) -> String {
     let digits = format!("{value:.0}");
     let mut text = String::new();
     for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at) % 3 == 0 {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
             text.push(',');
         }
         text.push(digit);

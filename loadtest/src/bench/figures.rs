@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 
-use super::parts::{Bench, Gateway, TOPIC};
+use super::parts::{Bench, Gateway, TOPIC, loadtest, loadtest_until};
 use super::series::Series;
 use crate::usage::Process;
 
@@ -41,13 +41,14 @@ struct Load {
 #[derive(Clone, Copy)]
 enum What {
     Producer,
+    FixedLinger,
     Secure(&'static str, u32, &'static str),
     Plain(u32),
     Baseline(u32),
 }
 
 /// Names of the measurements of cost: events per CPU-second.
-const COST: [Load; 15] = [
+const COST: [Load; 16] = [
     Load { name: "producer", what: What::Producer },
     Load { name: "websocket 64", what: What::Secure("websocket", 64, "") },
     Load { name: "webtransport 64", what: What::Secure("webtransport", 64, "") },
@@ -59,6 +60,7 @@ const COST: [Load; 15] = [
     Load { name: "https 1", what: What::Secure("https", 1, "") },
     Load { name: "unacknowledged 64", what: What::Secure("websocket", 64, "--unacknowledged") },
     Load { name: "websocket 64 again", what: What::Secure("websocket", 64, "") },
+    Load { name: "websocket 64 fixed linger", what: What::FixedLinger },
     Load { name: "http 100", what: What::Plain(100) },
     Load { name: "axum 100", what: What::Baseline(100) },
     Load { name: "http 1", what: What::Plain(1) },
@@ -98,6 +100,7 @@ impl Figures {
 
     fn cost(&mut self, bench: &Bench) -> Result<()> {
         let gateway = bench.gateway("")?;
+        let fixed = bench.gateway("kafka.properties.\"linger.ms\" = \"5\"")?;
         let (baseline, url) = bench.baseline()?;
         for round in 0..bench.args.pairs {
             let mut loads: Vec<&Load> = COST.iter().collect();
@@ -105,14 +108,14 @@ impl Figures {
                 loads.reverse();
             }
             for load in loads {
-                let arguments = arguments(load.what, bench, &gateway, (&url, baseline.pid()));
-                let seen = bench.loadtest(&arguments)?;
-                let measured = if matches!(load.what, What::Producer) { &seen } else { &seen["window"] };
-                self.push(load.name, number(&measured["events_per_cpu_second"])?);
-                self.push(
-                    &format!("{}: events/s", load.name),
-                    number(&measured["events"])? / number(&measured["seconds"])?,
-                );
+                let gateway = if matches!(load.what, What::FixedLinger) { &fixed } else { &gateway };
+                let arguments = arguments(load.what, bench, gateway, (&url, baseline.pid()));
+                let seen = loadtest(&arguments)?;
+                let at = if matches!(load.what, What::Producer) { "" } else { "/window" };
+                self.push(load.name, number(&seen, &format!("{at}/events_per_cpu_second"))?);
+                let per_second =
+                    number(&seen, &format!("{at}/events"))? / number(&seen, &format!("{at}/seconds"))?;
+                self.push(&format!("{}: events/s", load.name), per_second);
             }
         }
         Ok(())
@@ -120,7 +123,7 @@ impl Figures {
 
     fn latency(&mut self, bench: &Bench) -> Result<()> {
         let gateway = bench.gateway("")?;
-        let rate = self.half_load(bench, &gateway)?;
+        let rate = self.half_load(&gateway)?;
         self.push("half load", rate);
         for round in 0..bench.args.pairs {
             let mut direct_first = [true, false];
@@ -129,36 +132,40 @@ impl Figures {
             }
             for direct in direct_first {
                 let (seconds, brokers) = (bench.args.seconds, &bench.brokers);
-                let seen = bench.loadtest(&if direct {
-                    format!("produce --brokers {brokers} --topic {TOPIC} --rate {rate} --batch 64 --duration {seconds} --warm-up 1")
+                let seen = loadtest(&if direct {
+                    format!(
+                        "produce --brokers {brokers} --topic {TOPIC} --rate {rate} --batch 64 --duration {seconds} --warm-up 1"
+                    )
                 } else {
                     let url = gateway.secure;
-                    format!("run https://{url} --json --clients {CLIENTS} --batch 64 --rate {rate} --duration {seconds} --warm-up 1")
+                    format!(
+                        "run https://{url} --json --clients {CLIENTS} --batch 64 --rate {rate} --duration {seconds} --warm-up 1"
+                    )
                 })?;
                 let name = if direct { "direct" } else { "gateway" };
-                self.push(&format!("{name} p50 ms"), number(&seen["latency_ms"]["p50"])?);
-                self.push(&format!("{name} p99 ms"), number(&seen["latency_ms"]["p99"])?);
+                self.push(&format!("{name} p50 ms"), number(&seen, "/latency_ms/p50")?);
+                self.push(&format!("{name} p99 ms"), number(&seen, "/latency_ms/p99")?);
             }
-            let low = bench.loadtest(&format!(
+            let low = loadtest(&format!(
                 "run https://{} --json --clients 10 --batch 1 --rate {LOW_RATE} --duration {} --warm-up 1",
                 gateway.secure, bench.args.seconds
             ))?;
-            self.push("low rate p50 ms", number(&low["latency_ms"]["p50"])?);
-            self.push("low rate p99 ms", number(&low["latency_ms"]["p99"])?);
+            self.push("low rate p50 ms", number(&low, "/latency_ms/p50")?);
+            self.push("low rate p99 ms", number(&low, "/latency_ms/p99")?);
         }
         Ok(())
     }
 
     /// Half of what the gateway and a producer can both do beside clients and Kafka on this machine.
-    fn half_load(&self, bench: &Bench, gateway: &Gateway) -> Result<f64> {
+    fn half_load(&self, gateway: &Gateway) -> Result<f64> {
         let known = self.get("websocket 64: events/s");
         if known.len() > 0 {
             return Ok((known.median() / 2.0).round());
         }
         let url = gateway.secure;
-        let seen = bench
-            .loadtest(&format!("run https://{url} --json --clients {CLIENTS} --duration 3 --warm-up 1"))?;
-        Ok((number(&seen["window"]["events_per_second"])? / 2.0).round())
+        let seen =
+            loadtest(&format!("run https://{url} --json --clients {CLIENTS} --duration 3 --warm-up 1"))?;
+        Ok((number(&seen, "/window/events_per_second")? / 2.0).round())
     }
 
     fn memory(&mut self, bench: &Bench) -> Result<()> {
@@ -167,7 +174,7 @@ impl Figures {
                 let gateway = bench.gateway_in_group("")?;
                 let url = format!("https://{}", gateway.secure);
                 // What the first connections of a carrier bring along is not a matter of each.
-                bench.loadtest(&format!(
+                loadtest(&format!(
                     "run {url} --json --carrier {carrier} --clients 20 --rate 0 --duration 0.2 --warm-up 0"
                 ))?;
                 std::thread::sleep(Duration::from_millis(500));
@@ -175,7 +182,7 @@ impl Figures {
                 let arguments = format!(
                     "run {url} --json --carrier {carrier} --clients {IDLE} --rate 0 --duration 600 --warm-up 0"
                 );
-                let held = bench.loadtest_until(&arguments, || {
+                let held = loadtest_until(&arguments, || {
                     gateway.wait_for_sessions(IDLE)?;
                     // Handshakes leave buffers behind that are given back a moment later.
                     std::thread::sleep(Duration::from_secs(1));
@@ -196,14 +203,13 @@ impl Figures {
                 counts.reverse();
             }
             for clients in counts {
-                let seen = bench.loadtest(&format!(
+                let seen = loadtest(&format!(
                     "run https://{} --json --clients {clients} --batch 1 --rate {SHARED_RATE} --duration {} --warm-up 3 --pid {}",
                     gateway.secure,
                     bench.args.seconds,
                     gateway.pid()
                 ))?;
-                let window = &seen["window"];
-                let micros = number(&window["cpu_seconds"])? / number(&window["events"])? * 1e6;
+                let micros = number(&seen, "/window/cpu_seconds")? / number(&seen, "/window/events")? * 1e6;
                 self.push(&format!("{clients} connections us"), micros);
             }
         }
@@ -221,6 +227,7 @@ fn arguments(what: What, bench: &Bench, gateway: &Gateway, baseline: (&str, u32)
             gateway.pid(),
             format!("--carrier {carrier} --batch {batch} {more}"),
         ),
+        What::FixedLinger => (format!("https://{}", gateway.secure), gateway.pid(), String::new()),
         What::Plain(batch) => {
             (format!("http://{}", gateway.plain), gateway.pid(), format!("--carrier https --batch {batch}"))
         }
@@ -245,6 +252,9 @@ fn held(gateway: &Gateway) -> Result<f64> {
     Ok(crate::report::float(bytes))
 }
 
-fn number(value: &serde_json::Value) -> Result<f64> {
-    value.as_f64().with_context(|| format!("expected a number, got {value}"))
+/// The number at a place in what `loadtest` printed (RFC 6901).
+fn number(seen: &serde_json::Value, place: &str) -> Result<f64> {
+    seen.pointer(place)
+        .and_then(serde_json::Value::as_f64)
+        .with_context(|| format!("no number at {place} in {seen}"))
 }

@@ -58,7 +58,7 @@ impl BenchArgs {
             eprintln!("bench: {group}");
             figures.measure(group, &mut bench).with_context(|| format!("group {group}"))?;
         }
-        let text = document::write(&figures, self)?;
+        let text = document::write(&figures, self);
         crate::say(&text)?;
         if self.only.is_empty() {
             std::fs::write(&self.out, text).with_context(|| format!("--out {}", self.out.display()))?;

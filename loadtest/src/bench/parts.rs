@@ -125,23 +125,6 @@ impl Bench {
         wait_until(&mut part, || TcpStream::connect(address).is_ok())?;
         Ok((part, format!("http://{address}")))
     }
-
-    /// What `loadtest` with these arguments prints, which must be JSON. A run with faults has no figure.
-    pub(crate) fn loadtest(&self, arguments: &str) -> Result<serde_json::Value> {
-        let output = dies_with_us(&std::env::current_exe()?).args(arguments.split_whitespace()).output()?;
-        if !output.status.success() {
-            bail!("loadtest {arguments}: {}", String::from_utf8_lossy(&output.stderr).trim());
-        }
-        Ok(serde_json::from_slice(&output.stdout)?)
-    }
-
-    /// Runs it until something was seen beside it.
-    pub(crate) fn loadtest_until<T>(&self, arguments: &str, see: impl FnOnce() -> Result<T>) -> Result<T> {
-        let mut command = dies_with_us(&std::env::current_exe()?);
-        command.args(arguments.split_whitespace());
-        let _running = Part::spawn(command)?;
-        see()
-    }
 }
 
 impl Drop for Bench {
@@ -203,6 +186,23 @@ impl Gateway {
         }
         bail!("{count} clients could not connect in time")
     }
+}
+
+/// What `loadtest` with these arguments prints, which must be JSON. A run with faults has no figure.
+pub(crate) fn loadtest(arguments: &str) -> Result<serde_json::Value> {
+    let output = dies_with_us(&std::env::current_exe()?).args(arguments.split_whitespace()).output()?;
+    if !output.status.success() {
+        bail!("loadtest {arguments}: {}", String::from_utf8_lossy(&output.stderr).trim());
+    }
+    Ok(serde_json::from_slice(&output.stdout)?)
+}
+
+/// Runs it until something was seen beside it.
+pub(crate) fn loadtest_until<T>(arguments: &str, see: impl FnOnce() -> Result<T>) -> Result<T> {
+    let mut command = dies_with_us(&std::env::current_exe()?);
+    command.args(arguments.split_whitespace());
+    let _running = Part::spawn(command)?;
+    see()
 }
 
 fn dies_with_us(program: &Path) -> Command {
