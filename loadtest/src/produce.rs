@@ -105,7 +105,7 @@ impl ProduceArgs {
             let wanted = match self.rate {
                 None => sent + 256,
                 Some(rate) => {
-                    due_by(now.saturating_duration_since(started), rate).next_multiple_of(self.batch)
+                    (due_by(now.saturating_duration_since(started), rate) + 1).next_multiple_of(self.batch)
                 }
             };
             while sent < wanted {

@@ -10,7 +10,7 @@ use hyper::client::conn::http1::SendRequest;
 use hyper::{Request, Response, http::request};
 use hyper_util::rt::TokioIo;
 use tokio::sync::Semaphore;
-use tokio::time::{sleep, sleep_until, timeout};
+use tokio::time::{sleep, timeout};
 
 use crate::clock;
 use crate::link::Dialer;
@@ -120,7 +120,7 @@ impl<'a> Requester<'a> {
                 }
                 Some(Turn::Over) | None => return Ok(()),
             };
-            tokio::select! { () = sleep_until(until.into()) => {}, _ = timetable.changed() => {} }
+            tokio::select! { () = self.shared.pacer.until(until) => {}, _ = timetable.changed() => {} }
         }
     }
 

@@ -89,7 +89,7 @@ impl Run {
     /// from starting, such as a client that could not connect.
     pub(crate) fn run(self, plan: Plan) -> Result<Outcome> {
         let resident_before = self.pid.map(Process::resident_bytes).transpose()?;
-        let shared = Arc::new(Shared::new(plan));
+        let shared = Arc::new(Shared::new(plan)?);
         let progress = Progress::new(shared.plan.clients);
         let threads: Vec<_> =
             (0..self.threads).map(|index| self.spawn(index, &shared)).collect::<Result<_>>()?;

@@ -4,7 +4,6 @@ use std::time::Instant;
 
 use anyhow::anyhow;
 use tidegate_wire::{ClientFrame, Close, CloseCode};
-use tokio::time::sleep_until;
 
 use super::encode::Buffer;
 use super::{Break, Client};
@@ -36,7 +35,7 @@ impl Client<'_> {
                 _ => {
                     let wake = self.wake(now, times, turn.is_some());
                     tokio::select! {
-                        () = sleep_until(wake.into()) => {}
+                        () = self.shared.pacer.until(wake) => {}
                         () = self.news.notified() => {}
                         _ = timetable.changed() => {}
                     }
