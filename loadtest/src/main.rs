@@ -32,6 +32,10 @@ use clap::Parser as _;
 
 use crate::cli::{Cli, Command};
 
+/// As the gateway has it, so that librdkafka is the same in both.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 fn main() -> ExitCode {
     match run(Cli::parse()) {
         Ok(code) => code,

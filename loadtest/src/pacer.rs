@@ -130,17 +130,17 @@ mod tests {
         let pacer = Pacer::start().unwrap();
         let start = clock::now();
         let at = |ms| start + Duration::from_millis(ms);
+        let order = Mutex::new(Vec::new());
         let wait = async |ms| {
             pacer.until(at(ms)).await;
             assert!(clock::now() >= at(ms));
-            ms
+            order.lock().unwrap().push(ms);
         };
-        let order = tokio::select! {
-            biased;
-            ms = wait(60_000) => ms,
-            ms = async { (wait(20).await, wait(10).await).1 } => ms,
-        };
-        assert_eq!(order, 10);
+        tokio::select! {
+            () = wait(60_000) => {}
+            _ = async { tokio::join!(wait(40), wait(20), wait(30)) } => {}
+        }
+        assert_eq!(*order.lock().unwrap(), [20, 30, 40]);
         assert!(pacer.0.lock().wakers.is_empty(), "who was given up is forgotten");
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use clap::Args;
 use rdkafka::error::KafkaError;
 use rdkafka::message::DeliveryResult;
@@ -89,7 +89,8 @@ impl ProduceArgs {
         let producer = self.producer()?;
         let payload = Payload::synthetic("produced", self.size)?;
         let me = Process(std::process::id());
-        let started = clock::now();
+        // What due times are counted from, here and in the reports.
+        let started = producer.context().started;
         let from = started + Duration::from_secs_f64(self.warm_up);
         let end = from + Duration::from_secs_f64(self.duration);
         let reports = producer.context();
@@ -122,12 +123,18 @@ impl ProduceArgs {
                     Err((error, _)) => return Err(error.into()),
                 }
             }
-            if self.rate.is_some() {
-                std::thread::sleep(Duration::from_micros(200));
+            if let Some(rate) = self.rate {
+                // As exactly as clients of a gateway are woken.
+                let next = started + Duration::from_nanos(due_at(sent, rate) as u64);
+                std::thread::sleep(next.min(end).saturating_duration_since(clock::now()));
             }
         }
         let (last, cpu, delivered) = (clock::now(), me.cpu()?, reports.delivered.load(Ordering::Relaxed));
         producer.flush(Duration::from_secs(30))?;
+        let failed = reports.failed.load(Ordering::Relaxed);
+        if failed > 0 {
+            bail!("Kafka did not take {failed} records");
+        }
         let (at, cpu_before, before) = first.unwrap_or((last, cpu, delivered));
         let cpu_seconds = cpu.saturating_sub(cpu_before).as_secs_f64();
         let events = delivered - before;
@@ -150,7 +157,8 @@ impl ProduceArgs {
     /// With the settings that the gateway has.
     fn producer(&self) -> Result<ThreadedProducer<Reports>> {
         let reports = Reports {
-            started: clock::now(),
+            // A moment from now, when librdkafka is up: what is due before would be late from the start.
+            started: clock::now() + Duration::from_millis(100),
             delivered: AtomicU64::new(0),
             failed: AtomicU64::new(0),
             tally: self.rate.map(|_| Mutex::new(Tally::new())),

@@ -223,9 +223,13 @@ impl<'a> Requester<'a> {
         let body = Limited::new(answer.into_body(), ANSWER_BYTES).collect().await;
         let body = body.map_err(|error| anyhow!("the answer breaks off: {error}"))?.to_bytes();
         if status.is_success() || status == 422 {
-            // A service that says nothing but "ok" has taken everything.
-            let answer: Option<Answer> = serde_json::from_slice(&body).ok();
-            return Ok(Verdict::Settled(answer.map(|answer| answer.rejected).unwrap_or_default()));
+            if status == 200 && body.is_empty() {
+                // A service that says nothing but "ok" has taken everything.
+                return Ok(Verdict::Settled(Vec::new()));
+            }
+            let answer: Answer = serde_json::from_slice(&body)
+                .map_err(|error| anyhow!("{status} with an answer that is none: {error}"))?;
+            return Ok(Verdict::Settled(answer.rejected));
         }
         *self.tally.borrow_mut().statuses.entry(status.as_u16()).or_default() += 1;
         match status.as_u16() {

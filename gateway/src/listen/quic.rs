@@ -1,10 +1,9 @@
 //! Raw QUIC: ALPN `tidegate.v1`, one bidirectional stream of frames, and datagrams.
 
 use std::io;
-
-use bytes::Bytes;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use quinn::{Connecting, Connection, RecvStream, SendStream, VarInt};
 use tidegate_wire::CloseCode;
 

@@ -12,8 +12,7 @@ pub(crate) fn write(figures: &Figures, args: &BenchArgs) -> String {
     let mut text = format!(
         "# Benchmarks\n\nMade by `make bench`; do not edit. Every figure is the median of {} rounds, with the smallest and the largest in\n\
          brackets. Ratios are taken round by round, so a machine that is slower for a while does not change them. Events are\n\
-         200-byte JSON; CPU is of the process alone; what counts is what arrives in the topic, and a run in which an event is\n\
-         missing has no figure.\n\n{}\n",
+         200-byte JSON, alike but for their names and numbers, so they compress well for everybody; CPU is of the process alone.\n\n{}\n",
         args.pairs,
         circumstances(args)
     );
@@ -48,6 +47,8 @@ fn circumstances(args: &BenchArgs) -> String {
     let version = Command::new(&args.gateway).arg("--version").output().ok();
     let version =
         version.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned()).unwrap_or_default();
+    let script = std::fs::read_to_string(&args.kafka).unwrap_or_default();
+    let kafka = script.lines().find_map(|line| line.strip_prefix("version=")).unwrap_or("of unknown version");
     let (_, librdkafka) = rdkafka::util::get_rdkafka_version();
     let rows = [
         (
@@ -57,9 +58,10 @@ fn circumstances(args: &BenchArgs) -> String {
                 model.unwrap_or("unknown")
             ),
         ),
-        ("gateway", format!("{version}, release build, default configuration")),
-        ("Kafka", "Apache Kafka 4.1.1, one node, a topic of 8 partitions".to_owned()),
-        ("librdkafka", format!("{librdkafka}; idempotent, acks=all, linger.ms 5, lz4, for everybody alike")),
+        ("gateway", format!("{version}, release build, default configuration but for addresses")),
+        ("Kafka", format!("Apache Kafka {kafka}, one node, a topic of 8 partitions")),
+        ("librdkafka", format!("{librdkafka}; idempotent, acks=all, lz4, linger.ms 5 (the gateway: at most, see below)")),
+        ("allocator", "jemalloc in the gateway, the clients and the bare producer, glibc's in the service compared with".into()),
         (
             "each measurement",
             format!("{} s after 1 s of warm-up; rounds run forwards and backwards in turn", args.seconds),
@@ -77,7 +79,8 @@ fn cost(figures: &Figures) -> String {
     let mut text = section(
         "Cost of an event",
         "Events per CPU-second of the process, acknowledged by Kafka, as fast as credit allows (32 clients; 256 with one\n\
-         event at a time). `librdkafka alone` is a bare producer of the same bytes: no network in front of it, no TLS, no\n\
+         event at a time). What counts is what arrived in the topic; a run with an event refused, or acknowledged and missing,\n\
+         has no figure. `librdkafka alone` is a bare producer of the same bytes: no network in front of it, no TLS, no\n\
          envelope, no keys.\n\n![CPU for each event](benchmarks.svg)",
     );
     let row = |label: &str, name: &str| {
@@ -104,14 +107,14 @@ fn cost(figures: &Figures) -> String {
     };
     let rows = [versus("bodies of 100", "http 100", "axum 100"), versus("bodies of 1", "http 1", "axum 1")];
     text += &table(&["", "gateway, events/CPU-s", "axum, events/CPU-s", "ratio"], &rows);
-    text += "\nWhat acknowledging costs: the same frames over WebSocket, acknowledged and lossy.\n\n";
+    text += "\nWhat acknowledging costs: the same frames over WebSocket, acknowledged and lossy, at the same pace.\n\n";
     let acknowledged = get("websocket 64 again");
     let forgotten = get("unacknowledged 64");
     let rows = [vec![cell(&acknowledged, 0), cell(&forgotten, 0), cell(&acknowledged.over(&forgotten), 2)]];
     text += &table(&["acknowledged, events/CPU-s", "lossy, events/CPU-s", "ratio"], &rows);
     text += "\nWhat adaptive batching costs at full speed: the default, and `linger.ms` fixed at 5.\n\n";
     let fixed = get("websocket 64 fixed linger");
-    let adaptive = get("websocket 64");
+    let adaptive = get("websocket 64 again");
     let rows = [vec![cell(&adaptive, 0), cell(&fixed, 0), cell(&adaptive.over(&fixed), 2)]];
     text + &table(&["adaptive, events/CPU-s", "fixed, events/CPU-s", "ratio"], &rows)
 }
@@ -122,8 +125,8 @@ fn latency(figures: &Figures) -> String {
         "Latency",
         &format!(
             "From the time an event is due to its acknowledgement (open loop), at {:.0} events/s: half of what the machine can\n\
-             do with gateway, clients and Kafka on it. Directly means a librdkafka producer with the same linger in the place\n\
-             of the clients. What the gateway adds:",
+             do with gateway, clients and Kafka on it. Directly means a librdkafka producer in the place of the clients;\n\
+             linger.ms is 5 in both. What the gateway adds:",
             get("half load").median()
         ),
     );
@@ -143,10 +146,12 @@ fn latency(figures: &Figures) -> String {
 }
 
 fn memory(figures: &Figures) -> String {
-    let included = if figures.kernel_included { "with" } else { "without" };
-    let about = format!(
-        "Of each of {IDLE} sessions that say nothing, {included} what the kernel holds for them, by the gateway's control group."
-    );
+    let how = if figures.kernel_included {
+        "with the kernel's objects for it, by the gateway's control group"
+    } else {
+        "without what the kernel holds, by the gateway's resident pages"
+    };
+    let about = format!("Of each of {IDLE} sessions that say nothing, {how}.");
     let rows = [
         vec!["WebSocket with TLS".into(), cell(&figures.get("websocket KiB"), 1)],
         vec!["WebTransport".into(), cell(&figures.get("webtransport KiB"), 1)],

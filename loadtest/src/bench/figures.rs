@@ -6,8 +6,10 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 
+use super::memory::Group;
 use super::parts::{Bench, Gateway, TOPIC, loadtest, loadtest_until};
 use super::series::Series;
+use crate::topic::Topic;
 use crate::usage::Process;
 
 /// Clients of a measurement at full speed.
@@ -42,7 +44,8 @@ struct Load {
 enum What {
     Producer,
     FixedLinger,
-    Secure(&'static str, u32, &'static str),
+    Unacknowledged,
+    Secure(&'static str, u32),
     Plain(u32),
     Baseline(u32),
 }
@@ -50,17 +53,17 @@ enum What {
 /// Names of the measurements of cost: events per CPU-second.
 const COST: [Load; 16] = [
     Load { name: "producer", what: What::Producer },
-    Load { name: "websocket 64", what: What::Secure("websocket", 64, "") },
-    Load { name: "webtransport 64", what: What::Secure("webtransport", 64, "") },
-    Load { name: "quic 64", what: What::Secure("quic", 64, "") },
-    Load { name: "https 64", what: What::Secure("https", 64, "") },
-    Load { name: "websocket 1", what: What::Secure("websocket", 1, "") },
-    Load { name: "webtransport 1", what: What::Secure("webtransport", 1, "") },
-    Load { name: "quic 1", what: What::Secure("quic", 1, "") },
-    Load { name: "https 1", what: What::Secure("https", 1, "") },
-    Load { name: "unacknowledged 64", what: What::Secure("websocket", 64, "--unacknowledged") },
-    Load { name: "websocket 64 again", what: What::Secure("websocket", 64, "") },
+    Load { name: "websocket 64", what: What::Secure("websocket", 64) },
+    Load { name: "webtransport 64", what: What::Secure("webtransport", 64) },
+    Load { name: "quic 64", what: What::Secure("quic", 64) },
+    Load { name: "https 64", what: What::Secure("https", 64) },
+    Load { name: "websocket 1", what: What::Secure("websocket", 1) },
+    Load { name: "webtransport 1", what: What::Secure("webtransport", 1) },
+    Load { name: "quic 1", what: What::Secure("quic", 1) },
+    Load { name: "https 1", what: What::Secure("https", 1) },
     Load { name: "websocket 64 fixed linger", what: What::FixedLinger },
+    Load { name: "websocket 64 again", what: What::Secure("websocket", 64) },
+    Load { name: "unacknowledged 64", what: What::Unacknowledged },
     Load { name: "http 100", what: What::Plain(100) },
     Load { name: "axum 100", what: What::Baseline(100) },
     Load { name: "http 1", what: What::Plain(1) },
@@ -102,6 +105,7 @@ impl Figures {
         let gateway = bench.gateway("")?;
         let fixed = bench.gateway("kafka.properties.\"linger.ms\" = \"5\"")?;
         let (baseline, url) = bench.baseline()?;
+        let topic = Topic::open(&bench.brokers, TOPIC)?;
         for round in 0..bench.args.pairs {
             let mut loads: Vec<&Load> = COST.iter().collect();
             if round % 2 == 1 {
@@ -109,8 +113,13 @@ impl Figures {
             }
             for load in loads {
                 let gateway = if matches!(load.what, What::FixedLinger) { &fixed } else { &gateway };
-                let arguments = arguments(load.what, bench, gateway, (&url, baseline.pid()));
+                // Nothing holds lossy events back: at the pace of acknowledged ones they find room.
+                let pace = self.get("websocket 64 again: events/s").median();
+                let arguments = arguments(load.what, bench, gateway, (&url, baseline.pid()), pace);
+                let before = topic.count()?;
                 let seen = loadtest(&arguments)?;
+                let arrived = crate::report::float(topic.count()? - before);
+                complete(load.what, &seen, arrived).with_context(|| load.name)?;
                 let at = if matches!(load.what, What::Producer) { "" } else { "/window" };
                 self.push(load.name, number(&seen, &format!("{at}/events_per_cpu_second"))?);
                 let per_second =
@@ -122,7 +131,9 @@ impl Figures {
     }
 
     fn latency(&mut self, bench: &Bench) -> Result<()> {
-        let gateway = bench.gateway("")?;
+        // The same linger on both sides; the low rate is for the default.
+        let gateway = bench.gateway("kafka.properties.\"linger.ms\" = \"5\"")?;
+        let adaptive = bench.gateway("")?;
         let rate = self.half_load(&gateway)?;
         self.push("half load", rate);
         for round in 0..bench.args.pairs {
@@ -148,7 +159,7 @@ impl Figures {
             }
             let low = loadtest(&format!(
                 "run https://{} --json --clients 10 --batch 1 --rate {LOW_RATE} --duration {} --warm-up 1",
-                gateway.secure, bench.args.seconds
+                adaptive.secure, bench.args.seconds
             ))?;
             self.push("low rate p50 ms", number(&low, "/latency_ms/p50")?);
             self.push("low rate p99 ms", number(&low, "/latency_ms/p99")?);
@@ -169,9 +180,13 @@ impl Figures {
     }
 
     fn memory(&mut self, bench: &Bench) -> Result<()> {
+        self.kernel_included = Group::create().is_some();
         for _ in 0..bench.args.pairs {
             for carrier in ["websocket", "webtransport"] {
                 let gateway = bench.gateway_in_group("")?;
+                if gateway.group.is_some() != self.kernel_included {
+                    bail!("control groups could be made only now and then");
+                }
                 let url = format!("https://{}", gateway.secure);
                 // What the first connections of a carrier bring along is not a matter of each.
                 loadtest(&format!(
@@ -188,7 +203,6 @@ impl Figures {
                     std::thread::sleep(Duration::from_secs(1));
                     held(&gateway)
                 })?;
-                self.kernel_included = gateway.group.is_some();
                 self.push(&format!("{carrier} KiB"), (held - before) / 1_024.0 / f64::from(IDLE));
             }
         }
@@ -217,17 +231,17 @@ impl Figures {
     }
 }
 
-fn arguments(what: What, bench: &Bench, gateway: &Gateway, baseline: (&str, u32)) -> String {
+fn arguments(what: What, bench: &Bench, gateway: &Gateway, baseline: (&str, u32), pace: f64) -> String {
     let (brokers, seconds) = (&bench.brokers, bench.args.seconds);
     let time = format!("--duration {seconds} --warm-up 1");
+    let secure = format!("https://{}", gateway.secure);
     let (url, pid, more) = match what {
         What::Producer => return format!("produce --brokers {brokers} --topic {TOPIC} {time}"),
-        What::Secure(carrier, batch, more) => (
-            format!("https://{}", gateway.secure),
-            gateway.pid(),
-            format!("--carrier {carrier} --batch {batch} {more}"),
-        ),
-        What::FixedLinger => (format!("https://{}", gateway.secure), gateway.pid(), String::new()),
+        What::Secure(carrier, batch) => {
+            (secure, gateway.pid(), format!("--carrier {carrier} --batch {batch}"))
+        }
+        What::FixedLinger => (secure, gateway.pid(), String::new()),
+        What::Unacknowledged => (secure, gateway.pid(), format!("--unacknowledged --rate {pace:.0}")),
         What::Plain(batch) => {
             (format!("http://{}", gateway.plain), gateway.pid(), format!("--carrier https --batch {batch}"))
         }
@@ -235,12 +249,26 @@ fn arguments(what: What, bench: &Bench, gateway: &Gateway, baseline: (&str, u32)
             (baseline.0.to_owned(), baseline.1, format!("--carrier https --batch {batch}"))
         }
     };
-    let single = matches!(what, What::Secure(_, 1, _) | What::Plain(1) | What::Baseline(1));
+    let single = matches!(what, What::Secure(_, 1) | What::Plain(1) | What::Baseline(1));
     let clients = if single { CLIENTS_SINGLE } else { CLIENTS };
     // What counts is what arrives in the topic, whoever says so.
     format!(
         "run {url} --json --clients {clients} {time} --pid {pid} --brokers {brokers} --topic {TOPIC} {more}"
     )
+}
+
+/// Nobody else writes to the topic, so what was acknowledged must have arrived. Of lossy events nearly all must, or
+/// their figure would be one of dropping.
+fn complete(what: What, seen: &serde_json::Value, arrived: f64) -> Result<()> {
+    let (expected, share) = match what {
+        What::Producer => (number(seen, "/events")?, 1.0),
+        What::Unacknowledged => (number(seen, "/sent")?, 0.99),
+        _ => (number(seen, "/acknowledged")?, 1.0),
+    };
+    if number(seen, "/refused").unwrap_or(0.0) > 0.0 || arrived < expected * share {
+        bail!("{arrived} events arrived of {expected}: there is no figure");
+    }
+    Ok(())
 }
 
 /// Bytes that a gateway holds, with the kernel's where they can be told.

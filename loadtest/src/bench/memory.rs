@@ -1,6 +1,7 @@
 //! Memory of a process with what the kernel holds for it, by a control group of its own.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use anyhow::{Context as _, Result};
 
@@ -13,7 +14,9 @@ pub(crate) struct Group {
 impl Group {
     /// A new group; `None` where control groups are not ours to make.
     pub(crate) fn create() -> Option<Self> {
-        let name = format!("tidegate-bench-{}", std::process::id());
+        static MADE: AtomicU32 = AtomicU32::new(0);
+        let number = MADE.fetch_add(1, Ordering::Relaxed);
+        let name = format!("tidegate-bench-{}-{number}", std::process::id());
         let one = (Path::new("/sys/fs/cgroup/memory"), "memory.usage_in_bytes");
         let two = (Path::new("/sys/fs/cgroup"), "memory.current");
         [one, two].into_iter().find_map(|(root, usage)| {

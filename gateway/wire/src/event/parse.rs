@@ -16,7 +16,7 @@ impl<'a> Event<'a> {
         Ok(event)
     }
 
-    /// Judges one event as it came in, and fills `self`, which must be empty. Sizes are judged before contents; on the
+    /// Judges one event as it came in, and fills `self`, which must be new. Sizes are judged before contents; on the
     /// ordinary path nothing is allocated. What is left of a refused event means nothing.
     pub fn fill(&mut self, raw: &Raw<'a>, aliases: &'a Aliases, limits: &Limits) -> Result<(), Reject> {
         let payload_bytes = raw.payload_len();

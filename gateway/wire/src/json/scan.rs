@@ -95,10 +95,11 @@ impl<'a> Scanner<'a> {
             return self.value(max_depth);
         }
         let mut here = *self;
+        let inner_depth = max_depth.checked_sub(1).ok_or_else(|| here.error("nested too deep"))?;
         here.at += 1;
         let mut first = true;
         while here.another(b']', first, "expected `,` or `]`")? {
-            each(here.value(max_depth.saturating_sub(1))?);
+            each(here.value(inner_depth)?);
             first = false;
         }
         let start = std::mem::replace(&mut self.at, here.at);
