@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Waker, ready};
 use std::thread;
 use std::time::Instant;
 
 use anyhow::Result;
+use tokio::task::coop;
 
 use crate::clock;
 
@@ -92,6 +93,9 @@ impl Future for Until<'_> {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
         if clock::now() >= self.at {
+            // As the runtime's timers do: whoever waits for what is over, again and again, lets others have their turn.
+            let turn = ready!(coop::poll_proceed(context));
+            turn.made_progress();
             return Poll::Ready(());
         }
         let mut waiting = self.inner.lock();
@@ -124,6 +128,18 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+
+    #[tokio::test]
+    async fn what_is_over_is_over_at_once_and_still_lets_others_have_their_turn() {
+        let pacer = Pacer::start().unwrap();
+        let now = clock::now();
+        let over = async {
+            loop {
+                pacer.until(now).await;
+            }
+        };
+        tokio::select! { biased; () = over => {}, () = tokio::task::yield_now() => {} }
+    }
 
     #[tokio::test]
     async fn everybody_is_woken_in_turn_and_nobody_early() {
