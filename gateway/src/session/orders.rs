@@ -89,8 +89,8 @@ mod tests {
         Order::Pong(Ping::new(&[number]))
     }
 
-    #[tokio::test]
-    async fn orders_are_taken_in_their_order_and_a_full_queue_waits() {
+    /// A full queue, and somebody who waits to give one order more.
+    async fn full() -> (Arc<Orders>, tokio::task::JoinHandle<()>) {
         let orders = Arc::new(Orders::default());
         for number in 0..16 {
             orders.give(pong(number)).await;
@@ -101,6 +101,12 @@ mod tests {
         });
         tokio::task::yield_now().await;
         assert!(!more.is_finished(), "there is room for 16");
+        (orders, more)
+    }
+
+    #[tokio::test]
+    async fn orders_are_taken_in_their_order_and_a_full_queue_waits() {
+        let (orders, more) = full().await;
         for number in 0..17 {
             let Order::Pong(ping) = orders.take().await else { panic!("a pong") };
             assert_eq!(ping, Ping::new(&[number]));
@@ -110,15 +116,7 @@ mod tests {
 
     #[tokio::test]
     async fn whoever_waits_for_room_is_released_when_nobody_takes_any_more() {
-        let orders = Arc::new(Orders::default());
-        for number in 0..16 {
-            orders.give(pong(number)).await;
-        }
-        let more = tokio::spawn({
-            let orders = Arc::clone(&orders);
-            async move { orders.give(pong(16)).await }
-        });
-        tokio::task::yield_now().await;
+        let (orders, more) = full().await;
         orders.close();
         more.await.unwrap();
         orders.give(pong(17)).await;

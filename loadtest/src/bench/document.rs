@@ -81,7 +81,7 @@ fn cost(figures: &Figures) -> String {
         "Events per CPU-second of the process, acknowledged by Kafka, as fast as credit allows (32 clients; 256 with one\n\
          event at a time). What counts is what arrived in the topic; a run with an event refused, or acknowledged and missing,\n\
          has no figure. `librdkafka alone` is a bare producer of the same bytes: no network in front of it, no TLS, no\n\
-         envelope, no keys.\n\n![CPU for each event](benchmarks.svg)",
+         envelope, no keys.\n\n![CPU for each event](benchmarks.svg)\n\nSingle requests, ten times as dear, are in the tables alone.",
     );
     let row = |label: &str, name: &str| {
         let series = get(name);
