@@ -1,26 +1,29 @@
-//! Waking clients when their next frame is due, to some ten microseconds: the runtime's own timers count in milliseconds,
+//! Waking clients when their frame is due, to some ten microseconds: the runtime's own timers count in milliseconds,
 //! which would be part of every latency.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::future::Future;
+use std::os::fd::OwnedFd;
 use std::pin::Pin;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
-use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
+use rustix::time::{
+    Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create, timerfd_settime,
+};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
 use tokio::task::coop;
 
 use crate::clock;
 
-/// A thread that wakes whoever waits for a moment; it ends with the last handle.
-pub(crate) struct Pacer(Arc<Inner>);
-
-#[derive(Default)]
-struct Inner {
-    waiting: Mutex<Waiting>,
-    changed: Condvar,
+/// Wakes the tasks of one thread: a timer of the kernel among the sockets that the runtime waits for anyway.
+pub(crate) struct Pacer {
+    timer: AsyncFd<OwnedFd>,
+    waiting: RefCell<Waiting>,
 }
 
 #[derive(Default)]
@@ -28,63 +31,62 @@ struct Waiting {
     /// By the moment, then by who came first.
     wakers: BTreeMap<(Instant, u64), Waker>,
     next: u64,
-    closed: bool,
 }
 
 /// Resolves at a moment. Cancel safe.
 pub(crate) struct Until<'a> {
-    inner: &'a Inner,
+    pacer: &'a Pacer,
     at: Instant,
     number: Option<u64>,
 }
 
 impl Pacer {
-    /// Starts the thread.
-    pub(crate) fn start() -> Result<Self> {
-        let inner = Arc::new(Inner::default());
-        let running = Arc::clone(&inner);
-        thread::Builder::new().name("pacer".into()).spawn(move || running.run())?;
-        Ok(Self(inner))
+    /// A pacer for the tasks of the runtime that this is called in.
+    pub(crate) fn new() -> Result<Self> {
+        let flags = TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC;
+        let timer = timerfd_create(TimerfdClockId::Monotonic, flags).context("the kernel gives no timer")?;
+        #[expect(
+            deprecated,
+            reason = "sound here: the descriptor is owned, and closed only after it is no longer watched"
+        )]
+        let timer = AsyncFd::with_interest(timer, Interest::READABLE)?;
+        Ok(Self { timer, waiting: RefCell::default() })
     }
 
-    /// Waits until then.
+    /// Waits until then, while [`Pacer::run`] runs.
     pub(crate) fn until(&self, at: Instant) -> Until<'_> {
-        Until { inner: &self.0, at, number: None }
+        Until { pacer: self, at, number: None }
     }
-}
 
-impl Drop for Pacer {
-    fn drop(&mut self) {
-        self.0.lock().closed = true;
-        self.0.changed.notify_one();
-    }
-}
-
-impl Inner {
-    fn run(&self) {
-        let mut waiting = self.lock();
-        while !waiting.closed {
-            let now = clock::now();
-            let due = waiting.wakers.first_entry().map(|first| first.key().0);
-            waiting = match due {
-                Some(at) if at <= now => {
-                    let first = waiting.wakers.pop_first();
-                    // Outside the lock: whoever wakes may wait again at once.
-                    drop(waiting);
-                    first.into_iter().for_each(|(_, waker)| waker.wake());
-                    self.lock()
-                }
-                Some(at) => {
-                    let woken = self.changed.wait_timeout(waiting, at - now);
-                    woken.unwrap_or_else(PoisonError::into_inner).0
-                }
-                None => self.changed.wait(waiting).unwrap_or_else(PoisonError::into_inner),
-            };
+    /// Wakes whoever is due, for ever.
+    pub(crate) async fn run(&self) -> Result<Infallible> {
+        loop {
+            self.timer.readable().await?.clear_ready();
+            self.wake();
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Waiting> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    fn wake(&self) {
+        let (mut waiting, now) = (self.waiting.borrow_mut(), clock::now());
+        while let Some(first) = waiting.wakers.first_entry() {
+            if first.key().0 > now {
+                break;
+            }
+            first.remove().wake();
+        }
+        self.set(&waiting);
+    }
+
+    /// Has the timer fire for the first of those who wait.
+    fn set(&self, waiting: &Waiting) {
+        let Some(((first, _), _)) = waiting.wakers.first_key_value() else { return };
+        // Zero would stop it.
+        let left = first.saturating_duration_since(clock::now()).max(Duration::from_nanos(1));
+        let none = Timespec { tv_sec: 0, tv_nsec: 0 };
+        let it_value = Timespec { tv_sec: left.as_secs().cast_signed(), tv_nsec: left.subsec_nanos().into() };
+        let timer = Itimerspec { it_interval: none, it_value };
+        // Only an impossible time is refused; a timer that is set again is no longer readable.
+        let _ = timerfd_settime(&self.timer, TimerfdTimerFlags::empty(), &timer);
     }
 }
 
@@ -98,18 +100,17 @@ impl Future for Until<'_> {
             turn.made_progress();
             return Poll::Ready(());
         }
-        let mut waiting = self.inner.lock();
+        let mut waiting = self.pacer.waiting.borrow_mut();
         let number = self.number.unwrap_or(waiting.next);
         if self.number.is_none() {
             waiting.next += 1;
         }
         let key = (self.at, number);
         waiting.wakers.insert(key, context.waker().clone());
-        let is_first = waiting.wakers.first_key_value().is_some_and(|(first, _)| *first == key);
-        drop(waiting);
-        if is_first {
-            self.inner.changed.notify_one();
+        if waiting.wakers.first_key_value().is_some_and(|(first, _)| *first == key) {
+            self.pacer.set(&waiting);
         }
+        drop(waiting);
         self.number = Some(number);
         Poll::Pending
     }
@@ -118,20 +119,18 @@ impl Future for Until<'_> {
 impl Drop for Until<'_> {
     fn drop(&mut self) {
         if let Some(number) = self.number {
-            self.inner.lock().wakers.remove(&(self.at, number));
+            self.pacer.waiting.borrow_mut().wakers.remove(&(self.at, number));
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     #[tokio::test]
     async fn what_is_over_is_over_at_once_and_still_lets_others_have_their_turn() {
-        let pacer = Pacer::start().unwrap();
+        let pacer = Pacer::new().unwrap();
         let now = clock::now();
         let over = async {
             loop {
@@ -143,20 +142,21 @@ mod tests {
 
     #[tokio::test]
     async fn everybody_is_woken_in_turn_and_nobody_early() {
-        let pacer = Pacer::start().unwrap();
+        let pacer = Pacer::new().unwrap();
         let start = clock::now();
         let at = |ms| start + Duration::from_millis(ms);
-        let order = Mutex::new(Vec::new());
+        let order = RefCell::new(Vec::new());
         let wait = async |ms| {
             pacer.until(at(ms)).await;
             assert!(clock::now() >= at(ms));
-            order.lock().unwrap().push(ms);
+            order.borrow_mut().push(ms);
         };
         tokio::select! {
             () = wait(60_000) => {}
+            ended = pacer.run() => panic!("{ended:?}"),
             _ = async { tokio::join!(wait(40), wait(20), wait(30)) } => {}
         }
-        assert_eq!(*order.lock().unwrap(), [20, 30, 40]);
-        assert!(pacer.0.lock().wakers.is_empty(), "who was given up is forgotten");
+        assert_eq!(*order.borrow(), [20, 30, 40]);
+        assert!(pacer.waiting.borrow().wakers.is_empty(), "who was given up is forgotten");
     }
 }

@@ -4,7 +4,6 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
-use crate::pacer::Pacer;
 use crate::payload::Payload;
 use crate::report::float;
 use crate::schedule::Schedule;
@@ -52,8 +51,6 @@ pub(crate) struct Shared {
     pub(crate) live: Live,
     /// Set once all clients are connected, and again when the run is cut short.
     pub(crate) timetable: watch::Sender<Option<Timetable>>,
-    /// Wakes clients when their frames are due.
-    pub(crate) pacer: Pacer,
     /// Why it was cut short.
     pub(crate) broken_off: std::sync::OnceLock<String>,
 }
@@ -98,10 +95,9 @@ impl Plan {
 }
 
 impl Shared {
-    pub(crate) fn new(plan: Plan) -> anyhow::Result<Self> {
+    pub(crate) fn new(plan: Plan) -> Self {
         let timetable = watch::Sender::new(None);
-        let (live, pacer) = (Live::default(), Pacer::start()?);
-        Ok(Self { plan, live, timetable, pacer, broken_off: std::sync::OnceLock::new() })
+        Self { plan, live: Live::default(), timetable, broken_off: std::sync::OnceLock::new() }
     }
 
     /// Cuts the run short: nothing more is due, and what is on the way has a last moment to settle.

@@ -43,6 +43,10 @@ pub(crate) struct ProduceArgs {
     /// With a rate: so many are due at the same time.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) batch: u64,
+    /// Records have this many keys in turn, a batch the same: as many clients' would have; without it none, and
+    /// librdkafka fills one partition after another.
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) keys: Option<u64>,
     /// librdkafka's `linger.ms`.
     #[arg(long, default_value_t = 5.0)]
     pub(crate) linger: f64,
@@ -94,6 +98,7 @@ impl ProduceArgs {
         let from = started + Duration::from_secs_f64(self.warm_up);
         let end = from + Duration::from_secs_f64(self.duration);
         let reports = producer.context();
+        let keys: Vec<String> = (0..self.keys.unwrap_or(0)).map(|key| format!("client-{key}")).collect();
         let (mut sent, mut event, mut first) = (0_u64, Vec::new(), None);
         loop {
             let now = clock::now();
@@ -113,7 +118,9 @@ impl ProduceArgs {
                 payload.write(1, sent, &mut event);
                 let due = self.rate.map_or(0, |rate| due_at(sent / self.batch * self.batch, rate));
                 let due = if started + Duration::from_nanos(due as u64) < from { 0 } else { due };
-                let record = BaseRecord::<(), [u8], usize>::with_opaque_to(&self.topic, due).payload(&event);
+                let mut record =
+                    BaseRecord::<str, [u8], usize>::with_opaque_to(&self.topic, due).payload(&event);
+                record.key = keys.get(turn(sent / self.batch, keys.len())).map(String::as_str);
                 match producer.send(record) {
                     Ok(()) => sent += 1,
                     Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), _)) => {
@@ -175,6 +182,11 @@ impl ProduceArgs {
             .set("queue.buffering.max.messages", "100000");
         Ok(rdkafka::config::FromClientConfigAndContext::from_config_and_context(&config, reports)?)
     }
+}
+
+/// Whose turn it is among `count`.
+fn turn(number: u64, count: usize) -> usize {
+    usize::try_from(number % (count.max(1) as u64)).unwrap_or(0)
 }
 
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "positive, and below 2^53")]

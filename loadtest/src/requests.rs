@@ -14,6 +14,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::clock;
 use crate::link::Dialer;
+use crate::pacer::Pacer;
 use crate::plan::Shared;
 use crate::schedule::{Schedule, Turn};
 use crate::tally::{ClientTally, Live, Tally};
@@ -28,6 +29,7 @@ pub(crate) struct Requester<'a> {
     shared: &'a Shared,
     dialer: &'a Dialer,
     tally: &'a RefCell<Tally>,
+    pacer: &'a Pacer,
     connection: Option<SendRequest<Full<Bytes>>>,
     settled: ClientTally,
     schedule: Option<Schedule>,
@@ -57,9 +59,15 @@ enum Verdict {
 }
 
 impl<'a> Requester<'a> {
-    pub(crate) fn new(index: u32, shared: &'a Shared, dialer: &'a Dialer, tally: &'a RefCell<Tally>) -> Self {
+    pub(crate) fn new(
+        index: u32,
+        shared: &'a Shared,
+        dialer: &'a Dialer,
+        tally: &'a RefCell<Tally>,
+        pacer: &'a Pacer,
+    ) -> Self {
         let settled = ClientTally { client: index, ..ClientTally::default() };
-        Self { index, shared, dialer, tally, connection: None, settled, schedule: None, open: None }
+        Self { index, shared, dialer, tally, pacer, connection: None, settled, schedule: None, open: None }
     }
 
     /// From the first connection to the last answer; then the tally has what became of it.
@@ -120,7 +128,7 @@ impl<'a> Requester<'a> {
                 }
                 Some(Turn::Over) | None => return Ok(()),
             };
-            tokio::select! { () = self.shared.pacer.until(until) => {}, _ = timetable.changed() => {} }
+            tokio::select! { () = self.pacer.until(until) => {}, _ = timetable.changed() => {} }
         }
     }
 

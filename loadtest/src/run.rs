@@ -13,6 +13,7 @@ use tokio::task::LocalSet;
 
 use crate::clock;
 use crate::link::Dialer;
+use crate::pacer::Pacer;
 use crate::plan::{Plan, Shared, Timetable};
 use crate::progress::Progress;
 use crate::requests::Requester;
@@ -89,7 +90,7 @@ impl Run {
     /// from starting, such as a client that could not connect.
     pub(crate) fn run(self, plan: Plan) -> Result<Outcome> {
         let resident_before = self.pid.map(Process::resident_bytes).transpose()?;
-        let shared = Arc::new(Shared::new(plan)?);
+        let shared = Arc::new(Shared::new(plan));
         let progress = Progress::new(shared.plan.clients);
         let threads: Vec<_> =
             (0..self.threads).map(|index| self.spawn(index, &shared)).collect::<Result<_>>()?;
@@ -277,21 +278,26 @@ async fn clients(
     let dialer = Rc::new(Dialer::new(target, carrier, token).context("cannot start the clients")?);
     let tally = Rc::new(RefCell::new(Tally::new()));
     let connecting = Rc::new(Semaphore::new(CONNECTING));
+    let pacer = Rc::new(Pacer::new()?);
     let mut tasks = tokio::task::JoinSet::new();
     for client in (index..shared.plan.clients).step_by(threads.max(1) as usize) {
         let (shared, dialer, tally) = (Arc::clone(shared), Rc::clone(&dialer), Rc::clone(&tally));
-        let connecting = Rc::clone(&connecting);
+        let (connecting, pacer) = (Rc::clone(&connecting), Rc::clone(&pacer));
         tasks.spawn_local(async move {
             if carrier == Carrier::Https {
-                Requester::new(client, &shared, &dialer, &tally).run(&connecting).await;
+                Requester::new(client, &shared, &dialer, &tally, &pacer).run(&connecting).await;
             } else {
-                Client::new(client, &shared, &dialer, &tally).run(&connecting).await;
+                Client::new(client, &shared, &dialer, &tally, &pacer).run(&connecting).await;
             }
         });
     }
-    while let Some(ended) = tasks.join_next().await {
-        ended.context("a client panicked")?;
-    }
+    let ended = async {
+        while let Some(ended) = tasks.join_next().await {
+            ended.context("a client panicked")?;
+        }
+        anyhow::Ok(())
+    };
+    tokio::select! { ended = ended => ended?, Err(why) = pacer.run() => return Err(why) }
     dialer.finish().await;
     match Rc::try_unwrap(tally) {
         Ok(tally) => Ok(tally.into_inner()),

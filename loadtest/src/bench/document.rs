@@ -4,7 +4,8 @@ use std::fmt::Write as _;
 use std::process::Command;
 
 use super::BenchArgs;
-use super::figures::{FEW, Figures, IDLE, LOW_RATE, MANY, SHARED_RATE};
+use super::figures::{FEW, Figures, IDLE, MANY, SHARED_RATE};
+use super::latency::{LOADS, LOW_RATE, Load, Way};
 use super::series::Series;
 
 /// The whole document; parts that were not measured are left out.
@@ -19,7 +20,7 @@ pub(crate) fn write(figures: &Figures, args: &BenchArgs) -> String {
     if figures.get("producer").len() > 0 {
         text += &cost(figures);
     }
-    if figures.get("direct p50 ms").len() > 0 {
+    if figures.get("highest rate").len() > 0 {
         text += &latency(figures);
     }
     if figures.get("websocket KiB").len() > 0 {
@@ -81,7 +82,7 @@ fn cost(figures: &Figures) -> String {
         "Events per CPU-second of the process, acknowledged by Kafka, as fast as credit allows (32 clients; 256 with one\n\
          event at a time). What counts is what arrived in the topic; a run with an event refused, or acknowledged and missing,\n\
          has no figure. `librdkafka alone` is a bare producer of the same bytes: no network in front of it, no TLS, no\n\
-         envelope, no keys.\n\n![CPU for each event](benchmarks.svg)\n\nSingle requests, ten times as dear, are in the tables alone.",
+         envelope, no keys; the row below it has keys, and records of the size that a completed CloudEvent has.\n\n![CPU for each event](benchmarks.svg)\n\nSingle requests, ten times as dear, are in the tables alone.",
     );
     let row = |label: &str, name: &str| {
         let series = get(name);
@@ -89,6 +90,7 @@ fn cost(figures: &Figures) -> String {
     };
     let rows = [
         row("librdkafka alone", "producer"),
+        row("the same with records as the gateway writes them", "producer of completed events"),
         row("WebSocket with TLS, 64 events a frame", "websocket 64"),
         row("WebTransport, 64", "webtransport 64"),
         row("QUIC, 64", "quic 64"),
@@ -120,29 +122,45 @@ fn cost(figures: &Figures) -> String {
 }
 
 fn latency(figures: &Figures) -> String {
-    let get = |name: &str| figures.get(name);
     let mut text = section(
         "Latency",
         &format!(
-            "From the time an event is due to its acknowledgement (open loop), at {:.0} events/s: half of what the machine can\n\
-             do with gateway, clients and Kafka on it. Directly means a librdkafka producer in the place of the clients;\n\
-             linger.ms is 5 in both. What the gateway adds:",
-            get("half load").median()
+            "From the time an event is due to its acknowledgement (open loop). Directly means a librdkafka producer in the place of\n\
+             the clients: the same keys, and as many events at the same times; linger.ms is 5 in both. Kafka has half of the cores\n\
+             to itself, clients and gateway share the others, where they reach {} events/s; busy is how much of those cores is used.",
+            grouped(figures.get("highest rate").median())
         ),
     );
-    let row = |label: &str, quantile: &str| {
-        let (gateway, direct) =
-            (get(&format!("gateway {quantile} ms")), get(&format!("direct {quantile} ms")));
-        vec![label.into(), cell(&direct, 2), cell(&gateway, 2), cell(&gateway.minus(&direct), 2)]
-    };
-    text +=
-        &table(&["ms", "directly", "through the gateway", "added"], &[row("p50", "p50"), row("p99", "p99")]);
-    let _ = write!(text, "\nAt {LOW_RATE} events/s, where nothing is worth waiting for:\n\n");
-    let rows = [
-        vec!["p50".into(), cell(&get("low rate p50 ms"), 2)],
-        vec!["p99".into(), cell(&get("low rate p99 ms"), 2)],
-    ];
-    text + &table(&["ms", "through the gateway"], &rows)
+    let loads =
+        LOADS.iter().flat_map(|load| ["p50", "p99"].map(|quantile| latency_row(figures, *load, quantile)));
+    let head =
+        ["ms, at this share of it", "", "directly", "busy, %", "through the gateway", "busy, %", "added"];
+    text += &table(&head, &loads.collect::<Vec<_>>());
+    let _ = write!(
+        text,
+        "\nAt {LOW_RATE} events/s, where nothing is worth waiting for: the gateway with default settings, and a producer that never\nlingers.\n\n"
+    );
+    let rows = ["p50", "p99"].map(|quantile| {
+        let direct = figures.get(&format!("low rate, direct, {quantile}"));
+        let gateway = figures.get(&format!("low rate, gateway, {quantile}"));
+        vec![quantile.into(), cell(&direct, 2), cell(&gateway, 2), cell(&gateway.minus(&direct), 2)]
+    });
+    text + &table(&["ms", "directly", "through the gateway", "added"], &rows)
+}
+
+fn latency_row(figures: &Figures, load: Load, quantile: &str) -> Vec<String> {
+    let get = |way, what: &str| figures.get(&load.series(way, what));
+    let (direct, gateway) = (get(Way::Direct, quantile), get(Way::Gateway, quantile));
+    let busy = |way| format!("{:.0}", get(way, "busy %").median());
+    vec![
+        load.name.into(),
+        quantile.into(),
+        cell(&direct, 2),
+        busy(Way::Direct),
+        cell(&gateway, 2),
+        busy(Way::Gateway),
+        cell(&gateway.minus(&direct), 2),
+    ]
 }
 
 fn memory(figures: &Figures) -> String {

@@ -13,7 +13,7 @@ use crate::topic::Topic;
 use crate::usage::Process;
 
 /// Clients of a measurement at full speed.
-const CLIENTS: u32 = 32;
+pub(super) const CLIENTS: u32 = 32;
 /// Of one with single events: each waits for its answers, so it takes more to be busy.
 const CLIENTS_SINGLE: u32 = 256;
 /// Idle connections whose memory is measured.
@@ -23,8 +23,6 @@ pub(crate) const FEW: u32 = 100;
 pub(crate) const MANY: u32 = 15_000;
 /// Events a second over them.
 pub(crate) const SHARED_RATE: u32 = 15_000;
-/// Events a second at which batching has nothing to wait for.
-pub(crate) const LOW_RATE: u32 = 100;
 
 /// Every series by its name.
 #[derive(Default)]
@@ -34,6 +32,9 @@ pub(crate) struct Figures {
     pub(crate) kernel_included: bool,
 }
 
+/// What a 200-byte event becomes: a CloudEvent as JSON, with its client as the key.
+const COMPLETED: &str = "--size 400 --keys 32 --batch 64";
+
 /// A way to send at full speed: name, arguments of `loadtest`.
 struct Load {
     name: &'static str,
@@ -42,7 +43,7 @@ struct Load {
 
 #[derive(Clone, Copy)]
 enum What {
-    Producer,
+    Producer(&'static str),
     FixedLinger,
     /// At half speed: nothing holds lossy events back, and at full speed some would be dropped.
     Paced(&'static str),
@@ -52,8 +53,9 @@ enum What {
 }
 
 /// Names of the measurements of cost: events per CPU-second.
-const COST: [Load; 16] = [
-    Load { name: "producer", what: What::Producer },
+const COST: [Load; 17] = [
+    Load { name: "producer", what: What::Producer("") },
+    Load { name: "producer of completed events", what: What::Producer(COMPLETED) },
     Load { name: "websocket 64", what: What::Secure("websocket", 64) },
     Load { name: "websocket 64 fixed linger", what: What::FixedLinger },
     Load { name: "webtransport 64", what: What::Secure("webtransport", 64) },
@@ -89,7 +91,7 @@ impl Figures {
         }
     }
 
-    fn push(&mut self, name: &str, value: f64) {
+    pub(super) fn push(&mut self, name: &str, value: f64) {
         eprintln!("bench:   {name}: {value:.2}");
         self.series.entry(name.to_owned()).or_default().push(value);
     }
@@ -107,7 +109,7 @@ impl Figures {
         let fixed = bench.gateway("kafka.properties.\"linger.ms\" = \"5\"")?;
         let (baseline, url) = bench.baseline()?;
         let topic = Topic::open(&bench.brokers, TOPIC)?;
-        let pace = self.half_load(&gateway)?;
+        let pace = half_load(&gateway)?;
         for round in 0..bench.args.pairs {
             let mut loads: Vec<&Load> = COST.iter().collect();
             if round % 2 == 1 {
@@ -117,7 +119,7 @@ impl Figures {
                 let gateway = if matches!(load.what, What::FixedLinger) { &fixed } else { &gateway };
                 let arguments = arguments(load.what, bench, gateway, (&url, baseline.pid()), pace);
                 let seen = complete(load.what, &arguments, &topic).with_context(|| load.name)?;
-                let at = if matches!(load.what, What::Producer) { "" } else { "/window" };
+                let at = if matches!(load.what, What::Producer(_)) { "" } else { "/window" };
                 self.push(load.name, number(&seen, &format!("{at}/events_per_cpu_second"))?);
                 let per_second =
                     number(&seen, &format!("{at}/events"))? / number(&seen, &format!("{at}/seconds"))?;
@@ -125,55 +127,6 @@ impl Figures {
             }
         }
         Ok(())
-    }
-
-    fn latency(&mut self, bench: &Bench) -> Result<()> {
-        // The same linger on both sides; the low rate is for the default.
-        let gateway = bench.gateway("kafka.properties.\"linger.ms\" = \"5\"")?;
-        let adaptive = bench.gateway("")?;
-        let rate = self.half_load(&gateway)?;
-        self.push("half load", rate);
-        for round in 0..bench.args.pairs {
-            let mut direct_first = [true, false];
-            if round % 2 == 1 {
-                direct_first.reverse();
-            }
-            for direct in direct_first {
-                let (seconds, brokers) = (bench.args.seconds, &bench.brokers);
-                let seen = loadtest(&if direct {
-                    format!(
-                        "produce --brokers {brokers} --topic {TOPIC} --rate {rate} --batch 64 --duration {seconds} --warm-up 1"
-                    )
-                } else {
-                    let url = gateway.secure;
-                    format!(
-                        "run https://{url} --json --clients {CLIENTS} --batch 64 --rate {rate} --duration {seconds} --warm-up 1"
-                    )
-                })?;
-                let name = if direct { "direct" } else { "gateway" };
-                self.push(&format!("{name} p50 ms"), number(&seen, "/latency_ms/p50")?);
-                self.push(&format!("{name} p99 ms"), number(&seen, "/latency_ms/p99")?);
-            }
-            let low = loadtest(&format!(
-                "run https://{} --json --clients 10 --batch 1 --rate {LOW_RATE} --duration {} --warm-up 1",
-                adaptive.secure, bench.args.seconds
-            ))?;
-            self.push("low rate p50 ms", number(&low, "/latency_ms/p50")?);
-            self.push("low rate p99 ms", number(&low, "/latency_ms/p99")?);
-        }
-        Ok(())
-    }
-
-    /// Half of what the gateway and a producer can both do beside clients and Kafka on this machine.
-    fn half_load(&self, gateway: &Gateway) -> Result<f64> {
-        let known = self.get("websocket 64: events/s");
-        if known.len() > 0 {
-            return Ok((known.median() / 2.0).round());
-        }
-        let url = gateway.secure;
-        let seen =
-            loadtest(&format!("run https://{url} --json --clients {CLIENTS} --duration 3 --warm-up 1"))?;
-        Ok((number(&seen, "/window/events_per_second")? / 2.0).round())
     }
 
     fn memory(&mut self, bench: &Bench) -> Result<()> {
@@ -228,12 +181,18 @@ impl Figures {
     }
 }
 
+/// Half of what the gateway can do beside clients and Kafka on this machine.
+fn half_load(gateway: &Gateway) -> Result<f64> {
+    let run = format!("run https://{} --json --clients {CLIENTS} --duration 3 --warm-up 1", gateway.secure);
+    Ok((number(&loadtest(&run)?, "/window/events_per_second")? / 2.0).round())
+}
+
 fn arguments(what: What, bench: &Bench, gateway: &Gateway, baseline: (&str, u32), pace: f64) -> String {
     let (brokers, seconds) = (&bench.brokers, bench.args.seconds);
     let time = format!("--duration {seconds} --warm-up 1");
     let secure = format!("https://{}", gateway.secure);
     let (url, pid, more) = match what {
-        What::Producer => return format!("produce --brokers {brokers} --topic {TOPIC} {time}"),
+        What::Producer(more) => return format!("produce --brokers {brokers} --topic {TOPIC} {more} {time}"),
         What::Secure(carrier, batch) => {
             (secure, gateway.pid(), format!("--carrier {carrier} --batch {batch}"))
         }
@@ -263,7 +222,7 @@ fn complete(what: What, arguments: &str, topic: &Topic) -> Result<serde_json::Va
         let arrived = crate::report::float(topic.count()? - before);
         let is_lossy = matches!(what, What::Paced("--unacknowledged"));
         let expected = match what {
-            What::Producer => number(&seen, "/events")?,
+            What::Producer(_) => number(&seen, "/events")?,
             _ if is_lossy => number(&seen, "/sent")? * 0.99,
             _ => number(&seen, "/acknowledged")?,
         };
@@ -288,7 +247,7 @@ fn held(gateway: &Gateway) -> Result<f64> {
 }
 
 /// The number at a place in what `loadtest` printed (RFC 6901).
-fn number(seen: &serde_json::Value, place: &str) -> Result<f64> {
+pub(super) fn number(seen: &serde_json::Value, place: &str) -> Result<f64> {
     seen.pointer(place)
         .and_then(serde_json::Value::as_f64)
         .with_context(|| format!("no number at {place} in {seen}"))

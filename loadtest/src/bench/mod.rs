@@ -1,7 +1,9 @@
 //! The benchmarks: every figure of `docs/benchmarks.md`, measured side by side in one run and written there.
 
+mod cores;
 mod document;
 mod figures;
+mod latency;
 mod memory;
 mod parts;
 mod plot;

@@ -30,7 +30,7 @@ pub(crate) struct Bench {
     pub(crate) args: BenchArgs,
     pub(crate) directory: PathBuf,
     pub(crate) brokers: String,
-    _kafka: Part,
+    kafka: Part,
 }
 
 /// A gateway that is ready.
@@ -84,7 +84,7 @@ impl Bench {
         command.args(["offsets.topic.replication.factor=1", "log.retention.bytes=134217728"]);
         command.args(["log.segment.bytes=67108864", "log.retention.check.interval.ms=3000"]);
         let bench =
-            Self { args: args.clone(), directory, brokers: port.to_string(), _kafka: Part::spawn(command)? };
+            Self { args: args.clone(), directory, brokers: port.to_string(), kafka: Part::spawn(command)? };
         bench.make_topic()?;
         Ok(bench)
     }
@@ -99,6 +99,11 @@ impl Bench {
             runtime.block_on(admin.create_topics([&topic], &options)).context("Kafka does not start")?;
         made.into_iter().for_each(drop);
         Ok(())
+    }
+
+    /// Kafka's process.
+    pub(crate) fn kafka(&self) -> u32 {
+        self.kafka.pid()
     }
 
     /// A gateway in front of Kafka.

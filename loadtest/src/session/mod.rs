@@ -18,6 +18,7 @@ use self::broken::Break;
 use crate::clock;
 use crate::flight::Flight;
 use crate::link::{Dialer, Link, Receiver, Sender};
+use crate::pacer::Pacer;
 use crate::plan::Shared;
 use crate::schedule::Schedule;
 use crate::tally::{ClientTally, Live, Tally};
@@ -35,6 +36,7 @@ pub(crate) struct Client<'a> {
     shared: &'a Shared,
     dialer: &'a Dialer,
     tally: &'a RefCell<Tally>,
+    pacer: &'a Pacer,
     flight: RefCell<Flight>,
     schedule: RefCell<Option<Schedule>>,
     refused: RefCell<Vec<u64>>,
@@ -48,12 +50,19 @@ pub(crate) struct Client<'a> {
 }
 
 impl<'a> Client<'a> {
-    pub(crate) fn new(index: u32, shared: &'a Shared, dialer: &'a Dialer, tally: &'a RefCell<Tally>) -> Self {
+    pub(crate) fn new(
+        index: u32,
+        shared: &'a Shared,
+        dialer: &'a Dialer,
+        tally: &'a RefCell<Tally>,
+        pacer: &'a Pacer,
+    ) -> Self {
         Self {
             index,
             shared,
             dialer,
             tally,
+            pacer,
             flight: RefCell::new(Flight::new(shared.plan.obedient)),
             schedule: RefCell::default(),
             refused: RefCell::default(),

@@ -35,7 +35,7 @@ impl Client<'_> {
                 _ => {
                     let wake = self.wake(now, times, turn.is_some());
                     tokio::select! {
-                        () = self.shared.pacer.until(wake) => {}
+                        () = self.pacer.until(wake) => {}
                         () = self.news.notified() => {}
                         _ = timetable.changed() => {}
                     }

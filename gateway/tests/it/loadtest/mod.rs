@@ -3,6 +3,7 @@
 mod counts;
 mod faults;
 mod gate;
+mod produce;
 mod wrong;
 
 use std::io::{Read as _, Seek as _};
