@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context as _, Result};
+use futures_util::StreamExt as _;
 use prometheus_client::registry::Registry;
 use tidegate_wire::{Limits, Reason, limits};
 use tokio::net::TcpListener;
@@ -17,9 +18,9 @@ use tokio_util::task::TaskTracker;
 use crate::access::Access;
 use crate::config::{self, Config};
 use crate::deliver::kafka::KafkaSink;
-use crate::deliver::log::Log;
+use crate::deliver::log::{Follow, Log};
 use crate::deliver::{Health, Sink};
-use crate::listen::http::{Discovery, Http, PublicUrl, Settings};
+use crate::listen::http::{Arrivals, Discovery, Http, PublicUrl, Settings};
 use crate::listen::link::Gate as _;
 use crate::listen::quic_key::QuicKey;
 use crate::listen::tls::Certificates;
@@ -131,7 +132,7 @@ impl Gateway {
         self.tasks.spawn(tcp::serve(secure, http.secure(), metrics.clone(), self.shutdown.clone()));
         let plain = entrance(sockets.plain, None)?;
         let demo = config.demo.directory.as_deref();
-        self.tasks.spawn(tcp::serve(plain, http.plain(demo), metrics.clone(), self.shutdown.clone()));
+        self.tasks.spawn(tcp::serve(plain, http.plain(demo, arrivals(config)), metrics.clone(), self.shutdown.clone()));
         let udp = udp::Entrance {
             sockets: sockets.secure.udp,
             tls: quic_tls,
@@ -204,6 +205,21 @@ fn sink(config: &Config, metrics: &Metrics, topics: &Arc<[String]>) -> Result<Ar
         }
         None => Arc::new(Log::open(&config.log, metrics.log.clone(), Arc::clone(topics))?),
     })
+}
+
+/// What the demo page is shown: what comes into the log. Kafka is not read back.
+fn arrivals(config: &Config) -> Option<Arc<Arrivals>> {
+    if config.kafka.is_some() || config.demo.directory.is_none() {
+        return None;
+    }
+    let follow = Follow::new(&config.log.directory);
+    Some(Arc::new(move || {
+        let follow = follow.clone();
+        Box::pin(async move {
+            let lines = follow.lines().await.map_err(|error| error.to_string())?;
+            Ok(lines.boxed())
+        })
+    }))
 }
 
 fn http(

@@ -65,6 +65,8 @@ impl Ops {
 }
 
 impl Respond for Ops {
+    type Body = Full<Bytes>;
+
     async fn respond(
         &self,
         request: Request<Incoming>,

@@ -16,7 +16,7 @@ use tidegate_wire::{Close, CloseCode, GatewayFrame, Level, Limits};
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::http::{Discovery, Http, Settings};
+use super::http::{Arrivals, Discovery, Http, Settings};
 use super::link::{
     Answer, Coding, Gate, Link, LinkError, LinkReader as _, LinkWriter as _, Packet, Peer, Post,
 };
@@ -116,6 +116,7 @@ pub(super) struct Options {
     pub(super) connections: usize,
     pub(super) needs_token: bool,
     pub(super) demo: Option<TempDir>,
+    pub(super) arrivals: Option<Arc<Arrivals>>,
 }
 
 impl Default for Options {
@@ -131,6 +132,7 @@ impl Default for Options {
             connections: 1_000,
             needs_token: false,
             demo: None,
+            arrivals: None,
         }
     }
 }
@@ -180,7 +182,7 @@ impl Server {
         let secure_tcp = entrance(secure.tcp, tls);
         tokio::spawn(tcp::serve(secure_tcp, http.secure(), metrics.clone(), shutdown.clone()));
         let demo = options.demo.as_ref().map(TempDir::path);
-        tokio::spawn(tcp::serve(entrance(plain, None), http.plain(demo), metrics.clone(), shutdown.clone()));
+        tokio::spawn(tcp::serve(entrance(plain, None), http.plain(demo, options.arrivals.clone()), metrics.clone(), shutdown.clone()));
         let entrance = udp::Entrance {
             sockets: secure.udp,
             tls: certificates.quic().unwrap(),

@@ -7,10 +7,11 @@
 //! One thread writes. While it waits for the device, the next group fills; so the slower the device, the larger the
 //! groups, and no record waits for a timer. A record is acknowledged after its group's sync and never before.
 //! `segment` has the format, `scan` finds records among whatever else is in a file, `recover` opens what a crash left
-//! behind, `reader` is for everybody else.
+//! behind, `reader` is for everybody else, and `follow` shows to the demo page what comes.
 
 mod directory;
 mod disk;
+mod follow;
 mod group;
 mod reader;
 mod recover;
@@ -30,6 +31,7 @@ use std::time::Duration;
 
 use tidegate_wire::Level;
 
+pub use self::follow::Follow;
 pub use self::reader::{Cursor, Stored};
 
 use self::directory::{SegmentFile, Watermark};

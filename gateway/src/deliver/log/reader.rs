@@ -49,6 +49,19 @@ impl Cursor {
         Ok(cursor)
     }
 
+    /// After the last record that is durable now.
+    pub fn open_at_end(directory: &Path) -> Result<Self, LogError> {
+        let mut cursor = Self::open(directory, 1)?;
+        let end = cursor.watermark.unwrap_or(1);
+        (cursor.from, cursor.expected, cursor.at_end) = (end, end, true);
+        Ok(cursor)
+    }
+
+    /// The sequence of the record that is next, if it is not damaged.
+    pub fn position(&self) -> u64 {
+        self.expected.max(self.from)
+    }
+
     /// The next record; `None` at the end, which may have moved when asked again.
     #[expect(clippy::should_implement_trait, reason = "the record borrows from the cursor")]
     pub fn next(&mut self) -> Result<Option<Stored<'_>>, LogError> {

@@ -169,7 +169,7 @@ pub(super) fn document(status: StatusCode, content_type: &'static str, value: &i
 }
 
 /// What HEAD gets: the same but the body.
-pub(super) fn without_body(reply: Reply) -> Reply {
+pub(super) fn without_body(reply: Response<impl Body>) -> Reply {
     let (mut head, body) = reply.into_parts();
     if let Some(length) = body.size_hint().exact() {
         head.headers.insert(CONTENT_LENGTH, HeaderValue::from(length));

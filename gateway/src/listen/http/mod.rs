@@ -1,6 +1,7 @@
 //! HTTP/1.1 and HTTP/2: which request goes where, and what every answer has in common.
 
 mod answer;
+mod arrived;
 mod body;
 mod cors;
 mod demo;
@@ -17,13 +18,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body_util::Full;
+use http_body_util::{Either, Full};
 use hyper::body::Incoming;
 use hyper::header::{CONTENT_TYPE, HeaderValue, X_CONTENT_TYPE_OPTIONS};
 use hyper::{Method, Request, Response, StatusCode};
 use tidegate_wire::Limits;
 
 use self::answer::Refusal;
+pub use self::arrived::Arrivals;
+use self::arrived::{Arrived, Lines};
 use self::body::Budget;
 use self::demo::Demo;
 pub use self::discovery::{Discovery, PublicUrl};
@@ -36,6 +39,9 @@ use crate::metrics::{Metrics, Surface};
 
 /// An answer, complete.
 type Reply = Response<Full<Bytes>>;
+
+/// An answer, complete or going on.
+type AnyReply = Response<Either<Full<Bytes>, Lines>>;
 
 /// What a visitor of `/` is told where there is no demo.
 const ABOUT: &str =
@@ -101,13 +107,11 @@ impl<G: Gate> Http<G> {
         Listener { http: Arc::clone(&self.0), secure: true, demo: None }
     }
 
-    /// What answers on the listener without TLS, which also serves the files under `demo`.
-    pub fn plain(&self, demo: Option<&Path>) -> Listener<G> {
-        Listener {
-            http: Arc::clone(&self.0),
-            secure: false,
-            demo: demo.map(|root| Arc::new(Demo::new(root))),
-        }
+    /// What answers on the listener without TLS, which also serves the files under `demo`, and to the page there what
+    /// becomes durable.
+    pub fn plain(&self, demo: Option<&Path>, arrivals: Option<Arc<Arrivals>>) -> Listener<G> {
+        let demo = demo.map(|root| Arc::new((Demo::new(root), Arrived::new(arrivals))));
+        Listener { http: Arc::clone(&self.0), secure: false, demo }
     }
 }
 
@@ -116,7 +120,7 @@ impl<G: Gate> Http<G> {
 pub struct Listener<G> {
     http: Arc<Inner<G>>,
     secure: bool,
-    demo: Option<Arc<Demo>>,
+    demo: Option<Arc<(Demo, Arrived)>>,
 }
 
 impl<G> Clone for Listener<G> {
@@ -126,26 +130,42 @@ impl<G> Clone for Listener<G> {
 }
 
 impl<G: Gate> Respond for Listener<G> {
-    async fn respond(&self, request: Request<Incoming>, connection: Arc<Connection>) -> Reply {
+    type Body = Either<Full<Bytes>, Lines>;
+
+    async fn respond(&self, request: Request<Incoming>, connection: Arc<Connection>) -> AnyReply {
         let head_only = request.method() == Method::HEAD;
         let origin = request::origin(request.headers()).and_then(Result::ok).map(str::to_owned);
-        let mut reply = match self.route(request, connection).await {
+        let mut reply = match self.answer(request, connection).await {
             Ok(reply) => reply,
             Err(refusal) => {
                 self.http.metrics.refused(Surface::Http, refusal.reason());
-                refusal.into_reply()
+                refusal.into_reply().map(Either::Left)
             }
         };
         let allowed = origin.as_deref().filter(|origin| self.http.access.allows_origin(origin));
         cors::expose(reply.headers_mut(), allowed);
         reply.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-        if head_only { answer::without_body(reply) } else { reply }
+        if head_only { answer::without_body(reply).map(Either::Left) } else { reply }
     }
 }
 
 impl<G: Gate> Listener<G> {
-    async fn route(&self, request: Request<Incoming>, connection: Arc<Connection>) -> Result<Reply, Refusal> {
+    async fn answer(
+        &self,
+        request: Request<Incoming>,
+        connection: Arc<Connection>,
+    ) -> Result<AnyReply, Refusal> {
         request::head_size(&request)?;
+        match &self.demo {
+            Some(demo) if request.uri().path() == arrived::PATH => {
+                let answer = demo.1.open(&self.http, &request, &connection).await?;
+                Ok(answer.map(Either::Right))
+            }
+            _ => Ok(self.route(request, connection).await?.map(Either::Left)),
+        }
+    }
+
+    async fn route(&self, request: Request<Incoming>, connection: Arc<Connection>) -> Result<Reply, Refusal> {
         let http = &self.http;
         let path = request.uri().path();
         if path == http.events_path {
@@ -178,7 +198,7 @@ impl<G: Gate> Listener<G> {
         match &self.demo {
             _ if !readable && path == "/" => Err(Refusal::method("GET, HEAD")),
             _ if !readable => Err(self.nothing_here()),
-            Some(demo) => demo.reply(path).await?.ok_or_else(|| self.nothing_here()),
+            Some(demo) => demo.0.reply(path).await?.ok_or_else(|| self.nothing_here()),
             None if path == "/" => Ok(answer::text(ABOUT)),
             None => Err(self.nothing_here()),
         }

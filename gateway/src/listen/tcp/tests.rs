@@ -62,6 +62,8 @@ async fn a_connection_without_requests_is_asked_to_go() {
 struct Nobody;
 
 impl Respond for Nobody {
+    type Body = Full<Bytes>;
+
     async fn respond(&self, _: Request<Incoming>, _: Arc<Connection>) -> Response<Full<Bytes>> {
         Response::default()
     }
