@@ -132,7 +132,12 @@ impl Gateway {
         self.tasks.spawn(tcp::serve(secure, http.secure(), metrics.clone(), self.shutdown.clone()));
         let plain = entrance(sockets.plain, None)?;
         let demo = config.demo.directory.as_deref();
-        self.tasks.spawn(tcp::serve(plain, http.plain(demo, arrivals(config)), metrics.clone(), self.shutdown.clone()));
+        self.tasks.spawn(tcp::serve(
+            plain,
+            http.plain(demo, arrivals(config)),
+            metrics.clone(),
+            self.shutdown.clone(),
+        ));
         let udp = udp::Entrance {
             sockets: sockets.secure.udp,
             tls: quic_tls,

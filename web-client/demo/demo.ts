@@ -1,8 +1,14 @@
-import { QueueFullError, Session, type Settlement, type TransportName } from "../src/index.js";
+import { type Arrival, followArrivals } from "./arrivals.js";
+import { burst } from "./burst.js";
+import { drawLatencies, drawRates } from "./chart.js";
+import { type Fault, installFaults } from "./faults/index.js";
 import { Latencies } from "./latencies.js";
-import { element, linkTransports, showFigures, showState } from "./page.js";
-import { drawFigure, watchPointer } from "./pointer.js";
-import { type Point, Sketch } from "./sketch.js";
+import { Ledger } from "./ledger.js";
+import { element, milliseconds, showArrivals, showOutbox, showState, TRANSPORTS, tell, write } from "./page.js";
+import { drawFigure, type Move, watchPointer } from "./pointer.js";
+import { Seconds } from "./seconds.js";
+import { type Mark, Sketch } from "./sketch.js";
+import { connect, type State, type TransportName } from "./stub.js";
 
 declare global {
   interface Window {
@@ -17,91 +23,286 @@ interface DemoNumbers {
   readonly sent: number;
   /** Events that the gateway has acknowledged as durable; refused ones are not among them. */
   readonly acknowledged: number;
+  /** Events of this page that were read back behind the gateway. */
+  readonly arrived: number;
   /** Carrier of the open connection; `null` while there is none. */
   readonly transport: TransportName | null;
   /** Time from sending to acknowledgement of the newest acknowledged event, in ms; `null` before the first. */
   readonly latencyMs: number | null;
+  /** The client's state. */
+  readonly state: State;
 }
 
-const MEDIAN_OF = 200;
+/** Small, so that it can be seen to fill. */
+const OUTBOX_BYTES = 1024 * 1024;
+const SHOW_EVERY_MS = 100;
+const CHART_EVERY_MS = 500;
 
+// Before anything connects.
+const faults = installFaults();
+const page = crypto.randomUUID().slice(0, 8);
+const ledger = new Ledger(page);
+const seconds = new Seconds();
 const canvas = element("sketch", HTMLCanvasElement);
 const sketch = new Sketch(canvas);
-const latencies = new Latencies(MEDIAN_OF);
-const numbers = { sent: 0, acknowledged: 0, refused: 0, untaken: 0, latencyMs: null as number | null };
+const mirror = new Sketch(element("mirror", HTMLCanvasElement));
 
 const query = new URLSearchParams(location.search);
-const transport = forcedTransport(query.get("transport"));
-const session = new Session({
-  endpoint: new URL(query.get("endpoint") ?? location.origin, location.href),
-  ...(transport && { transport }),
-  onState: showState,
+const only = (Object.keys(TRANSPORTS) as TransportName[]).filter((name) => name === query.get("transport"));
+const client = connect(new URL(query.get("endpoint") ?? location.origin, location.href), {
+  ...(only.length > 0 && { transports: only }),
+  outbox: { maxBytes: OUTBOX_BYTES },
 });
+
+let latencyMs: number | null = null;
+/** When the outbox was last empty or shortened. */
+let settledAt = performance.now();
+/** Calls of `send` that wait for room. */
+let waiting = 0;
+let switches = 0;
 
 Object.defineProperty(window, "tidegateDemo", {
   value: Object.freeze({
     get sent() {
-      return numbers.sent;
+      return ledger.counts.sent;
     },
     get acknowledged() {
-      return numbers.acknowledged;
+      return ledger.counts.acknowledged;
+    },
+    get arrived() {
+      return ledger.counts.arrived;
     },
     get transport() {
-      return session.state.transport;
+      return client.state.transport;
     },
     get latencyMs() {
-      return numbers.latencyMs;
+      return latencyMs;
+    },
+    get state() {
+      return client.state;
     },
   } satisfies DemoNumbers),
 });
 
-linkTransports(transport);
-watchPointer(canvas, move);
-setInterval(show, 100);
+async function send(type: string, data: { x: number; y: number; [name: string]: unknown }, joined: boolean) {
+  const now = performance.now();
+  const { clientWidth: width, clientHeight: height } = canvas;
+  const { entry, id } = ledger.enter(now);
+  seconds.at(now).sent += 1;
+  if (client.state.unsettled.events === 0) settledAt = now;
+  sketch.add({ x: data.x / width, y: data.y / height, stroke: joined ? page : null, event: entry });
+  waiting += 1;
+  try {
+    await client.send({ type, id, data: { ...data, width, height } });
+  } finally {
+    waiting -= 1;
+  }
+}
 
+function move({ x, y, by, pressed }: Move): void {
+  void send("pointer.moved", { x, y, by, pressed }, true);
+}
+
+client.on("acknowledged", (told) => {
+  const now = performance.now();
+  settledAt = now;
+  for (const entry of ledger.acknowledge(client.state.unsettled.events)) {
+    const second = seconds.at(now);
+    second.acknowledged += 1;
+    second.latencies.add(now - entry.sentAt);
+    latencyMs = now - entry.sentAt;
+  }
+  explain(told.level);
+  sketch.repaint();
+});
+client.on("refused", ({ event, code, message }) => {
+  if (ledger.give(event.id, "refused")) tell(`An event was refused: ${code}, ${message}`, new Date());
+  sketch.repaint();
+});
+client.on("dropped", ({ events, reason }) => {
+  const own = events.filter((event) => ledger.give(event.id, "dropped"));
+  if (own.length > 0) tell(`${own.length} events were given up: ${reason}`, new Date());
+  sketch.repaint();
+});
+
+let before: State = client.state;
+let used: TransportName | null = null;
+let lostAt = 0;
+client.on("state", (state) => {
+  if (state.status !== before.status || state.transport !== before.transport) {
+    if (before.status === "open") lostAt = performance.now();
+    if (state.status === "open" && state.transport !== null) opened(state.transport);
+    else if (state.status === "offline") tell("Offline. Events wait in the outbox.", new Date());
+    else if (before.status === "open")
+      tell(`The connection is gone${state.error ? `: ${state.error.message}` : ""}`, new Date());
+    else if (state.status === "stopped") tell(`Stopped${state.error ? `: ${state.error.message}` : ""}`, new Date());
+  }
+  before = state;
+});
+
+function opened(transport: TransportName): void {
+  const name = TRANSPORTS[transport];
+  const after = lostAt > 0 ? `, after ${milliseconds(performance.now() - lostAt)}` : "";
+  if (used === null) tell(`Connected over ${name}`, new Date());
+  else if (used === transport) tell(`Connected again over ${name}${after}`, new Date());
+  else {
+    switches += 1;
+    tell(`Switched from ${TRANSPORTS[used]} to ${name}${after}`, new Date());
+  }
+  used = transport;
+}
+
+function explain(level: "stored" | "committed"): void {
+  const where = level === "stored" ? "synced to the gateway’s log on disk" : "in Kafka, on all in-sync replicas";
+  write("meaning", `Acknowledged means ${where}. An event leaves the outbox then, and not before.`);
+}
+
+// The other end.
+
+const newest: { readonly arrival: Arrival; readonly own: boolean }[] = [];
+const pages = new Set<string>();
+let unseen = 0;
+void followArrivals(faults.fetch, {
+  arrived(arrivals, skipped) {
+    const second = seconds.at(performance.now());
+    unseen += skipped;
+    for (const arrival of arrivals) {
+      const own = ledger.arrive(arrival.event?.id);
+      second.arrived += 1;
+      reflect(arrival, own);
+      newest.push({ arrival, own });
+    }
+    newest.splice(0, Math.max(0, newest.length - 20));
+    sketch.repaint();
+  },
+  stands(open, why, final) {
+    element("there-state", HTMLElement).dataset.open = String(open);
+    write(
+      "there-state",
+      open ? "live, on a line that nothing here breaks" : final ? "not shown" : `trying again: ${why}`,
+    );
+    element("elsewhere", HTMLElement).hidden = !final;
+    element("mirror", HTMLElement).hidden = final;
+    if (final) write("elsewhere", elsewhere(why ?? ""));
+  },
+});
+
+function elsewhere(why: string): string {
+  const look = why.includes("consumer")
+    ? " For example: kafka-console-consumer.sh --bootstrap-server localhost:9092 --topic events"
+    : "";
+  return `The gateway says: ${why}.${look}`;
+}
+
+/** Draws what arrived, of this page and of others. */
+function reflect({ event }: Arrival, own: boolean): void {
+  const drawn = event?.data as { x?: unknown; y?: unknown; width?: unknown; height?: unknown } | undefined;
+  const { x, y, width, height } = drawn ?? {};
+  if (typeof x !== "number" || typeof y !== "number" || typeof width !== "number" || typeof height !== "number") return;
+  const [from = ""] = event?.id?.split("-") ?? [];
+  if (!own && pages.size < 1_000) pages.add(from);
+  const fate: Mark = own ? "arrived" : "others";
+  mirror.add({ x: x / width, y: y / height, stroke: event?.type === "pointer.moved" ? from : null, event: { fate } });
+}
+
+// The buttons.
+
+watchPointer(canvas, move);
 const figureButton = element("figure", HTMLButtonElement);
 let stopFigure: (() => void) | null = null;
 figureButton.addEventListener("click", () => {
   stopFigure = stopFigure ? (stopFigure() ?? null) : drawFigure(canvas, move);
   figureButton.setAttribute("aria-pressed", String(stopFigure !== null));
 });
-element("clear", HTMLButtonElement).addEventListener("click", () => sketch.clear());
+element("clear", HTMLButtonElement).addEventListener("click", () => {
+  sketch.clear();
+  mirror.clear();
+});
+for (const button of document.querySelectorAll<HTMLButtonElement>("button.burst")) {
+  button.addEventListener("click", () => void sendBurst(button, Number(button.dataset.count)));
+}
+for (const button of document.querySelectorAll<HTMLButtonElement>("button[data-fault]")) {
+  button.addEventListener("click", () => {
+    const broken = button.getAttribute("aria-checked") !== "true";
+    button.setAttribute("aria-checked", String(broken));
+    tell(`${button.querySelector("span")?.textContent}: ${broken ? "on" : "off"}`, new Date());
+    faults.set(button.dataset.fault as Fault, broken);
+  });
+}
+element("freeze", HTMLButtonElement).addEventListener("click", () => {
+  tell(
+    faults.freeze() ? "This connection is frozen: silent both ways" : "There is no connection to freeze",
+    new Date(),
+  );
+});
 
-function move(x: number, y: number): void {
-  const sentAt = performance.now();
+async function sendBurst(button: HTMLButtonElement, count: number): Promise<void> {
+  button.disabled = true;
+  const began = performance.now();
+  const { clientWidth: width, clientHeight: height } = canvas;
   try {
-    const { settled } = session.send({ type: "pointer.moved", data: { x, y } });
-    numbers.sent += 1;
-    const point = sketch.add(x, y);
-    void settled.then((settlement) => settle(point, sentAt, settlement));
-  } catch (error) {
-    if (!(error instanceof QueueFullError)) throw error;
-    numbers.untaken += 1;
+    await burst(count, width / height, (x, y) =>
+      send("burst.dot", { x: Math.round(x * width * 10) / 10, y: Math.round(y * height * 10) / 10 }, false),
+    );
+    tell(`${count.toLocaleString()} events handed over in ${milliseconds(performance.now() - began)}`, new Date());
+  } finally {
+    button.disabled = false;
   }
 }
 
-function settle(point: Point, sentAt: number, settlement: Settlement): void {
-  point.mark = settlement.outcome;
-  if (settlement.outcome === "refused") numbers.refused += 1;
-  if (settlement.outcome === "acknowledged") {
-    numbers.acknowledged += 1;
-    numbers.latencyMs = performance.now() - sentAt;
-    latencies.add(numbers.latencyMs);
-    explain(settlement.level);
-  }
-  sketch.repaint();
-}
-
-function explain(level: "stored" | "committed"): void {
-  const where = level === "stored" ? "safe in the gateway’s log on disk" : "in Kafka, on all in-sync replicas";
-  element("meaning", HTMLElement).textContent =
-    `Acknowledged events are ${where}. Latency runs from sending an event to its acknowledgement.`;
-}
+// What is shown.
 
 function show(): void {
-  showFigures({ ...numbers, inFlight: session.unsettled, medianMs: latencies.median() });
+  const now = performance.now();
+  const { state } = client;
+  const { counts } = ledger;
+  seconds.at(now);
+  const due = state.unsettled.events > 0 ? (now - settledAt) / 1000 : 0;
+  showState(state, switches, due);
+  showOutbox(state.unsettled, OUTBOX_BYTES, waiting === 0 || state.unsettled.bytes <= OUTBOX_BYTES / 2);
+  write("sent", counts.sent.toLocaleString());
+  write("sent-rate", `${seconds.rate("sent").toLocaleString()} a second`);
+  write("acknowledged", counts.acknowledged.toLocaleString());
+  const p50 = milliseconds(seconds.percentile(0.5));
+  const p99 = milliseconds(seconds.percentile(0.99));
+  write("p50", p50);
+  write("p99", p99);
+  write("latency", latencyMs === null ? "no latency yet" : `the last in ${milliseconds(latencyMs)}`);
+  write("arrived", counts.arrived.toLocaleString());
+  write(
+    "arrived-note",
+    counts.again > 0 ? `${counts.again.toLocaleString()} of them twice` : "at the other end, none twice",
+  );
+  write("refused", counts.refused.toLocaleString());
+  write("dropped", counts.dropped.toLocaleString());
+  const any = counts.refused + counts.dropped > 0;
+  element("lost-tile", HTMLElement).dataset.any = String(any);
+  write("lost-note", any ? "the client said which" : "none");
+  const rate = seconds.rate("arrived");
+  const others = pages.size > 0 ? `, from ${pages.size + 1} pages` : "";
+  const left = unseen > 0 ? ` ${unseen.toLocaleString()} arrived too fast to be shown.` : "";
+  write("there-note", `${rate.toLocaleString()} a second${others}.${left}`);
+  showArrivals(newest);
 }
 
-function forcedTransport(name: string | null): TransportName | undefined {
-  return name === "webtransport" || name === "websocket" ? name : undefined;
+function chart(): void {
+  const all = seconds.all;
+  const rates = element("rates", HTMLCanvasElement);
+  drawRates(rates, all);
+  rates.ariaLabel = `Events a second: ${seconds.rate("sent")} sent, ${seconds.rate("acknowledged")} acknowledged`;
+  const latencies = element("latencies", HTMLCanvasElement);
+  drawLatencies(
+    latencies,
+    all.map((second) => ({
+      p50: Latencies.percentile([second.latencies], 0.5),
+      p99: Latencies.percentile([second.latencies], 0.99),
+    })),
+  );
+  const [p50, p99] = [seconds.percentile(0.5), seconds.percentile(0.99)];
+  latencies.ariaLabel = `Latency over ten seconds: p50 ${milliseconds(p50)}, p99 ${milliseconds(p99)}`;
 }
+
+show();
+chart();
+setInterval(show, SHOW_EVERY_MS);
+setInterval(chart, CHART_EVERY_MS);

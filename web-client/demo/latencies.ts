@@ -1,24 +1,35 @@
-/** The newest measurements, for their median. */
-export class Latencies {
-  readonly #capacity: number;
-  readonly #newest: number[] = [];
-  #next = 0;
+/** A second of measurements keeps so many at random, which is enough for its percentiles. */
+const SAMPLES_MAX = 5_000;
 
-  constructor(capacity: number) {
-    this.#capacity = capacity;
+/** Measurements of one stretch of time, for their percentiles. */
+export class Latencies {
+  readonly #samples: number[] = [];
+  readonly #random: () => number;
+  #count = 0;
+
+  /** `random`: numbers in 0 (included) to 1 (excluded). */
+  constructor(random: () => number = Math.random) {
+    this.#random = random;
+  }
+
+  /** How many were added. */
+  get count(): number {
+    return this.#count;
   }
 
   add(ms: number): void {
-    this.#newest[this.#next] = ms;
-    this.#next = (this.#next + 1) % this.#capacity;
+    this.#count += 1;
+    if (this.#samples.length < SAMPLES_MAX) {
+      this.#samples.push(ms);
+      return;
+    }
+    const at = Math.floor(this.#random() * this.#count);
+    if (at < SAMPLES_MAX) this.#samples[at] = ms;
   }
 
-  /** Median of the newest measurements; `null` before the first. */
-  median(): number | null {
-    const sorted = [...this.#newest].sort((a, b) => a - b);
-    const middle = sorted.length >> 1;
-    const upper = sorted[middle];
-    const lower = sorted[sorted.length % 2 === 1 ? middle : middle - 1];
-    return upper === undefined || lower === undefined ? null : (lower + upper) / 2;
+  /** The measurement that a share `quantile` of all of `several` do not exceed; `null` where there is none. */
+  static percentile(several: readonly Latencies[], quantile: number): number | null {
+    const sorted = several.flatMap((latencies) => latencies.#samples).sort((a, b) => a - b);
+    return sorted[Math.max(0, Math.ceil(sorted.length * quantile) - 1)] ?? null;
   }
 }

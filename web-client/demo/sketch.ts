@@ -1,36 +1,50 @@
-/** What is known of a point's event. */
-export type Mark = "in-flight" | "acknowledged" | "refused" | "unknown";
+/** How a point is drawn: by what is known of its event. */
+export type Mark = "outbox" | "acknowledged" | "arrived" | "others" | "refused" | "dropped";
 
-/** A point of the path, in CSS pixels of the canvas. */
+/** A point of a drawing; `x` and `y` are shares of its width and height, 0 to 1. */
 export interface Point {
   readonly x: number;
   readonly y: number;
-  mark: Mark;
+  /** Points of one stroke that follow each other are joined; a dot stands alone. */
+  readonly stroke: string | null;
+  /** Looked at whenever the drawing is painted. */
+  readonly event: { readonly fate: Mark };
 }
 
-const POINTS_MAX = 2_000;
-/** Points farther apart were not one movement. */
-const STEP_MAX = 120;
+const POINTS_MAX = 24_000;
+/** Points farther apart, in CSS pixels, were not one movement. */
+const STEP_MAX = 160;
+const MARKS: readonly Mark[] = ["arrived", "others", "acknowledged", "dropped", "refused", "outbox"];
+const STYLES: Readonly<Record<Mark, { readonly width: number; readonly dot: number; readonly open: boolean }>> = {
+  arrived: { width: 3.5, dot: 1.9, open: false },
+  others: { width: 3.5, dot: 1.9, open: false },
+  acknowledged: { width: 1.75, dot: 1.4, open: false },
+  outbox: { width: 0, dot: 3, open: true },
+  refused: { width: 0, dot: 3, open: true },
+  dropped: { width: 0, dot: 3, open: true },
+};
 
-/** The path on a canvas, painted at most once a frame. */
+/** A drawing on a canvas, painted at most once a frame. */
 export class Sketch {
   readonly #canvas: HTMLCanvasElement;
   readonly #points: Point[] = [];
   #painting = false;
+  #colours: Record<Mark, string> | null = null;
 
   constructor(canvas: HTMLCanvasElement) {
     this.#canvas = canvas;
     new ResizeObserver(() => this.repaint()).observe(canvas);
-    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.repaint());
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
+      this.#colours = null;
+      this.repaint();
+    });
   }
 
-  /** Adds a point whose `mark` may be changed later, followed by `repaint`. The oldest points make room. */
-  add(x: number, y: number): Point {
-    const point: Point = { x, y, mark: "in-flight" };
+  /** Adds a point. The oldest points make room. */
+  add(point: Point): void {
     this.#points.push(point);
-    if (this.#points.length > POINTS_MAX) this.#points.shift();
+    if (this.#points.length > POINTS_MAX) this.#points.splice(0, POINTS_MAX / 8);
     this.repaint();
-    return point;
   }
 
   clear(): void {
@@ -38,6 +52,7 @@ export class Sketch {
     this.repaint();
   }
 
+  /** To be called when the fate of a point's event has changed. */
   repaint(): void {
     if (this.#painting) return;
     this.#painting = true;
@@ -49,61 +64,68 @@ export class Sketch {
 
   #paint(): void {
     const { clientWidth, clientHeight } = this.#canvas;
-    const scale = devicePixelRatio;
-    this.#canvas.width = Math.round(clientWidth * scale);
-    this.#canvas.height = Math.round(clientHeight * scale);
+    const width = Math.round(clientWidth * devicePixelRatio);
+    const height = Math.round(clientHeight * devicePixelRatio);
+    if (this.#canvas.width !== width) this.#canvas.width = width;
+    if (this.#canvas.height !== height) this.#canvas.height = height;
     const context = this.#canvas.getContext("2d");
     if (!context) return;
-    context.scale(scale, scale);
-    const colour = this.#colours();
-    this.#paintLine(context, colour.acknowledged);
-    for (const point of this.#points) {
-      if (point.mark !== "acknowledged")
-        paintRing(context, point, point.mark === "in-flight" ? colour.inFlight : colour.refused);
-    }
-  }
-
-  /** Joins neighbours that are both acknowledged. */
-  #paintLine(context: CanvasRenderingContext2D, colour: string): void {
-    context.strokeStyle = colour;
-    context.fillStyle = colour;
-    context.lineWidth = 2.5;
+    context.setTransform(devicePixelRatio, 0, 0, devicePixelRatio, 0, 0);
+    context.clearRect(0, 0, clientWidth, clientHeight);
+    const paths = this.#paths(clientWidth, clientHeight);
+    this.#colours ??= colours(this.#canvas);
     context.lineCap = "round";
-    context.beginPath();
-    let last: Point | undefined;
-    for (const point of this.#points) {
-      if (point.mark === "acknowledged") {
-        const joined = last?.mark === "acknowledged" && Math.hypot(point.x - last.x, point.y - last.y) < STEP_MAX;
-        // A line of no length with round ends is a dot.
-        context.moveTo(joined && last ? last.x : point.x, joined && last ? last.y : point.y);
-        context.lineTo(point.x, point.y);
-      }
-      last = point;
+    for (const mark of MARKS) {
+      const { lines, dots, rings } = paths[mark];
+      context.strokeStyle = this.#colours[mark];
+      context.fillStyle = this.#colours[mark];
+      context.lineWidth = STYLES[mark].width || 1;
+      context.stroke(lines);
+      context.fill(dots);
+      context.lineWidth = 1.5;
+      context.stroke(rings);
     }
-    context.stroke();
   }
 
-  #colours(): { acknowledged: string; inFlight: string; refused: string } {
-    return {
-      acknowledged: this.#colour("--acknowledged"),
-      inFlight: this.#colour("--in-flight"),
-      refused: this.#colour("--refused"),
-    };
-  }
-
-  /** A custom property's value is its text, so `light-dark()` must be resolved through a real property. */
-  #colour(property: string): string {
-    this.#canvas.style.color = `var(${property})`;
-    const { color } = getComputedStyle(this.#canvas);
-    this.#canvas.style.color = "";
-    return color;
+  #paths(width: number, height: number): Record<Mark, Paths> {
+    const paths = {} as Record<Mark, Paths>;
+    for (const mark of MARKS) paths[mark] = { lines: new Path2D(), dots: new Path2D(), rings: new Path2D() };
+    const last = new Map<string, Point>();
+    for (const point of this.#points) {
+      const x = point.x * width;
+      const y = point.y * height;
+      const { open, dot } = STYLES[point.event.fate];
+      const { lines, dots, rings } = paths[point.event.fate];
+      const before = point.stroke === null ? undefined : last.get(point.stroke);
+      if (point.stroke !== null) last.set(point.stroke, point);
+      if (open) {
+        rings.moveTo(x + dot, y);
+        rings.arc(x, y, dot, 0, 2 * Math.PI);
+      } else if (point.stroke === null) dots.rect(x - dot, y - dot, 2 * dot, 2 * dot);
+      else {
+        const joined = before && Math.hypot(x - before.x * width, y - before.y * height) < STEP_MAX;
+        // A line of no length with round ends is a dot.
+        lines.moveTo(joined ? before.x * width : x, joined ? before.y * height : y);
+        lines.lineTo(x, y);
+      }
+    }
+    return paths;
   }
 }
 
-function paintRing(context: CanvasRenderingContext2D, { x, y }: Point, colour: string): void {
-  context.strokeStyle = colour;
-  context.lineWidth = 1.5;
-  context.beginPath();
-  context.arc(x, y, 4, 0, 2 * Math.PI);
-  context.stroke();
+interface Paths {
+  readonly lines: Path2D;
+  readonly dots: Path2D;
+  readonly rings: Path2D;
+}
+
+/** A custom property's value is its text, so `light-dark()` must be resolved through a real property. */
+function colours(canvas: HTMLCanvasElement): Record<Mark, string> {
+  const resolved = {} as Record<Mark, string>;
+  for (const mark of MARKS) {
+    canvas.style.color = `var(--${mark})`;
+    resolved[mark] = getComputedStyle(canvas).color;
+  }
+  canvas.style.color = "";
+  return resolved;
 }

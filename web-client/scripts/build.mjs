@@ -9,6 +9,6 @@ await mkdir("dist/demo", { recursive: true });
 
 await build({ ...common, entryPoints: ["src/index.ts"], outfile: "dist/index.js", sourcemap: true });
 await build({ ...common, entryPoints: ["demo/demo.ts"], outfile: "dist/demo/demo.js", minify: true });
-for (const file of ["index.html", "demo.css"]) {
+for (const file of ["index.html", "demo.css", "icon.svg"]) {
   await copyFile(`demo/${file}`, `dist/demo/${file}`);
 }

@@ -2,16 +2,28 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Latencies } from "../demo/latencies.js";
 
-function medianOf(measurements: readonly number[], capacity = 100): number | null {
-  const latencies = new Latencies(capacity);
-  for (const ms of measurements) latencies.add(ms);
-  return latencies.median();
+function percentile(quantile: number, ...several: (readonly number[])[]): number | null {
+  const all = several.map((measurements) => {
+    const latencies = new Latencies();
+    for (const ms of measurements) latencies.add(ms);
+    return latencies;
+  });
+  return Latencies.percentile(all, quantile);
 }
 
-test("the median of the newest measurements", () => {
-  assert.equal(medianOf([]), null);
-  assert.equal(medianOf([7]), 7);
-  assert.equal(medianOf([9, 1, 10]), 9);
-  assert.equal(medianOf([4, 1, 2, 3]), 2.5);
-  assert.equal(medianOf([100, 100, 1, 2, 3], 3), 2);
+test("a percentile is a measurement that so many do not exceed", () => {
+  assert.equal(percentile(0.5, []), null);
+  assert.equal(percentile(0.99, [7]), 7);
+  assert.equal(percentile(0.5, [9, 1, 10]), 9);
+  assert.equal(percentile(0.5, [4, 1], [2, 3]), 2);
+  const hundred = Array.from({ length: 100 }, (_, index) => index + 1);
+  assert.equal(percentile(0.99, hundred), 99);
+  assert.equal(percentile(1, hundred), 100);
+});
+
+test("of very many measurements a sample is kept", () => {
+  const latencies = new Latencies(() => 0);
+  for (let count = 0; count < 20_000; count += 1) latencies.add(count < 10_000 ? 1 : 2);
+  assert.equal(latencies.count, 20_000);
+  assert.equal(Latencies.percentile([latencies], 0.5), 1);
 });

@@ -182,7 +182,12 @@ impl Server {
         let secure_tcp = entrance(secure.tcp, tls);
         tokio::spawn(tcp::serve(secure_tcp, http.secure(), metrics.clone(), shutdown.clone()));
         let demo = options.demo.as_ref().map(TempDir::path);
-        tokio::spawn(tcp::serve(entrance(plain, None), http.plain(demo, options.arrivals.clone()), metrics.clone(), shutdown.clone()));
+        tokio::spawn(tcp::serve(
+            entrance(plain, None),
+            http.plain(demo, options.arrivals.clone()),
+            metrics.clone(),
+            shutdown.clone(),
+        ));
         let entrance = udp::Entrance {
             sockets: secure.udp,
             tls: certificates.quic().unwrap(),

@@ -88,7 +88,8 @@ impl Shared {
             let (sender, receiver) = broadcast::channel(PIECES);
             state.next = cursor.position();
             let shared = Arc::clone(&self);
-            let thread = thread::Builder::new().name("log-follow".to_owned()).spawn(move || shared.run(cursor));
+            let thread =
+                thread::Builder::new().name("log-follow".to_owned()).spawn(move || shared.run(cursor));
             thread.map_err(LogError::io("start a thread for", &self.directory))?;
             state.pieces = Some(sender);
             receiver
@@ -176,7 +177,8 @@ impl Lines {
         } else {
             self.text.extend_from_slice(br#""event":"#);
             // A line break in JSON is between its tokens: strings can only have escaped ones.
-            self.text.extend(event.iter().map(|byte| if matches!(byte, b'\n' | b'\r') { b' ' } else { *byte }));
+            self.text
+                .extend(event.iter().map(|byte| if matches!(byte, b'\n' | b'\r') { b' ' } else { *byte }));
         }
         self.text.extend_from_slice(b"}\n");
     }
@@ -254,8 +256,7 @@ mod tests {
     impl Home {
         fn new() -> Self {
             let directory = tempfile::tempdir().unwrap();
-            let config =
-                config::Log { directory: directory.path().to_owned(), ..config::Log::default() };
+            let config = config::Log { directory: directory.path().to_owned(), ..config::Log::default() };
             let log = Log::open(&config, LogSeries::default(), ["events".to_owned()].into()).unwrap();
             Self { directory, log }
         }
@@ -304,7 +305,8 @@ mod tests {
         let follow = home.follow();
         let mut first = pin!(follow.lines().await.unwrap());
         home.store(["{\"n\":1}", "{\"n\":\n2}"]);
-        let event = |sequence: u64, event: Value| json!({"sequence": sequence, "topic": "events", "event": event});
+        let event =
+            |sequence: u64, event: Value| json!({"sequence": sequence, "topic": "events", "event": event});
         assert_eq!(read(first.as_mut(), 2).await, [event(2, json!({"n": 1})), event(3, json!({"n": 2}))]);
         let mut second = pin!(follow.lines().await.unwrap());
         home.store(["{\"n\":3}"]);

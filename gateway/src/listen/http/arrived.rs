@@ -36,8 +36,7 @@ const SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// Reads back what becomes durable from now on: whole lines of JSON, several to an item, and never more in memory than
 /// what a slow reader is allowed to miss. The error is a sentence for people.
-pub type Arrivals =
-    dyn Fn() -> BoxFuture<'static, Result<BoxStream<'static, Bytes>, String>> + Send + Sync;
+pub type Arrivals = dyn Fn() -> BoxFuture<'static, Result<BoxStream<'static, Bytes>, String>> + Send + Sync;
 
 /// The body of an answer that goes on.
 pub(super) type Lines = UnsyncBoxBody<Bytes, Infallible>;
@@ -93,9 +92,9 @@ impl Arrived {
             let refusal = Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "readers", detail);
             refusal.with(RETRY_AFTER, HeaderValue::from_static("5"))
         })?;
-        let lines = arrivals().await.map_err(|sentence| {
-            Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "unreadable", sentence)
-        })?;
+        let lines = arrivals()
+            .await
+            .map_err(|sentence| Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "unreadable", sentence))?;
         // One item waits here; whatever else the reader has not taken is with `arrivals`.
         let (sender, receiver) = mpsc::channel(1);
         let held = (permit, connection.busy());
@@ -154,13 +153,15 @@ fn from_own_page<B>(request: &Request<B>, access: &Access) -> Result<(), Refusal
     if own_host && own_origin && own_site {
         return Ok(());
     }
-    let detail = "what arrives is shown to the demo page of this address alone, and origins.allow must let it send";
+    let detail =
+        "what arrives is shown to the demo page of this address alone, and origins.allow must let it send";
     Err(Refusal::new(StatusCode::FORBIDDEN, "origin", detail))
 }
 
 /// The origins a page of this listener can have: its own, or that of a TLS proxy before it.
 fn own_origins(authority: Option<&str>, headers: &HeaderMap) -> [String; 2] {
-    let host = authority.or_else(|| headers.get(HOST).and_then(|host| host.to_str().ok())).unwrap_or_default();
+    let host =
+        authority.or_else(|| headers.get(HOST).and_then(|host| host.to_str().ok())).unwrap_or_default();
     ["http", "https"].map(|scheme| format!("{scheme}://{host}"))
 }
 
