@@ -2,7 +2,7 @@ import { SECONDS, type Second } from "./seconds.js";
 
 const LOG_LEAST = 0;
 const LOG_STEPS = ["1 ms", "10 ms", "100 ms", "1 s", "10 s"];
-const PAD = { left: 46, right: 8, top: 8, bottom: 6 };
+const PAD = { left: 50, right: 8, top: 8, bottom: 6 };
 
 /** Draws the rate of acknowledged events as bars, and of sent ones as a line, a second each. */
 export function drawRates(canvas: HTMLCanvasElement, seconds: readonly Second[]): void {

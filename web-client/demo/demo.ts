@@ -37,6 +37,8 @@ interface DemoNumbers {
 const OUTBOX_BYTES = 1024 * 1024;
 const SHOW_EVERY_MS = 100;
 const CHART_EVERY_MS = 500;
+/** Other pages that are told apart. */
+const PAGES_MAX = 1_000;
 
 // Before anything connects.
 const faults = installFaults();
@@ -84,13 +86,20 @@ Object.defineProperty(window, "tidegateDemo", {
   } satisfies DemoNumbers),
 });
 
-async function send(type: string, data: { x: number; y: number; [name: string]: unknown }, joined: boolean) {
+interface Drawn {
+  readonly x: number;
+  readonly y: number;
+  readonly size: number;
+  readonly [name: string]: string | number | boolean;
+}
+
+async function send(type: string, data: Drawn, joined: boolean): Promise<void> {
   const now = performance.now();
   const { clientWidth: width, clientHeight: height } = canvas;
   const { entry, id } = ledger.enter(now);
   seconds.at(now).sent += 1;
   if (client.state.unsettled.events === 0) settledAt = now;
-  sketch.add({ x: data.x / width, y: data.y / height, stroke: joined ? page : null, event: entry });
+  sketch.add({ ...data, width, height, stroke: joined ? page : null, event: entry });
   waiting += 1;
   try {
     await client.send({ type, id, data: { ...data, width, height } });
@@ -100,7 +109,7 @@ async function send(type: string, data: { x: number; y: number; [name: string]: 
 }
 
 function move({ x, y, by, pressed }: Move): void {
-  void send("pointer.moved", { x, y, by, pressed }, true);
+  void send("pointer.moved", { x, y, size: 1, by, pressed }, true);
 }
 
 client.on("acknowledged", (told) => {
@@ -196,13 +205,13 @@ function elsewhere(why: string): string {
 
 /** Draws what arrived, of this page and of others. */
 function reflect({ event }: Arrival, own: boolean): void {
-  const drawn = event?.data as { x?: unknown; y?: unknown; width?: unknown; height?: unknown } | undefined;
-  const { x, y, width, height } = drawn ?? {};
-  if (typeof x !== "number" || typeof y !== "number" || typeof width !== "number" || typeof height !== "number") return;
+  const data = event?.data as Partial<Record<"x" | "y" | "width" | "height" | "size", unknown>> | undefined;
+  const [x, y, width, height, size] = [data?.x, data?.y, data?.width, data?.height, data?.size].map(Number);
+  if (!x || !y || !width || !height || !size) return;
   const [from = ""] = event?.id?.split("-") ?? [];
-  if (!own && pages.size < 1_000) pages.add(from);
+  if (!own && pages.size < PAGES_MAX) pages.add(from);
   const fate: Mark = own ? "arrived" : "others";
-  mirror.add({ x: x / width, y: y / height, stroke: event?.type === "pointer.moved" ? from : null, event: { fate } });
+  mirror.add({ x, y, width, height, size, stroke: event?.type === "pointer.moved" ? from : null, event: { fate } });
 }
 
 // The buttons.
@@ -239,11 +248,10 @@ element("freeze", HTMLButtonElement).addEventListener("click", () => {
 async function sendBurst(button: HTMLButtonElement, count: number): Promise<void> {
   button.disabled = true;
   const began = performance.now();
-  const { clientWidth: width, clientHeight: height } = canvas;
+  const { clientWidth, clientHeight } = canvas;
+  const size = count > 2_000 ? 0.6 : 1;
   try {
-    await burst(count, width / height, (x, y) =>
-      send("burst.dot", { x: Math.round(x * width * 10) / 10, y: Math.round(y * height * 10) / 10 }, false),
-    );
+    await burst(count, clientWidth, clientHeight, (x, y) => send("burst.dot", { x, y, size }, false));
     tell(`${count.toLocaleString()} events handed over in ${milliseconds(performance.now() - began)}`, new Date());
   } finally {
     button.disabled = false;
@@ -277,7 +285,6 @@ function show(): void {
   write("dropped", counts.dropped.toLocaleString());
   const any = counts.refused + counts.dropped > 0;
   element("lost-tile", HTMLElement).dataset.any = String(any);
-  write("lost-note", any ? "the client said which" : "none");
   const rate = seconds.rate("arrived");
   const others = pages.size > 0 ? `, from ${pages.size + 1} pages` : "";
   const left = unseen > 0 ? ` ${unseen.toLocaleString()} arrived too fast to be shown.` : "";

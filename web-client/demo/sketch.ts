@@ -1,10 +1,14 @@
 /** How a point is drawn: by what is known of its event. */
 export type Mark = "outbox" | "acknowledged" | "arrived" | "others" | "refused" | "dropped";
 
-/** A point of a drawing; `x` and `y` are shares of its width and height, 0 to 1. */
+/** A point of a drawing on a field of this size, which is fitted into the canvas. */
 export interface Point {
   readonly x: number;
   readonly y: number;
+  readonly width: number;
+  readonly height: number;
+  /** Of a dot; 1 is usual. */
+  readonly size: number;
   /** Points of one stroke that follow each other are joined; a dot stands alone. */
   readonly stroke: string | null;
   /** Looked at whenever the drawing is painted. */
@@ -12,13 +16,15 @@ export interface Point {
 }
 
 const POINTS_MAX = 24_000;
+/** With more points dots are squares, which are quicker to paint. */
+const ROUND_MAX = 4_000;
 /** Points farther apart, in CSS pixels, were not one movement. */
 const STEP_MAX = 160;
 const MARKS: readonly Mark[] = ["arrived", "others", "acknowledged", "dropped", "refused", "outbox"];
 const STYLES: Readonly<Record<Mark, { readonly width: number; readonly dot: number; readonly open: boolean }>> = {
-  arrived: { width: 3.5, dot: 1.9, open: false },
-  others: { width: 3.5, dot: 1.9, open: false },
-  acknowledged: { width: 1.75, dot: 1.4, open: false },
+  arrived: { width: 3.5, dot: 2.1, open: false },
+  others: { width: 3.5, dot: 2.1, open: false },
+  acknowledged: { width: 1.75, dot: 1.5, open: false },
   outbox: { width: 0, dot: 3, open: true },
   refused: { width: 0, dot: 3, open: true },
   dropped: { width: 0, dot: 3, open: true },
@@ -43,6 +49,7 @@ export class Sketch {
   /** Adds a point. The oldest points make room. */
   add(point: Point): void {
     this.#points.push(point);
+    this.#canvas.parentElement?.setAttribute("data-used", "");
     if (this.#points.length > POINTS_MAX) this.#points.splice(0, POINTS_MAX / 8);
     this.repaint();
   }
@@ -90,27 +97,45 @@ export class Sketch {
   #paths(width: number, height: number): Record<Mark, Paths> {
     const paths = {} as Record<Mark, Paths>;
     for (const mark of MARKS) paths[mark] = { lines: new Path2D(), dots: new Path2D(), rings: new Path2D() };
-    const last = new Map<string, Point>();
+    const round = this.#points.length <= ROUND_MAX;
+    const last = new Map<string, Place>();
     for (const point of this.#points) {
-      const x = point.x * width;
-      const y = point.y * height;
-      const { open, dot } = STYLES[point.event.fate];
+      const { x, y } = fit(point, width, height);
+      const style = STYLES[point.event.fate];
+      const dot = style.dot * point.size;
       const { lines, dots, rings } = paths[point.event.fate];
       const before = point.stroke === null ? undefined : last.get(point.stroke);
-      if (point.stroke !== null) last.set(point.stroke, point);
-      if (open) {
-        rings.moveTo(x + dot, y);
-        rings.arc(x, y, dot, 0, 2 * Math.PI);
-      } else if (point.stroke === null) dots.rect(x - dot, y - dot, 2 * dot, 2 * dot);
-      else {
-        const joined = before && Math.hypot(x - before.x * width, y - before.y * height) < STEP_MAX;
+      if (point.stroke !== null) last.set(point.stroke, { x, y });
+      if (style.open) circle(rings, x, y, dot);
+      else if (point.stroke !== null) {
+        const joined = before && Math.hypot(x - before.x, y - before.y) < STEP_MAX;
         // A line of no length with round ends is a dot.
-        lines.moveTo(joined ? before.x * width : x, joined ? before.y * height : y);
+        lines.moveTo(joined ? before.x : x, joined ? before.y : y);
         lines.lineTo(x, y);
-      }
+      } else if (round) circle(dots, x, y, dot);
+      else dots.rect(x - dot, y - dot, 2 * dot, 2 * dot);
     }
     return paths;
   }
+}
+
+interface Place {
+  readonly x: number;
+  readonly y: number;
+}
+
+/** The whole field is seen, in the middle of the canvas. */
+function fit(point: Point, width: number, height: number): Place {
+  const scale = Math.min(width / point.width, height / point.height);
+  return {
+    x: width / 2 + (point.x - point.width / 2) * scale,
+    y: height / 2 + (point.y - point.height / 2) * scale,
+  };
+}
+
+function circle(path: Path2D, x: number, y: number, radius: number): void {
+  path.moveTo(x + radius, y);
+  path.arc(x, y, radius, 0, 2 * Math.PI);
 }
 
 interface Paths {

@@ -12,7 +12,7 @@ export function breakableWebSocket(
   line: Line,
   opened: (wire: Wire) => void,
 ): typeof WebSocket {
-  return class BreakableWebSocket extends native {
+  class BreakableWebSocket extends native {
     readonly #wire = new Wire(line, () => false);
     readonly #incoming: ArrayBuffer[] = [];
     readonly #outgoing: Parameters<WebSocket["send"]>[0][] = [];
@@ -21,10 +21,6 @@ export function breakableWebSocket(
     #unwatch: () => void = () => {};
 
     constructor(url: string | URL, protocols?: string | string[]) {
-      if (line.broken.websocket || line.broken.offline) {
-        // biome-ignore lint/correctness/noConstructorReturn: `new WebSocket` must give a socket that fails, not throw
-        return refused(url) as never;
-      }
       super(url, protocols);
       // First of all listeners, so it decides what the others hear.
       super.addEventListener("message", (event) => this.#receive(event));
@@ -48,7 +44,10 @@ export function breakableWebSocket(
     /** What may pass now does. */
     #look(): void {
       // A proxy that lets no WebSocket through ends those that are open.
-      if (line.broken.websocket && this.readyState === native.OPEN) return this.#cut();
+      if (line.broken.websocket && this.readyState === native.OPEN) {
+        this.#cut();
+        return;
+      }
       if (this.#wire.silent || this.readyState === native.CONNECTING) return;
       for (const data of this.#outgoing.splice(0)) if (this.readyState === native.OPEN) super.send(data);
       const hold = line.broken.acknowledgements;
@@ -69,7 +68,13 @@ export function breakableWebSocket(
       this.close();
       this.dispatchEvent(new CloseEvent("close", { code: ABNORMAL, wasClean: false }));
     }
-  };
+  }
+  return new Proxy(BreakableWebSocket, {
+    construct(target, [url, protocols]: [string | URL, (string | string[])?]) {
+      const blocked = line.broken.websocket || line.broken.offline;
+      return blocked ? refused(url) : new target(url, protocols);
+    },
+  });
 }
 
 /** A socket that never opens, as behind a proxy that lets none through. */
