@@ -277,10 +277,7 @@ function show(): void {
   write("p99", p99);
   write("latency", latencyMs === null ? "no latency yet" : `the last in ${milliseconds(latencyMs)}`);
   write("arrived", counts.arrived.toLocaleString());
-  write(
-    "arrived-note",
-    counts.again > 0 ? `${counts.again.toLocaleString()} of them twice` : "at the other end, none twice",
-  );
+  write("arrived-note", counts.again > 0 ? `${counts.again.toLocaleString()} of them twice` : "read back, none twice");
   write("refused", counts.refused.toLocaleString());
   write("dropped", counts.dropped.toLocaleString());
   const any = counts.refused + counts.dropped > 0;

@@ -20,12 +20,14 @@ const POINTS_MAX = 24_000;
 const ROUND_MAX = 4_000;
 /** Points farther apart, in CSS pixels, were not one movement. */
 const STEP_MAX = 160;
+/** The radius of a dot that is no part of a stroke, in CSS pixels. */
+const DOT = 2.1;
 const MARKS: readonly Mark[] = ["arrived", "others", "acknowledged", "dropped", "refused", "outbox"];
 const STYLES: Readonly<Record<Mark, { readonly width: number; readonly dot: number; readonly open: boolean }>> = {
   arrived: { width: 3.5, dot: 2.1, open: false },
   others: { width: 3.5, dot: 2.1, open: false },
   acknowledged: { width: 1.75, dot: 1.5, open: false },
-  outbox: { width: 0, dot: 3, open: true },
+  outbox: { width: 0, dot: 2.8, open: true },
   refused: { width: 0, dot: 3, open: true },
   dropped: { width: 0, dot: 3, open: true },
 };
@@ -102,11 +104,11 @@ export class Sketch {
     for (const point of this.#points) {
       const { x, y } = fit(point, width, height);
       const style = STYLES[point.event.fate];
-      const dot = style.dot * point.size;
+      const dot = (point.stroke === null ? DOT : style.dot) * point.size;
       const { lines, dots, rings } = paths[point.event.fate];
       const before = point.stroke === null ? undefined : last.get(point.stroke);
       if (point.stroke !== null) last.set(point.stroke, { x, y });
-      if (style.open) circle(rings, x, y, dot);
+      if (style.open && point.stroke !== null) circle(rings, x, y, dot);
       else if (point.stroke !== null) {
         const joined = before && Math.hypot(x - before.x, y - before.y) < STEP_MAX;
         // A line of no length with round ends is a dot.

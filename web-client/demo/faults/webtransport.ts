@@ -12,6 +12,12 @@ export function breakableWebTransport(
     // As a firewall that drops UDP: what is open falls silent, and nobody says so.
     readonly #wire = new Wire(line, () => line.broken.webtransport);
 
+    constructor(url: string | URL, options?: WebTransportOptions) {
+      super(url, options);
+      const ended = () => this.#wire.end();
+      super.closed.then(ended, ended);
+    }
+
     /** Behind a firewall nothing answers, so that this stays open; without a network it fails at once. */
     override get ready(): Promise<void> {
       if (line.broken.offline) return Promise.reject(new Error("there is no network"));

@@ -5,6 +5,7 @@ export class Wire {
   readonly #line: Line;
   readonly #blocked: () => boolean;
   #frozen = false;
+  #ended = false;
 
   /** `blocked`: whether a switch silences connections of this kind. */
   constructor(line: Line, blocked: () => boolean) {
@@ -18,12 +19,19 @@ export class Wire {
     this.#line.look();
   }
 
+  /** The page or the gateway has ended it: whoever waits on it fails. */
+  end(): void {
+    this.#ended = true;
+    this.#line.look();
+  }
+
   get silent(): boolean {
     return this.#frozen || this.#line.broken.offline || this.#blocked();
   }
 
-  /** Resolves when bytes pass again, at once if they do now. */
-  passes(): Promise<void> {
-    return this.#line.until(() => !this.silent);
+  /** Resolves when bytes pass again, at once if they do now. Rejects when the connection ends before. */
+  async passes(): Promise<void> {
+    await this.#line.until(() => !this.silent || this.#ended);
+    if (this.#ended) throw new Error("the connection has ended");
   }
 }
