@@ -1,4 +1,4 @@
-/** Base of every error of this client. */
+/** What this package throws on purpose. */
 export class TidegateError extends Error {
   override readonly name: string = "TidegateError";
 }
