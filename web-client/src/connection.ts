@@ -3,14 +3,11 @@ import type { Clock } from "./clock.js";
 import { Credit } from "./credit.js";
 import { FrameError } from "./errors/frame-error.js";
 import { LinkError } from "./errors/link-error.js";
-import type { Link } from "./link.js";
+import type { Link } from "./link/link.js";
 import { Liveness } from "./liveness.js";
 import type { EventQueue } from "./queue.js";
-import type { Bytes } from "./wire/bytes.js";
 import { CloseCode, type Reason } from "./wire/codes.js";
-import { decode } from "./wire/decode.js";
-import { encode } from "./wire/encode.js";
-import type { Ack, Close, Goaway, Hello, Welcome } from "./wire/frames.js";
+import type { Ack, ClientFrame, Close, GatewayFrame, Goaway, Hello, Welcome } from "./wire/frames.js";
 
 /** How a connection ended, and what that means for the next one. */
 export interface Ending {
@@ -75,7 +72,7 @@ export class Connection {
   /** Says `hello` and stays until the link ends. Never rejects: every way to end is an `Ending`. */
   async run(hello: Hello): Promise<Ending> {
     this.#tick();
-    void this.#send(encode({ type: "hello", body: hello }));
+    void this.#send({ type: "hello", body: hello });
     try {
       for await (const frame of this.#parts.link.frames) {
         this.#liveness.heard(this.#parts.clock.now());
@@ -104,7 +101,7 @@ export class Connection {
       return;
     }
     const body: Close = { code: CloseCode.done, reason: "done" };
-    void this.#send(encode({ type: "close", body }));
+    void this.#send({ type: "close", body });
     this.#after(FINISH_TIMEOUT_MS, () => this.stop("the gateway did not answer CLOSE"));
   }
 
@@ -114,8 +111,7 @@ export class Connection {
     this.#parts.link.close();
   }
 
-  #receive(bytes: Uint8Array, hello: Hello): void {
-    const frame = decode(bytes);
+  #receive(frame: GatewayFrame, hello: Hello): void {
     switch (frame.type) {
       case "welcome":
         this.#welcomed(frame.body, hello);
@@ -124,7 +120,7 @@ export class Connection {
         this.#acknowledged(frame.body);
         return;
       case "ping":
-        void this.#send(encode({ type: "pong", body: frame.body }));
+        void this.#send({ type: "pong", body: frame.body });
         return;
       case "goaway":
         this.#leave(frame.body);
@@ -191,7 +187,7 @@ export class Connection {
     this.#pumping = false;
   }
 
-  #nextFrame(): Bytes | null {
+  #nextFrame(): ClientFrame | null {
     const { queue } = this.#parts;
     if (!this.#welcome || !this.#credit || this.#end || this.#finishing || this.#leaveAt !== null) return null;
     const limits = { events: this.#welcome.max_batch_events, frameBytes: this.#welcome.max_frame_bytes };
@@ -202,17 +198,17 @@ export class Connection {
       const message = `${payload.length} bytes fit no frame of ${limits.frameBytes}`;
       queue.judge({ seq, code: "too_large", refused: true, message });
       this.#cursor = seq + 1;
-      return encode({ type: "events", body: { first_seq: seq + 1, records: [] } });
+      return { type: "events", body: { first_seq: seq + 1, records: [] } };
     }
     const first_seq = this.#cursor;
     this.#cursor += batch.events.length;
     this.#credit.spend(batch.payloadBytes);
     const records = batch.events.map(({ payload }) => ({ alias: 0, payload }));
-    return encode({ type: "events", body: { first_seq, records } });
+    return { type: "events", body: { first_seq, records } };
   }
 
   /** A link that does not take frames is at its end, whatever its other direction does. */
-  async #send(frame: Bytes): Promise<void> {
+  async #send(frame: ClientFrame): Promise<void> {
     try {
       await this.#parts.link.send(frame);
     } catch (error) {
@@ -234,7 +230,7 @@ export class Connection {
         this.stop("the gateway fell silent");
         return;
       }
-      if (verdict === "ping") void this.#send(encode({ type: "ping", body: PING_BODY }));
+      if (verdict === "ping") void this.#send({ type: "ping", body: PING_BODY });
       this.#tick();
     });
   }

@@ -1,11 +1,11 @@
 import { Backoff } from "./backoff.js";
 import { type Clock, systemClock } from "./clock.js";
 import { Connection, type Ending } from "./connection.js";
-import { type Dial, dialer, type Route } from "./dial.js";
 import { EventTooLargeError } from "./errors/event-too-large-error.js";
 import { SessionClosedError } from "./errors/session-closed-error.js";
 import type { CloudEvent } from "./event.js";
-import type { Link, TransportName } from "./link.js";
+import { dialer } from "./link/dial.js";
+import type { Dial, Link, Route, TransportName } from "./link/link.js";
 import { EventQueue, type QueueLimits, type Settlement } from "./queue.js";
 import { isFinal, type Reason } from "./wire/codes.js";
 import type { Hello, Welcome } from "./wire/frames.js";
@@ -82,7 +82,7 @@ export class Session {
       throw new RangeError(`client: expected 1-128 of A-Z a-z 0-9 . _ : -, found ${JSON.stringify(this.#client)}`);
     }
     this.#token = options.token;
-    this.#dial = options.dial ?? dialer(options.endpoint, options.transport);
+    this.#dial = options.dial ?? dialer(options.endpoint, options.transport && [options.transport]);
     this.#clock = options.clock ?? systemClock;
     this.#random = options.random ?? Math.random;
     this.#onState = options.onState ?? (() => {});
