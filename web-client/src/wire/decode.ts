@@ -11,9 +11,15 @@ const LEVELS: readonly Level[] = ["stored", "committed"];
 /** Reads one whole frame of a gateway. Throws `FrameError` where it is none. */
 export function decode(frame: Uint8Array): GatewayFrame {
   const reader = new Reader(frame);
+  const decoded = decodeNext(reader);
+  reader.end();
+  return decoded;
+}
+
+/** Reads the next of several frames. Throws `FrameError` where there is none, or no whole one. */
+export function decodeNext(reader: Reader): GatewayFrame {
   const type = reader.byte();
   const body = reader.prefixed();
-  reader.end();
   switch (type) {
     case FrameType.welcome:
       return { type: "welcome", body: welcome(Members.parse("welcome", body)) };

@@ -1,9 +1,9 @@
+import { DiscoveryError } from "../errors/discovery-error.js";
+import { FrameError } from "../errors/frame-error.js";
+import type { Bytes } from "../wire/bytes.js";
+import { Members } from "../wire/members.js";
 import type { Exclusion } from "./browser.js";
-import { DiscoveryError } from "./errors/discovery-error.js";
-import { FrameError } from "./errors/frame-error.js";
 import type { CertificateHash } from "./webtransport.js";
-import type { Bytes } from "./wire/bytes.js";
-import { Members } from "./wire/members.js";
 
 /** One way into the gateway. */
 export interface Transport {
