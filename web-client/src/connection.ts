@@ -118,9 +118,11 @@ export class Connection {
     return this.#welcome !== null && this.#end === null;
   }
 
-  /** Whether everything up to number `seq` has been handed to the link, and the link is still there. */
-  handed(seq: number): boolean {
-    return this.open && this.#cursor > seq && !this.#pumping;
+  /** Whether everything that is stored has been handed to the link, and the link is still there. */
+  get handed(): boolean {
+    if (!this.open || this.#pumping) return false;
+    for (const _ of this.#parts.outbox.from(this.#cursor)) return false;
+    return true;
   }
 
   /** Says `hello` and stays until the link ends. Never rejects: every way to end is an `Ending`. */

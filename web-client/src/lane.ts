@@ -74,6 +74,7 @@ export class Lane {
   #transport: TransportName | null = null;
   /** The token function has been asked since the last token that did something. */
   #renewed = false;
+  #hurried = false;
   #closing = false;
   #ended = false;
   #lost = false;
@@ -100,9 +101,9 @@ export class Lane {
     return this.#attempt?.routes.length ? this.#attempt.routes : this.#routes;
   }
 
-  /** Whether every event has been handed to a link that is open. */
+  /** Whether every event that may be sent has been handed to a link that is open. */
   get handed(): boolean {
-    return this.#connection?.handed(this.#parts.outbox.last) ?? false;
+    return this.#connection?.handed ?? false;
   }
 
   /** Lives until it is ended, or closed and empty; `left`: another instance has the slot. Never rejects. */
@@ -136,6 +137,12 @@ export class Lane {
   /** Sends what there is without waiting for company. */
   hurry(): void {
     this.#connection?.pump();
+  }
+
+  /** Hurries from now on, or no more: nobody looks, and time may be short. */
+  set hurried(hurried: boolean) {
+    this.#hurried = hurried;
+    if (hurried) this.hurry();
   }
 
   /** A reason to try at once, or to ask whether the gateway is still there: the network has changed, somebody looks. */
@@ -216,7 +223,8 @@ export class Lane {
   #stored(): void {
     const collected = this.#collectedBytes;
     this.#collectedBytes = 0;
-    this.#connection?.stored(collected);
+    if (this.#hurried) this.hurry();
+    else this.#connection?.stored(collected);
     this.#wake("stored");
   }
 
