@@ -3,12 +3,11 @@ import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { test } from "node:test";
 import { DiscoveryError, discover, parseDiscovery, routes, type TransportName } from "../src/index.js";
-import { utf8 } from "../src/wire/writer.js";
 
 const base = new URL("http://gateway.test/");
 
 function parsed(document: unknown): ReturnType<typeof parseDiscovery> {
-  return parseDiscovery(utf8(typeof document === "string" ? document : JSON.stringify(document)), base);
+  return parseDiscovery(typeof document === "string" ? document : JSON.stringify(document), base);
 }
 
 const document = {
