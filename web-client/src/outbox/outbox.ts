@@ -92,6 +92,7 @@ export class Outbox {
     this.#upto = this.#sentUpto = state.upto;
     this.#last = this.#stored = this.#everSent = state.last;
     for (const event of state.events) this.#row.push(event);
+    store.onLost = (error) => this.#lose(error);
     // Not before the listener's owner has this outbox in hand.
     queueMicrotask(() => {
       this.#expire();

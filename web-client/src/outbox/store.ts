@@ -1,3 +1,4 @@
+import type { StorageError } from "../errors/storage-error.js";
 import type { Bytes } from "../wire/bytes.js";
 
 /** An event as it is kept. */
@@ -34,6 +35,8 @@ export interface SlotStore {
   restart(state: SlotState): Promise<void>;
   /** Writes what is pending, and lets others have the slot. */
   release(): Promise<void>;
+  /** Set by the slot's user; called once when another tab has taken the slot. */
+  onLost?: (error: StorageError) => void;
 }
 
 /** A slot that is ours until released, or until the tab ends however it ends. */
