@@ -1,5 +1,7 @@
+import { TidegateError } from "./tidegate-error.js";
+
 /** A carrier that could not be opened, or broke. */
-export class LinkError extends Error {
+export class LinkError extends TidegateError {
   override readonly name = "LinkError";
   /** The WebSocket close code, where the carrier gave one. Codes of the protocol start at 4000. */
   readonly code: number | undefined;
