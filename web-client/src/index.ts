@@ -11,7 +11,7 @@ export { dialer, routes } from "./link/dial.js";
 export { type Discovery, discover, parseDiscovery, type Transport } from "./link/discovery.js";
 export type { Dial, Link, Open, Route, TransportName } from "./link/link.js";
 export { webSocket } from "./link/websocket.js";
-export { type CertificateHash, hasWebTransport, webTransport } from "./link/webtransport.js";
+export { type CertificateHash, webTransport } from "./link/webtransport.js";
 export type { QueueLimits, Settlement } from "./queue.js";
 export { type Sent, Session, type SessionOptions, type SessionState } from "./session.js";
 export type { Bytes } from "./wire/bytes.js";
