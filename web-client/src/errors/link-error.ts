@@ -10,4 +10,10 @@ export class LinkError extends TidegateError {
     super(message);
     this.code = code;
   }
+
+  /** What a carrier threw, in its own words; one that is thrown on stays as it is. */
+  static from(carrier: string, error: unknown): LinkError {
+    if (error instanceof LinkError) return error;
+    return new LinkError(`${carrier}: ${error instanceof Error ? error.message : String(error)}`);
+  }
 }
