@@ -197,8 +197,8 @@ export class IndexedDbStore implements SlotStore {
       await database.write(async (tables) => {
         await this.#requireOurs(tables);
         await rewrite(tables, slot, upto, thinned);
-        const through = replace ? Number.POSITIVE_INFINITY : settled.at(-1)?.first;
-        if (through !== undefined) tables.chunks.delete(chunkRange(slot, through));
+        const through = settled.at(-1)?.first;
+        if (replace || through !== undefined) tables.chunks.delete(chunkRange(slot, through));
         for (const chunk of chunks) tables.chunks.put(chunk, [slot, firstOf(chunk)]);
         tables.slots.put(record, slot);
       });
