@@ -36,7 +36,7 @@ export class Profile {
   /** Read-write transactions that were begun. */
   transactions = 0;
   /** Called before a record is put; may throw as `put` does. */
-  onPut: (table: string, value: unknown) => void = () => {};
+  onPut: (table: string, transaction: IDBTransaction) => void = () => {};
   #ids = 0;
 
   tab(options: { webLocks?: boolean } = {}): Tab {
@@ -122,7 +122,7 @@ export class Tab {
         const store = table(name);
         const put = store.put.bind(store);
         store.put = (value, key) => {
-          this.#profile.onPut(name, value);
+          this.#profile.onPut(name, transaction);
           return put(value, key);
         };
         return store;
