@@ -188,11 +188,14 @@ export class Lane {
     this.#closing = true;
     if (hurried) {
       const { status } = this.#state;
-      if (status === "stopped" || status === "offline") return this.end();
+      if (status === "stopped" || status === "offline") {
+        this.end();
+        return;
+      }
       this.#cancelClose = this.#parts.clock.after(CLOSE_TIMEOUT_MS, () => this.end());
       this.#wake("network");
     }
-    this.hurry();
+    this.hurried = true;
     this.settled();
   }
 
@@ -257,13 +260,15 @@ export class Lane {
     this.#parts.listener.welcomed(welcome);
     this.#become({ status: "open", transport, reason: "ok", error: null });
     this.#cancelReport();
-    this.#reportFrom(connection);
+    // Events go first.
+    void Promise.resolve().then(() => this.#reportFrom(connection));
     if (this.#closing) this.settled();
   }
 
   /** Now and then, as long as the connection is the one in use. */
   #reportFrom(connection: Connection): void {
     if (connection !== this.#connection || this.#ended) return;
+    this.#cancelReport();
     void this.#report(connection);
     this.#cancelReport = this.#parts.clock.after(REPORT_MS, () => this.#reportFrom(connection));
   }
@@ -276,8 +281,8 @@ export class Lane {
 
   #sayDone(): void {
     const connection = this.#connection;
-    if (!connection?.open) return this.end();
-    void this.#report(connection).then(() => connection.finish());
+    if (connection?.open) void this.#report(connection).then(() => connection.finish());
+    else this.end();
   }
 
   /** What follows from how a connection ended; true where the slot is to be left. */
@@ -315,7 +320,10 @@ export class Lane {
         await this.#renumber();
         break;
       case "shrink":
-        this.#batch = { ...this.#batch, maxEvents: Math.max(1, Math.min(this.#batch.maxEvents, ending.lastBatch) >> 1) };
+        this.#batch = {
+          ...this.#batch,
+          maxEvents: Math.max(1, Math.min(this.#batch.maxEvents, ending.lastBatch) >> 1),
+        };
         break;
       case "retry":
     }
@@ -334,7 +342,8 @@ export class Lane {
   #become(change: Partial<LaneState>): void {
     const state = { ...this.#state, ...change };
     const { status, transport, reason, error } = this.#state;
-    if (state.status === status && state.transport === transport && state.reason === reason && state.error === error) return;
+    if (state.status === status && state.transport === transport && state.reason === reason && state.error === error)
+      return;
     this.#state = state;
     this.#parts.listener.changed(state);
   }

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { LinkError } from "../src/index.js";
+import { LinkError } from "../src/errors/link-error.js";
 import { Inbox } from "../src/link/inbox.js";
 
 async function rest<T>(inbox: Inbox<T>): Promise<T[]> {

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { FrameError, FrameSplitter } from "../src/index.js";
+import { FrameError } from "../src/errors/frame-error.js";
+import { FrameSplitter } from "../src/wire/splitter.js";
 
 /** Type, length and body of three frames; the second is empty, the third has a length of two bytes. */
 const frames = [

@@ -1,6 +1,10 @@
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, mock, test } from "node:test";
-import { type ClientFrame, FrameError, type Link, LinkError, webSocket } from "../src/index.js";
+import { FrameError } from "../src/errors/frame-error.js";
+import { LinkError } from "../src/errors/link-error.js";
+import type { Link } from "../src/link/link.js";
+import { webSocket } from "../src/link/websocket.js";
+import type { ClientFrame } from "../src/wire/frames.js";
 import { idle } from "./support/clock.js";
 
 const url = new URL("ws://gateway.test/v1/stream");

@@ -1,6 +1,9 @@
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, test } from "node:test";
-import { type CertificateHash, type ClientFrame, type Link, LinkError, webTransport } from "../src/index.js";
+import { LinkError } from "../src/errors/link-error.js";
+import type { Link } from "../src/link/link.js";
+import { type CertificateHash, webTransport } from "../src/link/webtransport.js";
+import type { ClientFrame } from "../src/wire/frames.js";
 import { idle } from "./support/clock.js";
 
 const url = new URL("https://gateway.test:4433/v1/stream");

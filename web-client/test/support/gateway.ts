@@ -10,6 +10,8 @@ export class GatewayEnd implements Link {
   readonly frames: Inbox<GatewayFrame>;
   /** False once the client has let go of the link. */
   open = true;
+  /** Whether lossy events can go. */
+  lossy = false;
   readonly #received: Inbox<ClientFrame>;
   #broken = false;
 
@@ -25,7 +27,7 @@ export class GatewayEnd implements Link {
   }
 
   sendLossy(): boolean {
-    return false;
+    return this.lossy;
   }
 
   close(): void {
