@@ -55,6 +55,8 @@ export interface LaneListener {
 type Cause = "network" | "visible" | "token" | "stored";
 
 const REPORT_MS = 60_000;
+/** Events go first. */
+const REPORT_FIRST_MS = 1_000;
 /** Some browsers say offline when they are not. */
 const OFFLINE_MAX_MS = 30_000;
 /** How long after a request that the page has left behind a takeover may be our own. */
@@ -260,15 +262,13 @@ export class Lane {
     this.#parts.listener.welcomed(welcome);
     this.#become({ status: "open", transport, reason: "ok", error: null });
     this.#cancelReport();
-    // Events go first.
-    void Promise.resolve().then(() => this.#reportFrom(connection));
+    this.#cancelReport = this.#parts.clock.after(REPORT_FIRST_MS, () => this.#reportFrom(connection));
     if (this.#closing) this.settled();
   }
 
   /** Now and then, as long as the connection is the one in use. */
   #reportFrom(connection: Connection): void {
     if (connection !== this.#connection || this.#ended) return;
-    this.#cancelReport();
     void this.#report(connection);
     this.#cancelReport = this.#parts.clock.after(REPORT_MS, () => this.#reportFrom(connection));
   }

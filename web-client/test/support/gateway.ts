@@ -43,11 +43,13 @@ export class GatewayEnd implements Link {
     return value;
   }
 
-  /** The numbers of the client's next frame, which must be EVENTS. */
+  /** The numbers of the client's next frame, which must be EVENTS; PING and REPORT do not count. */
   async heardEvents(): Promise<number[]> {
-    const frame = await this.heard();
+    let frame = await this.heard();
+    while (frame.type === "ping" || frame.type === "report") frame = await this.heard();
     if (frame.type !== "events") throw new Error(`expected EVENTS, got ${frame.type}`);
-    return frame.body.records.map((_, index) => frame.body.first_seq + index);
+    const { body } = frame;
+    return body.records.map((_, index) => body.first_seq + index);
   }
 
   say(frame: GatewayFrame): void {
