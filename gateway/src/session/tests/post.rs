@@ -10,7 +10,7 @@ use crate::access::Access;
 use crate::carrier::Carrier;
 use crate::config::Config;
 use crate::deliver::Health;
-use crate::listen::link::{Answer, Gate, Numbering, Post, Standing};
+use crate::listen::link::{Answer, Conflict, Gate, Numbering, Post, Standing};
 use crate::outcome::Outcome;
 
 async fn post(gateway: &Gateway, body: &str, first_seq: Option<u64>) -> Answer {
@@ -90,8 +90,22 @@ async fn one_request_at_a_time() {
         answer
     };
     let (first, second) = tokio::join!(post(&gateway, "{\"type\":\"t\"}", Some(1)), second);
-    assert!(matches!(second, Answer::Conflict(_)), "{second:?}");
+    assert!(matches!(second, Answer::Conflict(Conflict::Busy)), "{second:?}");
     assert!(matches!(first, Answer::Durable { accepted: 1, .. }), "{first:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_conflict_with_a_newer_numbering_or_connection_is_told_apart() {
+    let gateway = Gateway::new();
+    let newer = async {
+        gateway.sink.holds(1).await;
+        gateway.client("a", 2).await
+    };
+    let (older, _session) = tokio::join!(post(&gateway, "{\"type\":\"t\"}", Some(1)), newer);
+    assert!(matches!(older, Answer::Conflict(Conflict::TakenOver)), "{older:?}");
+    let stale = post(&gateway, "", Some(1)).await;
+    assert!(matches!(stale, Answer::Conflict(Conflict::StaleEpoch { known: 2 })), "{stale:?}");
+    gateway.sink.commit(1);
 }
 
 #[tokio::test(start_paused = true)]
