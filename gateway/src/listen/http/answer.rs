@@ -13,8 +13,8 @@ use hyper::header::{
 };
 use hyper::{Response, StatusCode};
 use serde::Serialize;
-use tidegate_wire::{CloseCode, Reason, Reject};
 use tidegate_wire::body::{Accepted, Admitted, Numbers, Problem, Refused};
+use tidegate_wire::{CloseCode, Reason, Reject};
 
 use super::{Reply, typed};
 use crate::listen::link::{Answer, Conflict, Standing};

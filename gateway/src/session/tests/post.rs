@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use tidegate_wire::body::BodyKind;
-use tidegate_wire::{CloseCode, Code, Reason};
+use tidegate_wire::{ClientFrame, CloseCode, Code, Hello, Reason};
 
 use super::Gateway;
 use crate::access::Access;
 use crate::carrier::Carrier;
 use crate::config::Config;
 use crate::deliver::Health;
-use crate::listen::link::{Answer, Conflict, Gate, Numbering, Post, Standing};
+use crate::listen::link::{Answer, Coding, Conflict, Gate, Numbering, Post, Standing};
 use crate::outcome::Outcome;
 
 async fn post(gateway: &Gateway, body: &str, first_seq: Option<u64>) -> Answer {
@@ -95,17 +95,26 @@ async fn one_request_at_a_time() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_conflict_with_a_newer_numbering_or_connection_is_told_apart() {
+async fn a_session_takes_over_from_a_request() {
     let gateway = Gateway::new();
-    let newer = async {
+    let session = async {
         gateway.sink.holds(1).await;
-        gateway.client("a", 2).await
+        gateway.client("a", 1).await
     };
-    let (older, _session) = tokio::join!(post(&gateway, "{\"type\":\"t\"}", Some(1)), newer);
-    assert!(matches!(older, Answer::Conflict(Conflict::TakenOver)), "{older:?}");
+    let (request, _session) = tokio::join!(post(&gateway, "{\"type\":\"t\"}", Some(1)), session);
+    assert!(matches!(request, Answer::Conflict(Conflict::TakenOver)), "{request:?}");
+    gateway.sink.commit(1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_of_an_older_numbering_is_told_so() {
+    let gateway = Gateway::new();
+    let mut newer = gateway.connect(Carrier::Quic, Coding::Binary);
+    let hello = Hello { client: Some("a".into()), epoch: Some(2), ..Hello::default() };
+    newer.send(&ClientFrame::Hello(hello)).await;
+    newer.welcome().await;
     let stale = post(&gateway, "", Some(1)).await;
     assert!(matches!(stale, Answer::Conflict(Conflict::StaleEpoch { known: 2 })), "{stale:?}");
-    gateway.sink.commit(1);
 }
 
 #[tokio::test(start_paused = true)]
