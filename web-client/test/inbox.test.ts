@@ -46,3 +46,10 @@ test("a full inbox breaks instead of growing", async () => {
   assert.equal((await inbox.next()).value, 2);
   await assert.rejects(inbox.next(), LinkError);
 });
+
+test("items count by the size they are given", async () => {
+  const inbox = new Inbox<string>(100);
+  assert.deepEqual([inbox.push("a", 60), inbox.push("b", 40)], [true, true]);
+  await inbox.next();
+  assert.deepEqual([inbox.push("c", 60), inbox.push("d", 1)], [true, false]);
+});

@@ -371,7 +371,7 @@ test("after GOAWAY nothing is sent, acknowledgements still count, and the client
   assert.equal(before.open, true);
   await bench.clock.advance(400);
   assert.equal((await after.welcome()).next, 2);
-  await assert.rejects(before.heard(), /closed the link/);
+  await assert.rejects(before.heardEvents(), /closed the link/);
   assert.deepEqual(await after.heardEvents(), [2]);
   await bench.end();
 });

@@ -34,3 +34,11 @@ test("a frame beyond the limit is refused by its length alone", () => {
   assert.equal(splitter.push(Uint8Array.of(0x04, 8, ...new Array<number>(8).fill(0))).length, 1);
   assert.throws(() => splitter.push(Uint8Array.of(0x04, 9)), FrameError);
 });
+
+test("a long frame that comes byte by byte is joined on the way", () => {
+  const splitter = new FrameSplitter(20_000);
+  const body = Uint8Array.from({ length: 10_000 }, (_, index) => index % 251);
+  assert.deepEqual(splitter.push(Uint8Array.of(0x04, 0x67, 0x10)), []);
+  const whole = [...body].flatMap((byte) => splitter.push(Uint8Array.of(byte)));
+  assert.deepEqual(whole, [Uint8Array.of(0x04, 0x67, 0x10, ...body)]);
+});

@@ -85,7 +85,8 @@ export class GatewayEnd implements Link {
   }
 }
 
-const usualWelcome: Welcome = {
+/** As a gateway with its default limits answers. */
+export const usualWelcome: Welcome = {
   v: 1,
   session: "s-1",
   client: "test",
