@@ -1,3 +1,4 @@
+import { connect, type State, type TransportName } from "../src/index.js";
 import { type Arrival, followArrivals } from "./arrivals.js";
 import { burst } from "./burst.js";
 import { drawLatencies, drawRates } from "./chart.js";
@@ -8,7 +9,6 @@ import { element, milliseconds, showArrivals, showOutbox, showState, TRANSPORTS,
 import { drawFigure, type Move, watchPointer } from "./pointer.js";
 import { Seconds } from "./seconds.js";
 import { type Mark, Sketch } from "./sketch.js";
-import { connect, type State, type TransportName } from "./stub.js";
 
 declare global {
   interface Window {
@@ -113,9 +113,11 @@ function move({ x, y, by, pressed }: Move): void {
 }
 
 client.on("acknowledged", (told) => {
+  // Of another slot: what other tabs left behind.
+  if (told.client !== client.state.client) return;
   const now = performance.now();
   settledAt = now;
-  for (const entry of ledger.acknowledge(client.state.unsettled.events)) {
+  for (const entry of ledger.acknowledge(told.count, client.state.unsettled.events)) {
     const second = seconds.at(now);
     second.acknowledged += 1;
     second.latencies.add(now - entry.sentAt);

@@ -57,9 +57,12 @@ export class Ledger {
     return { entry, id: `${this.#page}-${entry.number}` };
   }
 
-  /** The client has `left` events unsettled: all but so many of the newest are acknowledged. Returns those that are now. */
-  acknowledge(left: number): readonly Entry[] {
-    const settled = this.#outbox.splice(0, Math.max(0, this.#outbox.length - left));
+  /**
+   * The client says that `count` more events are acknowledged, and has `left` unsettled. The oldest of this page are among them
+   * as far as no older ones, of an earlier visit, were. Returns those that are acknowledged now.
+   */
+  acknowledge(count: number, left: number): readonly Entry[] {
+    const settled = this.#outbox.splice(0, Math.min(Math.max(0, this.#outbox.length - left), count));
     for (const entry of settled) {
       this.#counts.acknowledged += 1;
       entry.fate = "acknowledged";

@@ -1,5 +1,5 @@
+import type { State, TransportName } from "../src/index.js";
 import type { Arrival } from "./arrivals.js";
-import type { State, TransportName } from "./stub.js";
 
 export const TRANSPORTS: Readonly<Record<TransportName, string>> = {
   webtransport: "WebTransport",
