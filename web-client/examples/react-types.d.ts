@@ -1,10 +1,5 @@
 // As much of React's types as react.tsx needs, so that checking it takes no React.
 declare module "react" {
-  interface Context<T> {
-    readonly value?: T;
-  }
-  export function createContext<T>(value: T): Context<T>;
-  export function useContext<T>(context: Context<T>): T;
   export function useSyncExternalStore<T>(
     subscribe: (changed: () => void) => () => void,
     snapshot: () => T,

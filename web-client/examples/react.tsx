@@ -1,29 +1,25 @@
-import { createContext, useContext, useSyncExternalStore } from "react";
-import { type Client, type CloudEvent, connect } from "tidegate";
+import { useSyncExternalStore } from "react";
+import { connect } from "tidegate";
 import { observePage } from "tidegate/page";
 
 // Once for the page, not in a component: components come and go, and in development twice.
 export const client = connect("https://ingest.example.com");
 observePage(client, { views: true, errors: true });
 
-const TidegateContext = createContext<Client>(client);
-
-/** The client, and its state as it changes. */
-export function useTidegate() {
-  const client = useContext(TidegateContext);
-  const state = useSyncExternalStore(
+/** The client's state; renders again when it changes. */
+export function useClientState() {
+  return useSyncExternalStore(
     (changed) => client.on("state", changed),
     () => client.state,
     () => client.state,
   );
-  return { send: (event: CloudEvent) => client.send(event), state };
 }
 
 export function SaveButton({ document }: { document: string }) {
-  const { send, state } = useTidegate();
+  const { status } = useClientState();
   return (
-    <button type="button" onClick={() => void send({ type: "document.saved", data: { document } })}>
-      Save {state.status === "offline" ? "(sent when you are online again)" : ""}
+    <button type="button" onClick={() => void client.send({ type: "document.saved", data: { document } })}>
+      Save {status === "offline" ? "(sent when you are online again)" : ""}
     </button>
   );
 }
