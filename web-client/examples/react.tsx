@@ -6,17 +6,14 @@ import { observePage } from "tidegate/page";
 export const client = connect("https://ingest.example.com");
 observePage(client, { views: true, errors: true });
 
-/** The client's state; renders again when it changes. */
-export function useClientState() {
-  return useSyncExternalStore(
-    (changed) => client.on("state", changed),
-    () => client.state,
-    () => client.state,
-  );
+/** Where the client stands; renders again when that changes. */
+export function useStatus() {
+  const status = () => client.state.status;
+  return useSyncExternalStore((changed) => client.on("state", changed), status, status);
 }
 
 export function SaveButton({ document }: { document: string }) {
-  const { status } = useClientState();
+  const status = useStatus();
   return (
     <button type="button" onClick={() => void client.send({ type: "document.saved", data: { document } })}>
       Save {status === "offline" ? "(sent when you are online again)" : ""}
