@@ -12,7 +12,11 @@ export interface Figures {
   readonly medianMs: number | null;
 }
 
-const TRANSPORTS: Readonly<Record<TransportName, string>> = { webtransport: "WebTransport", websocket: "WebSocket" };
+const TRANSPORTS: Readonly<Record<TransportName, string>> = {
+  webtransport: "WebTransport",
+  websocket: "WebSocket",
+  https: "HTTPS",
+};
 const REASONS: Readonly<Record<string, string>> = {
   rate: "slowed down by a rate limit",
   broker: "Kafka is slow or away, events are kept",

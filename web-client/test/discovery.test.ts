@@ -2,13 +2,12 @@ import assert from "node:assert/strict";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { test } from "node:test";
-import { DiscoveryError, discover, parseDiscovery, routes } from "../src/index.js";
-import { utf8 } from "../src/wire/writer.js";
+import { DiscoveryError, discover, parseDiscovery, routes, type TransportName } from "../src/index.js";
 
 const base = new URL("http://gateway.test/");
 
 function parsed(document: unknown): ReturnType<typeof parseDiscovery> {
-  return parseDiscovery(utf8(typeof document === "string" ? document : JSON.stringify(document)), base);
+  return parseDiscovery(typeof document === "string" ? document : JSON.stringify(document), base);
 }
 
 const document = {
@@ -62,7 +61,8 @@ for (const [what, wrong] of [
 
 test("only transports that the browser has are routes, and one can be forced", () => {
   const discovery = parsed(document);
-  const names = (only?: "webtransport" | "websocket") => routes(discovery, only).map(({ transport }) => transport);
+  const names = (...only: TransportName[]) =>
+    routes(discovery, only.length > 0 ? only : undefined).map(({ transport }) => transport);
   assert.deepEqual(names(), ["websocket"]);
   assert.throws(() => names("webtransport"), DiscoveryError);
   Object.assign(globalThis, { WebTransport: class {} });
@@ -77,8 +77,10 @@ test("only transports that the browser has are routes, and one can be forced", (
 test("a browser that the gateway excludes starts elsewhere, unless it is forced", () => {
   const exclude = [{ transport: "webtransport", browser: "safari", below: "26.4" }];
   const discovery = parsed({ ...document, exclude });
-  const names = (version: string, only?: "webtransport") =>
-    routes(discovery, only, { name: "safari", version }).map(({ transport }) => transport);
+  const names = (version: string, ...only: TransportName[]) =>
+    routes(discovery, only.length > 0 ? only : undefined, { name: "safari", version }).map(
+      ({ transport }) => transport,
+    );
   Object.assign(globalThis, { WebTransport: class {} });
   try {
     assert.deepEqual(names("26.3.1"), ["websocket"]);

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Inbox } from "../src/inbox.js";
 import { LinkError } from "../src/index.js";
+import { Inbox } from "../src/link/inbox.js";
 
 async function rest<T>(inbox: Inbox<T>): Promise<T[]> {
   const items: T[] = [];

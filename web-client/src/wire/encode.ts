@@ -22,6 +22,11 @@ export function encode(frame: ClientFrame): Bytes {
   }
 }
 
+/** EVENTS of one structured CloudEvent that is not acknowledged. */
+export function encodeLossy(payload: Uint8Array): Bytes {
+  return encodeEvents({ first_seq: 0, lossy: true, records: [{ alias: 0, payload }] });
+}
+
 /** Bytes that a record of alias 0 takes inside EVENTS. */
 export function structuredRecordLength(payload: Uint8Array): number {
   return 2 + prefixedLength(payload);

@@ -1,14 +1,13 @@
 import { LinkError } from "../../src/errors/link-error.js";
-import { Inbox } from "../../src/inbox.js";
-import type { Link, TransportName } from "../../src/link.js";
-import type { Bytes } from "../../src/wire/bytes.js";
+import { Inbox } from "../../src/link/inbox.js";
+import type { Link, TransportName } from "../../src/link/link.js";
+import { decode } from "../../src/wire/decode.js";
 import type { Ack, ClientFrame, GatewayFrame, Hello, Welcome } from "../../src/wire/frames.js";
-import { decodeClientFrame, encodeGatewayFrame } from "./frames.js";
 
 /** A link in memory whose other end is the test, playing the gateway frame by frame. */
 export class GatewayEnd implements Link {
   readonly name: TransportName;
-  readonly frames: Inbox<Uint8Array>;
+  readonly frames: Inbox<GatewayFrame>;
   /** False once the client has let go of the link. */
   open = true;
   readonly #received: Inbox<ClientFrame>;
@@ -20,9 +19,13 @@ export class GatewayEnd implements Link {
     this.#received = new Inbox(1_000);
   }
 
-  async send(frame: Bytes): Promise<void> {
+  async send(frame: ClientFrame): Promise<void> {
     if (this.#broken || !this.open) throw new LinkError("closed");
-    this.#received.push(decodeClientFrame(frame));
+    this.#received.push(frame);
+  }
+
+  sendLossy(): boolean {
+    return false;
   }
 
   close(): void {
@@ -46,11 +49,16 @@ export class GatewayEnd implements Link {
   }
 
   say(frame: GatewayFrame): void {
-    this.frames.push(encodeGatewayFrame(frame));
+    this.frames.push(frame);
   }
 
+  /** What comes next is no frame. */
   sayBytes(bytes: Uint8Array): void {
-    this.frames.push(bytes);
+    try {
+      this.frames.push(decode(bytes));
+    } catch (error) {
+      this.frames.end(error);
+    }
   }
 
   /** Waits for HELLO and answers it with everything usual but what `welcome` says. */

@@ -1,13 +1,21 @@
-import { LinkError } from "./errors/link-error.js";
+import { LinkError } from "../errors/link-error.js";
+import type { Bytes } from "../wire/bytes.js";
+import { decode } from "../wire/decode.js";
+import { encode, encodeLossy } from "../wire/encode.js";
+import type { ClientFrame, GatewayFrame, Welcome } from "../wire/frames.js";
+import { FrameSplitter } from "../wire/splitter.js";
 import { FRAME_BYTES_MAX, type Link, type Open } from "./link.js";
-import type { Bytes } from "./wire/bytes.js";
-import { FrameSplitter } from "./wire/splitter.js";
 
 /** SHA-256 of a development certificate that the browser shall trust. */
 export interface CertificateHash {
   readonly algorithm: "sha-256";
   readonly value: Bytes;
 }
+
+/** Datagrams handed to the browser and not sent yet. */
+const DATAGRAMS_WAITING_MAX = 64;
+/** Frames that may wait for room; more come only of a gateway that makes us answer and does not read. */
+const WAITING_MAX = 256;
 
 /** Whether this browser has WebTransport at all. It exists in secure contexts only. */
 export function hasWebTransport(): boolean {
@@ -48,9 +56,13 @@ function connect(url: URL, options: WebTransportOptions): WebTransport {
 
 class WebTransportLink implements Link {
   readonly name = "webtransport";
-  readonly frames: AsyncIterable<Uint8Array>;
+  readonly frames: AsyncIterable<GatewayFrame>;
   readonly #transport: WebTransport;
   readonly #writer: WritableStreamDefaultWriter<Bytes>;
+  #datagrams: WritableStreamDefaultWriter<Bytes> | null = null;
+  #datagramsWaiting = 0;
+  #waiting = 0;
+  #welcome: Welcome | null = null;
   #closed = false;
 
   constructor(transport: WebTransport, stream: WebTransportBidirectionalStream) {
@@ -60,13 +72,29 @@ class WebTransportLink implements Link {
     this.frames = this.#read(stream.readable.getReader());
   }
 
-  async send(frame: Bytes): Promise<void> {
+  async send(frame: ClientFrame): Promise<void> {
+    if (this.#waiting >= WAITING_MAX) this.close();
     if (this.#closed) throw new LinkError("WebTransport: closed");
+    this.#waiting += 1;
     try {
-      await this.#writer.write(frame);
+      this.#write(encode(frame));
+      await this.#writer.ready;
     } catch (error) {
       throw linkError("cannot send", error);
+    } finally {
+      this.#waiting -= 1;
     }
+  }
+
+  sendLossy(payload: Bytes): boolean {
+    if (this.#closed || !this.#welcome) return false;
+    const frame = encodeLossy(payload);
+    if (this.#welcome.datagrams && frame.length <= this.#transport.datagrams.maxDatagramSize)
+      return this.#datagram(frame);
+    const room = (this.#writer.desiredSize ?? 0) > 0;
+    if (!room || frame.length > this.#welcome.max_frame_bytes) return false;
+    this.#write(frame);
+    return true;
   }
 
   close(): void {
@@ -75,12 +103,36 @@ class WebTransportLink implements Link {
     this.#transport.close();
   }
 
-  async *#read(reader: ReadableStreamDefaultReader<Uint8Array>): AsyncGenerator<Uint8Array> {
+  /** A failure fails the writer too, where whoever sends next meets it. */
+  #write(frame: Bytes): void {
+    this.#writer.write(frame).catch(() => {});
+  }
+
+  #datagram(frame: Bytes): boolean {
+    if (this.#datagramsWaiting >= DATAGRAMS_WAITING_MAX) return false;
+    try {
+      this.#datagrams ??= datagramWriter(this.#transport.datagrams);
+    } catch {
+      return false;
+    }
+    this.#datagramsWaiting += 1;
+    const settled = () => {
+      this.#datagramsWaiting -= 1;
+    };
+    this.#datagrams.write(frame).then(settled, settled);
+    return true;
+  }
+
+  async *#read(reader: ReadableStreamDefaultReader<Uint8Array>): AsyncGenerator<GatewayFrame> {
     const splitter = new FrameSplitter(FRAME_BYTES_MAX);
     for (;;) {
       const { done, value } = await this.#chunk(reader);
       if (done) break;
-      yield* splitter.push(value);
+      for (const bytes of splitter.push(value)) {
+        const frame = decode(bytes);
+        if (frame.type === "welcome") this.#welcome = frame.body;
+        yield frame;
+      }
     }
     if (splitter.unfinishedBytes > 0 && !this.#closed) throw new LinkError("WebTransport: ended inside a frame");
   }
@@ -94,6 +146,14 @@ class WebTransportLink implements Link {
       throw linkError("broke", error);
     }
   }
+}
+
+/** The stream of datagrams was an attribute before it was made by a method; browsers have the one or the other. */
+function datagramWriter(datagrams: WebTransportDatagramDuplexStream): WritableStreamDefaultWriter<Bytes> {
+  const { createWritable } = datagrams as { createWritable?: () => WritableStream<Bytes> };
+  const writer = (createWritable?.call(datagrams) ?? datagrams.writable).getWriter();
+  writer.closed.catch(() => {});
+  return writer;
 }
 
 function linkError(what: string, error: unknown): LinkError {
