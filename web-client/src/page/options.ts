@@ -11,22 +11,22 @@ export type PageKind = "view" | "vital" | "error";
  */
 export interface PageOptions {
   /** Page views: loads, returns from the back/forward cache, and new URLs in the same document. Default: false. */
-  readonly views?: boolean | number;
+  readonly views?: boolean | number | undefined;
   /** Web vitals: LCP, CLS, INP, FCP and TTFB, as far as the browser measures them. Default: false. */
-  readonly vitals?: boolean | number;
+  readonly vitals?: boolean | number | undefined;
   /** Uncaught errors and unhandled rejections. Default: false. */
-  readonly errors?: boolean | number;
+  readonly errors?: boolean | number | undefined;
   /** Errors that are sent in one page view; further ones are counted. 1 to 1,000; default: 20. */
-  readonly maxErrors?: number;
+  readonly maxErrors?: number | undefined;
   /** How much of a URL is reported, wherever there is one (stacks and messages of errors too). Default: `"path"`. */
-  readonly urls?: UrlParts;
+  readonly urls?: UrlParts | undefined;
   /** Attributes of all events: `source`, `partitionkey`, extensions. Default: none, the gateway fills in what CloudEvents needs. */
-  readonly attributes?: { readonly [attribute: string]: string | number | boolean };
+  readonly attributes?: { readonly [attribute: string]: string | number | boolean } | undefined;
   /**
    * Sees each event before it is sent, and returns what is sent instead; null: nothing is. An event for which it throws is not sent;
    * the first time that is reported with `reportError`.
    */
-  readonly redact?: (event: CloudEvent) => CloudEvent | null;
+  readonly redact?: ((event: CloudEvent) => CloudEvent | null) | undefined;
 }
 
 /** The share of page loads in which each kind is observed. Throws `RangeError` for what is not a share. */
