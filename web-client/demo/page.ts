@@ -1,4 +1,4 @@
-import type { SessionState, TransportName } from "../src/index.js";
+import type { State, TransportName } from "../src/index.js";
 
 /** The numbers the page shows. */
 export interface Figures {
@@ -34,16 +34,17 @@ export function element<T extends HTMLElement>(id: string, type: new () => T): T
 }
 
 /** Writes the state of the session, in words. */
-export function showState({ status, transport, reason, message }: SessionState): void {
+export function showState({ status, transport, reason, error }: State): void {
   const line = element("status", HTMLElement);
   line.dataset.status = status;
-  const why = message === null ? "" : `: ${message}`;
+  const why = error === null ? "" : `: ${error.message}`;
   if (status === "open" && transport) {
     const held = reason === "ok" ? "" : ` – ${REASONS[reason] ?? reason}`;
     line.textContent = `Connected over ${TRANSPORTS[transport]}${held}`;
   } else if (status === "connecting") line.textContent = `Connecting…`;
   else if (status === "waiting") line.textContent = `Trying again soon${why}`;
-  else line.textContent = `Closed${why}`;
+  else if (status === "offline") line.textContent = `Offline`;
+  else line.textContent = `${status === "stopped" ? "Stopped" : "Closed"}${why}`;
   // The line is cut off where it is too long.
   line.title = line.textContent;
 }

@@ -106,19 +106,9 @@ export class Attempt {
     }
   }
 
-  /** HTTPS asks nobody before it is open, so it would win every race: it is for when nothing else opens. */
-  async #open(routes: readonly Route[]): Promise<Link> {
+  #open(routes: readonly Route[]): Promise<Link> {
     const { clock } = this.#parts;
-    const start = (some: readonly Route[]) =>
-      this.#within(OPEN_TIMEOUT_MS, (signal) => race(some, { clock, staggerMs: STAGGER_MS, signal }));
-    const last = routes.filter(({ transport }) => transport === "https");
-    if (last.length === 0 || last.length === routes.length) return start(routes);
-    try {
-      return await start(routes.filter(({ transport }) => transport !== "https"));
-    } catch (error) {
-      if (this.#stopping.signal.aborted) throw error;
-      return start(last);
-    }
+    return this.#within(OPEN_TIMEOUT_MS, (signal) => race(routes, { clock, staggerMs: STAGGER_MS, signal }));
   }
 
   /** From HELLO to the end of the last of the connections that take over from each other. */

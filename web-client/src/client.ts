@@ -1,23 +1,15 @@
-import { Adoption } from "./adoption.js";
-import { Backoff } from "./backoff.js";
-import { type Clock, systemClock } from "./clock.js";
-import { ClosedError } from "./errors/closed-error.js";
-import { OutboxFullError } from "./errors/outbox-full-error.js";
+import { systemClock } from "./clock.js";
+import { Core } from "./core.js";
 import type { TidegateError } from "./errors/tidegate-error.js";
-import { type CloudEvent, decodeEvent, encodeEvent } from "./event.js";
-import { Farewell } from "./farewell.js";
-import { Lane, type LaneState } from "./lane.js";
-import { type Page, type PageSignal, thisPage } from "./lifecycle.js";
+import type { CloudEvent } from "./event.js";
+import type { LaneState } from "./lane.js";
+import { thisPage } from "./lifecycle.js";
 import { dialer } from "./link/dial.js";
-import type { Dial, TransportName } from "./link/link.js";
+import type { TransportName } from "./link/link.js";
 import { Preference } from "./link/preference.js";
-import { checkToken, type Options, type Settings, settingsOf } from "./options.js";
+import { type Options, settingsOf } from "./options.js";
 import { openSlots } from "./outbox/open.js";
-import { type DropReason, Outbox, type Settlement } from "./outbox/outbox.js";
-import type { Lease, Slots, StoredEvent } from "./outbox/store.js";
-import { Reporter } from "./report.js";
-import { TokenSource } from "./token.js";
-import type { Bytes } from "./wire/bytes.js";
+import type { DropReason } from "./outbox/outbox.js";
 import type { Level, Reason } from "./wire/codes.js";
 
 /** Where a client stands. */
@@ -87,31 +79,33 @@ export interface Client {
   on<K extends keyof ClientEvents>(name: K, listener: (event: ClientEvents[K]) => void): () => void;
 }
 
-/** What a client stands on; tests bring their own. */
-export interface Platform {
-  readonly clock: Clock;
-  /** Unix ms. */
-  readonly now: () => number;
-  readonly random: () => number;
-  readonly page: Page;
-  readonly fetch: typeof fetch;
-  readonly slots: (settings: Settings) => Promise<Slots>;
-  readonly dial: (endpoint: URL, only?: readonly TransportName[]) => Dial;
-  readonly preference: Preference;
-}
-
 /** Connects to the gateway at `url`, of which only the origin matters. Returns at once; throws `OptionError`. */
 export function connect(url: string | URL, options?: Options): Client {
   const settings = settingsOf(url, options);
-  return new TidegateClient(settings, {
+  return new Core(settings, {
     clock: systemClock,
     now: Date.now,
     random: Math.random,
     page: thisPage,
     fetch: (...request) => fetch(...request),
-    slots: ({ database, name, storage }) =>
-      openSlots({ name: database, prefix: name, kind: storage, now: Date.now, newId }),
+    slots: ({ database, name, storage }, onPersistence) =>
+      openSlots({ name: database, prefix: name, kind: storage, now: Date.now, newId, onPersistence }),
     dial: dialer,
-    preference: new Preference(settings.endpoint.origin, { now: Date.now, storage: localStorageIfAny() }),
+    preference: new Preference(settings.endpoint.origin, { now: Date.now, storage: storageIfAny() }),
   });
+}
+
+const ID_LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789";
+
+function newId(): string {
+  return Array.from(crypto.getRandomValues(new Uint8Array(12)), (byte) => ID_LETTERS[byte % ID_LETTERS.length]).join("");
+}
+
+/** Pages may be denied it, workers and Node have none. */
+function storageIfAny(): globalThis.Storage | null {
+  try {
+    return globalThis.localStorage ?? null;
+  } catch {
+    return null;
+  }
 }

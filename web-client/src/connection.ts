@@ -61,10 +61,8 @@ const TICK_MS = 1_000;
 const SLEPT_MS = 4_000;
 const WELCOME_TIMEOUT_MS = 5_000;
 const SILENCE_MS = 5_000;
-/** A request is answered when its events are durable, and the gateway gives that 30 s. */
-const SILENCE_HTTPS_MS = 35_000;
-/** One request at a time: larger ones make up for the round trips. */
-const BATCH_HTTPS_BYTES = 256 * 1024;
+/** Requests come after everything else, where networks are at their worst. */
+const SILENCE_HTTPS_MS = 15_000;
 const USEFUL_AFTER_MS = 30_000;
 const FINISH_TIMEOUT_MS = 2_000;
 const FIRST_CLOSE_CODE = 4000;
@@ -118,9 +116,11 @@ export class Connection {
     return this.#welcome !== null && this.#end === null;
   }
 
-  /** Whether everything that is stored has been handed to the link, and the link is still there. */
+  /** Whether everything that is stored has been handed to the link and travels on even if the page ends. */
   get handed(): boolean {
     if (!this.open || this.#pumping) return false;
+    // Requests under way end with the page.
+    if (this.transport === "https") return this.#parts.outbox.length === 0;
     for (const _ of this.#parts.outbox.from(this.#cursor)) return false;
     return true;
   }
@@ -251,13 +251,16 @@ export class Connection {
       this.#ahead = true;
       throw new FrameError(`WELCOME settles up to ${upto}, at most ${reached.seq} was sent`);
     }
-    if (upto + 1 < (hello.next ?? 1)) throw new FrameError(`WELCOME goes back to ${upto}, asked for ${hello.next}`);
+    const next = hello.next ?? 1;
+    if (upto + 1 < next) throw new FrameError(`WELCOME goes back to ${upto}, asked for ${next}`);
     this.#welcome = welcome;
     this.#credit = new Credit(welcome.limit, welcome.limit_bytes);
-    this.#cursor = upto + 1;
+    // A carrier that knows nothing of refusals learns of them by sending again.
+    const settled = rej_more && rej.length === 0 ? next - 1 : upto;
+    this.#cursor = settled + 1;
     for (const verdict of rej) outbox.judge(verdict);
     const knownFrom = rej_more ? Math.min(upto + 1, ...rej.map(({ seq }) => seq)) : 0;
-    if (outbox.settle(upto, level, knownFrom) > 0) this.#useful = true;
+    if (outbox.settle(settled, level, knownFrom) > 0) this.#useful = true;
     listener.welcomed(this, welcome);
     this.#tellWelcomed(true);
     this.pump();
@@ -319,10 +322,10 @@ export class Connection {
   }
 
   #limits(welcome: Welcome): BatchLimits {
-    const { batch, link } = this.#parts;
+    const { batch } = this.#parts;
     return {
       events: Math.max(1, Math.min(batch.maxEvents, welcome.max_batch_events)),
-      bytes: link.name === "https" ? Math.max(batch.maxBytes, BATCH_HTTPS_BYTES) : batch.maxBytes,
+      bytes: batch.maxBytes,
       frameBytes: welcome.max_frame_bytes,
     };
   }

@@ -6,7 +6,7 @@ import { encode, encodeLossy } from "../wire/encode.js";
 import type { ClientFrame, GatewayFrame } from "../wire/frames.js";
 import { Reader } from "../wire/reader.js";
 import { Inbox } from "./inbox.js";
-import { FRAME_BYTES_MAX, type Link, type Open } from "./link.js";
+import { FRAME_BYTES_MAX, type Link, type Open, WAITING_MAX } from "./link.js";
 
 /** Subprotocol of the binary coding. */
 const SUBPROTOCOL = "tidegate.v1";
@@ -16,8 +16,6 @@ const BUFFERED_BYTES_MAX = 256 * 1024;
 const LOSSY_BUFFERED_BYTES_MAX = 16 * 1024;
 /** There is no event for a drained send buffer, so it is looked at this often. */
 const BUFFERED_POLL_MS = 10;
-/** Frames that may wait for room; more come only of a gateway that makes us answer and does not read. */
-const WAITING_MAX = 256;
 const UNREAD_BYTES_MAX = 2 * FRAME_BYTES_MAX;
 /** What an unread frame takes beside its bytes. */
 const UNREAD_FRAME_BYTES = 512;
@@ -27,30 +25,21 @@ const CLOSE_NORMAL = 1000;
 export function webSocket(): Open {
   return (url, signal) =>
     new Promise((resolve, reject) => {
-      if (signal.aborted) {
-        reject(new LinkError("WebSocket: given up before it began"));
-        return;
-      }
+      if (signal.aborted) throw new LinkError("WebSocket: given up");
       const socket = connect(url);
       const abort = () => {
         socket.close();
         reject(new LinkError("WebSocket: given up"));
       };
-      const refused = (event: CloseEvent) => {
+      signal.addEventListener("abort", abort);
+      socket.onclose = (event) => {
         signal.removeEventListener("abort", abort);
-        reject(new LinkError(`WebSocket: cannot open: ${describe(event)}`, event.code));
+        reject(closed(event));
       };
-      signal.addEventListener("abort", abort, { once: true });
-      socket.addEventListener("close", refused, { once: true });
-      socket.addEventListener(
-        "open",
-        () => {
-          signal.removeEventListener("abort", abort);
-          socket.removeEventListener("close", refused);
-          if (!signal.aborted) resolve(new WebSocketLink(socket));
-        },
-        { once: true },
-      );
+      socket.onopen = () => {
+        signal.removeEventListener("abort", abort);
+        if (!signal.aborted) resolve(new WebSocketLink(socket));
+      };
     });
 }
 
@@ -60,34 +49,33 @@ function connect(url: URL): WebSocket {
     socket.binaryType = "arraybuffer";
     return socket;
   } catch (error) {
-    throw new LinkError(`WebSocket: cannot open: ${error instanceof Error ? error.message : String(error)}`);
+    throw LinkError.from("WebSocket", error);
   }
 }
 
 class WebSocketLink implements Link {
   readonly name = "websocket";
+  readonly frames = new Inbox<GatewayFrame>(UNREAD_BYTES_MAX);
   readonly #socket: WebSocket;
-  readonly #inbox = new Inbox<GatewayFrame>(UNREAD_BYTES_MAX);
   #waiting = 0;
   /** Longest frame the gateway takes; 0 before WELCOME. */
   #frameBytesMax = 0;
 
   constructor(socket: WebSocket) {
     this.#socket = socket;
-    socket.addEventListener("message", (event: MessageEvent<unknown>) => this.#receive(event.data));
-    socket.addEventListener("close", (event) => this.#ended(event));
-  }
-
-  get frames(): AsyncIterable<GatewayFrame> {
-    return this.#inbox;
+    socket.onmessage = ({ data }: MessageEvent<unknown>) => {
+      try {
+        this.#receive(data);
+      } catch (error) {
+        this.#fail(error);
+      }
+    };
+    socket.onclose = (event) => this.frames.end(event.code === CLOSE_NORMAL ? undefined : closed(event));
   }
 
   async send(frame: ClientFrame): Promise<void> {
+    if (this.#waiting >= WAITING_MAX) this.#fail(new LinkError("WebSocket: the gateway does not read"));
     this.#requireOpen();
-    if (this.#waiting >= WAITING_MAX) {
-      this.#fail(new LinkError("WebSocket: the gateway does not read"));
-      this.#requireOpen();
-    }
     this.#socket.send(encode(frame));
     this.#waiting += 1;
     try {
@@ -111,7 +99,7 @@ class WebSocketLink implements Link {
 
   close(): void {
     this.#socket.close(CLOSE_NORMAL);
-    this.#inbox.end();
+    this.frames.end();
   }
 
   #requireOpen(): void {
@@ -119,38 +107,26 @@ class WebSocketLink implements Link {
   }
 
   #receive(data: unknown): void {
-    try {
-      if (!(data instanceof ArrayBuffer)) throw new FrameError("text message in a binary session");
-      const { byteLength } = data;
-      if (byteLength > FRAME_BYTES_MAX)
-        throw new FrameError(`message of ${byteLength} bytes, at most ${FRAME_BYTES_MAX}`);
-      const reader = new Reader(new Uint8Array(data));
-      while (reader.remaining > 0) {
-        const before = reader.remaining;
-        const frame = decodeNext(reader);
-        if (frame.type === "welcome") this.#frameBytesMax = frame.body.max_frame_bytes;
-        const size = before - reader.remaining + UNREAD_FRAME_BYTES;
-        if (!this.#inbox.push(frame, size)) {
-          this.#socket.close();
-          break;
-        }
+    if (!(data instanceof ArrayBuffer)) throw new FrameError("text message in a binary session");
+    if (data.byteLength > FRAME_BYTES_MAX) throw new FrameError(`message of ${data.byteLength} bytes`);
+    const reader = new Reader(new Uint8Array(data));
+    while (reader.remaining > 0) {
+      const before = reader.remaining;
+      const frame = decodeNext(reader);
+      if (frame.type === "welcome") this.#frameBytesMax = frame.body.max_frame_bytes;
+      if (!this.frames.push(frame, before - reader.remaining + UNREAD_FRAME_BYTES)) {
+        this.#socket.close();
+        break;
       }
-    } catch (error) {
-      this.#fail(error);
     }
   }
 
   #fail(error: unknown): void {
-    this.#inbox.end(error);
+    this.frames.end(error);
     this.#socket.close();
-  }
-
-  #ended(event: CloseEvent): void {
-    if (event.code === CLOSE_NORMAL) this.#inbox.end();
-    else this.#inbox.end(new LinkError(`WebSocket: closed: ${describe(event)}`, event.code));
   }
 }
 
-function describe(event: CloseEvent): string {
-  return event.reason === "" ? `code ${event.code}` : `code ${event.code}, ${event.reason}`;
+function closed({ code, reason }: CloseEvent): LinkError {
+  return new LinkError(`WebSocket: closed: code ${code}${reason && `, ${reason}`}`, code);
 }

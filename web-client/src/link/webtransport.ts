@@ -4,7 +4,7 @@ import { decode } from "../wire/decode.js";
 import { encode, encodeLossy } from "../wire/encode.js";
 import type { ClientFrame, GatewayFrame, Welcome } from "../wire/frames.js";
 import { FrameSplitter } from "../wire/splitter.js";
-import { FRAME_BYTES_MAX, type Link, type Open } from "./link.js";
+import { FRAME_BYTES_MAX, type Link, type Open, WAITING_MAX } from "./link.js";
 
 /** SHA-256 of a development certificate that the browser shall trust. */
 export interface CertificateHash {
@@ -14,44 +14,34 @@ export interface CertificateHash {
 
 /** Datagrams handed to the browser and not sent yet. */
 const DATAGRAMS_WAITING_MAX = 64;
-/** Frames that may wait for room; more come only of a gateway that makes us answer and does not read. */
-const WAITING_MAX = 256;
-
-/** Whether this browser has WebTransport at all. It exists in secure contexts only. */
-export function hasWebTransport(): boolean {
-  return "WebTransport" in globalThis;
-}
 
 /** Opens WebTransport sessions: one bidirectional stream, frames back to back. No hashes: the ordinary certificate check. */
 export function webTransport(certificateHashes: readonly CertificateHash[]): Open {
   return async (url, signal) => {
-    if (signal.aborted) throw new LinkError("WebTransport: given up before it began");
-    const options = certificateHashes.length > 0 ? { serverCertificateHashes: [...certificateHashes] } : {};
-    const transport = connect(url, options);
-    // A refusal also rejects `ready` or the stream, where it is reported.
-    transport.closed.catch(() => {});
-    const abort = () => transport.close();
-    signal.addEventListener("abort", abort, { once: true });
+    let transport: WebTransport | undefined;
+    const abort = () => transport?.close();
+    signal.addEventListener("abort", abort);
     try {
+      requireWanted(signal);
+      const options = certificateHashes.length > 0 ? { serverCertificateHashes: [...certificateHashes] } : {};
+      transport = new WebTransport(url.href, options);
+      // A refusal also rejects `ready` or the stream, where it is reported.
+      transport.closed.catch(() => {});
       await transport.ready;
       const stream = await transport.createBidirectionalStream();
-      if (signal.aborted) throw new Error("given up");
+      requireWanted(signal);
       return new WebTransportLink(transport, stream);
     } catch (error) {
-      transport.close();
-      throw linkError("cannot open", error);
+      abort();
+      throw LinkError.from("WebTransport", error);
     } finally {
       signal.removeEventListener("abort", abort);
     }
   };
 }
 
-function connect(url: URL, options: WebTransportOptions): WebTransport {
-  try {
-    return new WebTransport(url.href, options);
-  } catch (error) {
-    throw linkError("cannot open", error);
-  }
+function requireWanted(signal: AbortSignal): void {
+  if (signal.aborted) throw new Error("given up");
 }
 
 class WebTransportLink implements Link {
@@ -80,7 +70,7 @@ class WebTransportLink implements Link {
       this.#write(encode(frame));
       await this.#writer.ready;
     } catch (error) {
-      throw linkError("cannot send", error);
+      throw LinkError.from("WebTransport", error);
     } finally {
       this.#waiting -= 1;
     }
@@ -143,7 +133,7 @@ class WebTransportLink implements Link {
       return await reader.read();
     } catch (error) {
       if (this.#closed) return { done: true, value: undefined };
-      throw linkError("broke", error);
+      throw LinkError.from("WebTransport", error);
     }
   }
 }
@@ -154,8 +144,4 @@ function datagramWriter(datagrams: WebTransportDatagramDuplexStream): WritableSt
   const writer = (createWritable?.call(datagrams) ?? datagrams.writable).getWriter();
   writer.closed.catch(() => {});
   return writer;
-}
-
-function linkError(what: string, error: unknown): LinkError {
-  return new LinkError(`WebTransport: ${what}: ${error instanceof Error ? error.message : String(error)}`);
 }

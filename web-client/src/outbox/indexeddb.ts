@@ -36,7 +36,8 @@ const RETRY_MS = 5_000;
 
 /**
  * A slot in IndexedDB. One transaction runs at a time, and what comes meanwhile is the next one. Events are kept in chunks;
- * settled ones are deleted a chunk at a time, `upto` says which of the first chunk are.
+ * settled ones are deleted a chunk at a time, `upto` says which of the first chunk are. What was written outlives the tab and
+ * the browser; durability is relaxed, so a power cut may take the last moments.
  */
 export class IndexedDbStore implements SlotStore {
   readonly #parts: SlotParts;
@@ -197,8 +198,8 @@ export class IndexedDbStore implements SlotStore {
       await database.write(async (tables) => {
         await this.#requireOurs(tables);
         await rewrite(tables, slot, upto, thinned);
-        const through = replace ? Number.POSITIVE_INFINITY : settled.at(-1)?.first;
-        if (through !== undefined) tables.chunks.delete(chunkRange(slot, through));
+        const through = settled.at(-1)?.first;
+        if (replace || through !== undefined) tables.chunks.delete(chunkRange(slot, through));
         for (const chunk of chunks) tables.chunks.put(chunk, [slot, firstOf(chunk)]);
         tables.slots.put(record, slot);
       });
@@ -283,7 +284,8 @@ async function rewrite(tables: Tables, slot: number, upto: number, thinned: Thin
   await Promise.all(rewritten);
 }
 
-function remaining(spans: readonly ChunkSpan[], thinned: Thinned): ChunkSpan[] {
+function remaining(spans: readonly ChunkSpan[], thinned: Thinned): readonly ChunkSpan[] {
+  if (thinned.size === 0) return spans;
   return spans
     .map((span) => ({ ...span, count: span.count - (thinned.get(span)?.length ?? 0) }))
     .filter(({ count }) => count > 0);

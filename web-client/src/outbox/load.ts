@@ -29,9 +29,10 @@ export interface Loaded {
 
 const CLIENT_NAME = /^[A-Za-z0-9._:-]{1,128}$/;
 
-/** All keys of a slot's chunks, or those with first numbers up to `last`. */
-export function chunkRange(slot: number, last = Number.POSITIVE_INFINITY): IDBKeyRange {
-  return IDBKeyRange.bound([slot], [slot, last]);
+/** Keys of a slot's chunks that begin at `last` or before; without it all keys that begin with the slot. */
+export function chunkRange(slot: number, last?: number): IDBKeyRange {
+  // Arrays sort after everything else.
+  return IDBKeyRange.bound([slot], [slot, last ?? []]);
 }
 
 /**

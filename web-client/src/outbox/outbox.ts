@@ -8,24 +8,31 @@ import { Row } from "./row.js";
 import type { Lease, SlotStore, StoredEvent } from "./store.js";
 import { Waiters } from "./waiters.js";
 
+/** Durable as `level` says, or left out by a filter of the gateway. */
+interface Acknowledged {
+  readonly outcome: "acknowledged";
+  readonly level: Level;
+}
+
+/** Refused for good: the same bytes would be refused again. */
+interface Refused {
+  readonly outcome: "refused";
+  readonly code: string;
+  readonly message: string;
+}
+
+/** Nobody can say: the gateway has settled it and no longer knows how. */
+interface Unknown {
+  readonly outcome: "unknown";
+}
+
 /** What became of an event. It is never sent again. */
-export type Settlement = {
+export type Settlement = (Acknowledged | Refused | Unknown) & {
   readonly seq: number;
   readonly event: StoredEvent;
   /** From `push` to the settlement. */
   readonly latencyMs: number;
-} & (
-  | /** Durable as `level` says, or left out by a filter of the gateway. */ {
-      readonly outcome: "acknowledged";
-      readonly level: Level;
-    }
-  | /** Refused for good: the same bytes would be refused again. */ {
-      readonly outcome: "refused";
-      readonly code: string;
-      readonly message: string;
-    }
-  | /** Nobody can say: the gateway has settled it and no longer knows how. */ { readonly outcome: "unknown" }
-);
+};
 
 /** How much an outbox keeps. */
 export interface OutboxLimits {
@@ -146,12 +153,7 @@ export class Outbox {
    */
   push(payload: Bytes): Promise<void> {
     if (this.#gone) return Promise.reject(this.#gone);
-    if (!this.#makeRoom(payload.length)) {
-      const { bytes } = this.#limits;
-      return Promise.reject(
-        new OutboxFullError(`no room for ${payload.length} bytes: ${this.bytes} of ${bytes} are on their way`),
-      );
-    }
+    if (!this.#makeRoom(payload.length)) return Promise.reject(this.#full(payload.length));
     this.#last += 1;
     const event: StoredEvent = { seq: this.#last, payload, at: this.#now() };
     this.#row.push(event);
@@ -296,6 +298,12 @@ export class Outbox {
     }
     if (seq < knownFrom) return { ...settled, outcome: "unknown" };
     return { ...settled, outcome: "acknowledged", level };
+  }
+
+  #full(bytes: number): OutboxFullError {
+    const most = this.#limits.bytes;
+    if (bytes > most) return new OutboxFullError(`event of ${bytes} bytes, the outbox holds ${most}`);
+    return new OutboxFullError(`no room for ${bytes} bytes: ${this.bytes} of ${most} are taken by events on their way`);
   }
 
   #wait(ready: () => boolean, signal?: AbortSignal): Promise<void> {

@@ -1,5 +1,4 @@
 import type { Clock } from "../clock.js";
-import { StorageError } from "../errors/storage-error.js";
 import { answer, type Database } from "./database.js";
 import type { Grasp, Hold } from "./hold.js";
 import { IndexedDbStore } from "./indexeddb.js";
@@ -41,20 +40,22 @@ export class IndexedDbSlots implements Slots {
     return this.#persistent && this.#failing.size === 0;
   }
 
+  /** As `Slots.lease`; a slot in memory where the database or the locks fail, or all slots are taken. */
   async lease(): Promise<Lease> {
     try {
       for (let slot = 1; slot <= SLOTS_MAX; slot += 1) {
         const lease = await this.#take(slot);
         if (lease) return lease;
       }
-    } catch (error) {
-      if (!(error instanceof StorageError)) throw error;
+    } catch {
+      // Whatever storage or locks say no to, the page's memory can do.
     }
     this.#persistent = false;
     this.#parts.onPersistence();
     return this.#memory.lease();
   }
 
+  /** As `Slots.adopt`. On the way empty slots that nobody has used for 30 days are deleted. */
   async adopt(): Promise<Lease | null> {
     try {
       for (const { slot, kept, old } of await this.#survey()) {
@@ -63,8 +64,8 @@ export class IndexedDbSlots implements Slots {
         await lease?.store.release();
         if (old) await this.#forget(slot);
       }
-    } catch (error) {
-      if (!(error instanceof StorageError)) throw error;
+    } catch {
+      // Whatever storage or locks say no to, the page's memory can do.
     }
     return this.#memory.adopt();
   }

@@ -65,7 +65,8 @@ export class GatewayEnd implements Link {
   async welcome(welcome: Partial<Welcome> = {}): Promise<Hello> {
     const frame = await this.heard();
     if (frame.type !== "hello") throw new Error(`expected HELLO, got ${frame.type}`);
-    this.say({ type: "welcome", body: { ...usualWelcome, upto: (frame.body.next ?? 1) - 1, ...welcome } });
+    const { epoch = 0, next = 1 } = frame.body;
+    this.say({ type: "welcome", body: { ...usualWelcome, epoch, upto: next - 1, ...welcome } });
     return frame.body;
   }
 
