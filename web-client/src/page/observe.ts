@@ -1,3 +1,4 @@
+import type { Client } from "../client.js";
 import type { CloudEvent } from "../event.js";
 import { type ErrorData, ErrorReports, type Place } from "./errors.js";
 import { maxErrors, type PageKind, type PageOptions, shares } from "./options.js";
@@ -5,10 +6,8 @@ import { type View, Views } from "./views.js";
 import { Vitals } from "./vitals.js";
 import type { PageWindow } from "./window.js";
 
-/** Of the client, no more than this is needed. */
-export interface Sender {
-  send(event: CloudEvent): Promise<void>;
-}
+/** What is needed of a client. */
+type Sender = Pick<Client, "send">;
 
 /** What a page is made of that tests replace. */
 interface Parts {
@@ -25,7 +24,7 @@ interface Parts {
  * document (a server, a worker) it does nothing. The function it returns ends it: nothing is sent any more. An event that the client
  * does not take is lost; the first time that is reported with `reportError`. Throws `RangeError` for an option out of bounds.
  */
-export function observePage(client: Sender, options: PageOptions): () => void {
+export function observePage(client: Pick<Client, "send">, options: PageOptions): () => void {
   const page = globalThis as unknown as PageWindow;
   return observe(client, options, { page, random: Math.random, newId, reportError: (error) => reportError(error) });
 }
