@@ -2,7 +2,6 @@ import { systemClock } from "./clock.js";
 import { Core } from "./core.js";
 import type { TidegateError } from "./errors/tidegate-error.js";
 import type { CloudEvent } from "./event.js";
-import type { LaneState } from "./lane.js";
 import { thisPage } from "./lifecycle.js";
 import { dialer } from "./link/dial.js";
 import type { TransportName } from "./link/link.js";
@@ -18,7 +17,7 @@ export interface State {
    * `connecting`: at it. `open`: events travel. `waiting`: for the next attempt, or for something to send. `offline`: the browser
    * says that there is no network. `stopped`: the application has to do what `error` says; events are kept. `closed`: for good.
    */
-  readonly status: LaneState["status"];
+  readonly status: "connecting" | "open" | "waiting" | "offline" | "stopped" | "closed";
   /** What carries the open connection. */
   readonly transport: TransportName | null;
   /** Why the gateway holds back; `ok` where it does not. Events are kept meanwhile, and nothing needs to be done. */
