@@ -176,7 +176,10 @@ export class Attempt {
     this.#cancelUpgrade();
     const delayMs = this.#parts.preference.betterAfter(connection.transport, this.#routes);
     if (delayMs === null) return;
-    this.#cancelUpgrade = this.#parts.clock.after(Math.max(delayMs, UPGRADE_MIN_MS), () => void this.#upgrade(connection));
+    this.#cancelUpgrade = this.#parts.clock.after(
+      Math.max(delayMs, UPGRADE_MIN_MS),
+      () => void this.#upgrade(connection),
+    );
   }
 
   /** Opens something better beside `old`, and lets it take over when the gateway has answered there. */

@@ -118,7 +118,9 @@ export function connect(url: string | URL, options?: Options): Client {
 const ID_LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789";
 
 function newId(): string {
-  return Array.from(crypto.getRandomValues(new Uint8Array(12)), (byte) => ID_LETTERS[byte % ID_LETTERS.length]).join("");
+  return Array.from(crypto.getRandomValues(new Uint8Array(12)), (byte) => ID_LETTERS[byte % ID_LETTERS.length]).join(
+    "",
+  );
 }
 
 /** Pages may be denied it, workers and Node have none. */

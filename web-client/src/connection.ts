@@ -63,6 +63,7 @@ const WELCOME_TIMEOUT_MS = 5_000;
 const SILENCE_MS = 5_000;
 /** Requests come after everything else, where networks are at their worst. */
 const SILENCE_HTTPS_MS = 15_000;
+const PINGS_MISSED = 2.5;
 const USEFUL_AFTER_MS = 30_000;
 const FINISH_TIMEOUT_MS = 2_000;
 const FIRST_CLOSE_CODE = 4000;
@@ -91,6 +92,7 @@ export class Connection {
   /** Silence would not be the transport's fault. */
   #excused = false;
   #tickedAt: number;
+  #heardAt: number;
   /** When to leave, after GOAWAY, and where to. */
   #leave: { readonly at: number; readonly url: string | undefined } | null = null;
   #finishing = false;
@@ -99,7 +101,7 @@ export class Connection {
 
   constructor(parts: ConnectionParts) {
     this.#parts = parts;
-    this.#startedAt = this.#tickedAt = parts.clock.now();
+    this.#startedAt = this.#tickedAt = this.#heardAt = parts.clock.now();
     this.#liveness = new Liveness(this.#startedAt, parts.link.name === "https" ? SILENCE_HTTPS_MS : SILENCE_MS);
     this.welcomed = new Promise((resolve) => {
       this.#tellWelcomed = resolve;
@@ -131,7 +133,8 @@ export class Connection {
     this.#send({ type: "hello", body: hello });
     try {
       for await (const frame of this.#parts.link.frames) {
-        this.#liveness.heard(this.#parts.clock.now());
+        this.#heardAt = this.#parts.clock.now();
+        this.#liveness.heard(this.#heardAt);
         this.#excused = false;
         if (this.#end) break;
         this.#receive(frame, hello);
@@ -359,7 +362,9 @@ export class Connection {
       this.stop(`the gateway did not answer within ${WELCOME_TIMEOUT_MS / 1000} s`);
       return;
     }
-    const verdict = this.#liveness.check(now, welcome !== null && this.#parts.outbox.length > 0);
+    // The gateway's own PINGs show that it is there while nothing is sent.
+    const overdue = welcome !== null && now - this.#heardAt > PINGS_MISSED * welcome.ping_ms;
+    const verdict = this.#liveness.check(now, overdue || (welcome !== null && this.#parts.outbox.length > 0));
     if (verdict === "ping") this.#send(PING);
     if (verdict !== "dead") return;
     this.#stalled = !this.#excused;

@@ -30,7 +30,8 @@ export interface CloudEvent {
 
 /** The event as it travels, with `time` filled in. `now` is Unix ms. Throws `EventError`; larger than `bytesMax` is one too. */
 export function encodeEvent(event: CloudEvent, now: number, bytesMax: number): Bytes {
-  if (typeof event?.type !== "string" || event.type === "") throw new EventError("event.type: expected a string that is not empty");
+  if (typeof event?.type !== "string" || event.type === "")
+    throw new EventError("event.type: expected a string that is not empty");
   let json: string;
   try {
     json = JSON.stringify(event.time == null ? { ...event, time: new Date(now).toISOString() } : event);

@@ -55,6 +55,8 @@ export interface LaneListener {
 type Cause = "network" | "visible" | "token" | "stored";
 
 const REPORT_MS = 60_000;
+/** Events go first. */
+const REPORT_FIRST_MS = 1_000;
 /** Some browsers say offline when they are not. */
 const OFFLINE_MAX_MS = 30_000;
 /** How long after a request that the page has left behind a takeover may be our own. */
@@ -188,11 +190,14 @@ export class Lane {
     this.#closing = true;
     if (hurried) {
       const { status } = this.#state;
-      if (status === "stopped" || status === "offline") return this.end();
+      if (status === "stopped" || status === "offline") {
+        this.end();
+        return;
+      }
       this.#cancelClose = this.#parts.clock.after(CLOSE_TIMEOUT_MS, () => this.end());
       this.#wake("network");
     }
-    this.hurry();
+    this.hurried = true;
     this.settled();
   }
 
@@ -257,7 +262,7 @@ export class Lane {
     this.#parts.listener.welcomed(welcome);
     this.#become({ status: "open", transport, reason: "ok", error: null });
     this.#cancelReport();
-    this.#reportFrom(connection);
+    this.#cancelReport = this.#parts.clock.after(REPORT_FIRST_MS, () => this.#reportFrom(connection));
     if (this.#closing) this.settled();
   }
 
@@ -276,8 +281,8 @@ export class Lane {
 
   #sayDone(): void {
     const connection = this.#connection;
-    if (!connection?.open) return this.end();
-    void this.#report(connection).then(() => connection.finish());
+    if (connection?.open) void this.#report(connection).then(() => connection.finish());
+    else this.end();
   }
 
   /** What follows from how a connection ended; true where the slot is to be left. */
@@ -315,7 +320,10 @@ export class Lane {
         await this.#renumber();
         break;
       case "shrink":
-        this.#batch = { ...this.#batch, maxEvents: Math.max(1, Math.min(this.#batch.maxEvents, ending.lastBatch) >> 1) };
+        this.#batch = {
+          ...this.#batch,
+          maxEvents: Math.max(1, Math.min(this.#batch.maxEvents, ending.lastBatch) >> 1),
+        };
         break;
       case "retry":
     }
@@ -334,7 +342,8 @@ export class Lane {
   #become(change: Partial<LaneState>): void {
     const state = { ...this.#state, ...change };
     const { status, transport, reason, error } = this.#state;
-    if (state.status === status && state.transport === transport && state.reason === reason && state.error === error) return;
+    if (state.status === status && state.transport === transport && state.reason === reason && state.error === error)
+      return;
     this.#state = state;
     this.#parts.listener.changed(state);
   }

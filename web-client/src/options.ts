@@ -152,7 +152,12 @@ function endpointOf(url: string | URL): URL {
 
 function integer(name: string, value: unknown, preset: number, min: number, max: number): number {
   if (value === undefined) return preset;
-  allow(name, value, `an integer in ${min}..${max}`, Number.isSafeInteger(value) && Number(value) >= min && Number(value) <= max);
+  allow(
+    name,
+    value,
+    `an integer in ${min}..${max}`,
+    Number.isSafeInteger(value) && Number(value) >= min && Number(value) <= max,
+  );
   return value as number;
 }
 

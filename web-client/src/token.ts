@@ -107,7 +107,9 @@ export class TokenSource {
       }
       return { token, expiresAt: end };
     } catch (error) {
-      throw new TokenError(`token function: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
+      throw new TokenError(`token function: ${error instanceof Error ? error.message : String(error)}`, {
+        cause: error,
+      });
     } finally {
       cancel();
     }
@@ -120,7 +122,9 @@ export class TokenSource {
     this.#cancelRenewal();
     // One that has ended already, by this device's clock, is for the gateway to judge.
     if (this.#stopped || lifeMs <= 0 || lifeMs === Number.POSITIVE_INFINITY) return;
-    this.#renewAfter(Math.max(Math.min(lifeMs * 0.8, lifeMs - BEFORE_END_MS), Math.min(RENEW_MIN_MS, lifeMs * 0.8), 1_000));
+    this.#renewAfter(
+      Math.max(Math.min(lifeMs * 0.8, lifeMs - BEFORE_END_MS), Math.min(RENEW_MIN_MS, lifeMs * 0.8), 1_000),
+    );
   }
 
   #renewAfter(delayMs: number): void {

@@ -14,7 +14,14 @@ interface Case {
   readonly limits?: Partial<BatchLimits>;
 }
 
-function taken({ sizes, first = 1, idle = false, gaps = [], credit = new Credit(1_000, 1_000_000), limits }: Case): Batch {
+function taken({
+  sizes,
+  first = 1,
+  idle = false,
+  gaps = [],
+  credit = new Credit(1_000, 1_000_000),
+  limits,
+}: Case): Batch {
   const waiting = sizes
     .map((size, index): StoredEvent => ({ seq: first + index, payload: new Uint8Array(size), at: 0 }))
     .filter(({ seq }) => !gaps.includes(seq));

@@ -53,6 +53,13 @@ test("10,000 pushes in one go are one transaction of few records", async () => {
   assert.equal([...outbox.from(1)].length, 10_000);
 });
 
+test("appends of one go are one transaction", async () => {
+  const given = await bench();
+  await appendEach(given.lease.store, events(1, 1_000));
+  assert.equal(given.profile.transactions, 1);
+  assert.equal(await given.profile.count("chunks"), 4);
+});
+
 test("appends while a transaction runs are the next one, and are in order after a crash", async () => {
   const given = await bench();
   const { store } = given.lease;
@@ -157,14 +164,19 @@ test("pushes to an outbox without storage resolve, and are sent", async () => {
   assert.equal(given.persistent(), false);
 });
 
-test("a connection that the browser closes is opened again", async () => {
-  const given = await bench();
-  await given.lease.store.append(events(1, 1));
-  for (const connection of given.tab.connections) forceCloseDatabase(connection as never);
-  await given.lease.store.append(events(2, 2));
-  assert.equal(given.persistent(), true);
-  assert.deepEqual(held(await leaseAfterCrash(given)), texts(events(1, 2)));
-});
+for (const [how, close] of [
+  ["and says so", (connection: IDBDatabase) => forceCloseDatabase(connection as never)],
+  ["without a word", (connection: IDBDatabase) => connection.close()],
+] as const) {
+  test(`a connection that the browser closes ${how} is opened again`, async () => {
+    const given = await bench();
+    await given.lease.store.append(events(1, 1));
+    for (const connection of given.tab.connections) close(connection);
+    await given.lease.store.append(events(2, 2));
+    assert.deepEqual(given.tab.persistence, []);
+    assert.deepEqual(held(await leaseAfterCrash(given)), texts(events(1, 2)));
+  });
+}
 
 test("a database can be deleted under us, and the slot lives on in memory", async () => {
   const given = await bench();

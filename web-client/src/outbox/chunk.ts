@@ -66,8 +66,7 @@ export function unpack(record: unknown): StoredEvent[] | null {
 }
 
 function isChunk(record: unknown): record is Chunk {
-  if (typeof record !== "object" || record === null) return false;
-  const { seqs, ats, lengths, bytes } = record as Partial<Record<keyof Chunk, unknown>>;
+  const { seqs, ats, lengths, bytes } = Object(record) as Partial<Record<keyof Chunk, unknown>>;
   return (
     seqs instanceof Float64Array &&
     ats instanceof Float64Array &&

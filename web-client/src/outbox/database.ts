@@ -1,11 +1,17 @@
 import type { Clock } from "../clock.js";
-import { StorageError } from "../errors/storage-error.js";
+import { StorageError, type StorageFailure } from "../errors/storage-error.js";
 
 /** Tables of the database. `meta`: `id`. `slots`: by slot. `chunks`: by [slot, first number]. `leases`: by slot. */
 export type Tables = Readonly<Record<(typeof NAMES)[number], IDBObjectStore>>;
 
 const NAMES = ["meta", "slots", "chunks", "leases"] as const;
 const VERSION = 1;
+const REASONS: Readonly<Record<string, StorageFailure>> = {
+  QuotaExceededError: "quota",
+  InvalidStateError: "closed",
+  VersionError: "closed",
+  AbortError: "closed",
+};
 const OPEN_TIMEOUT_MS = 3_000;
 const WRITE_TIMEOUT_MS = 10_000;
 
@@ -30,7 +36,8 @@ export class Database {
    */
   async write<T>(work: (tables: Tables) => Promise<T>): Promise<T> {
     try {
-      const transaction = this.#begin(await this.#open());
+      const connection = await this.#open();
+      const transaction = connection.transaction(NAMES, "readwrite", { durability: "relaxed" });
       const committed = this.#committed(transaction);
       try {
         const entries = NAMES.map((name) => [name, transaction.objectStore(name)]);
@@ -46,17 +53,10 @@ export class Database {
         throw error;
       }
     } catch (error) {
-      throw storageError(error);
-    }
-  }
-
-  #begin(connection: IDBDatabase): IDBTransaction {
-    try {
-      return connection.transaction(NAMES, "readwrite", { durability: "relaxed" });
-    } catch (error) {
-      this.#connection = null;
-      connection.close();
-      throw error;
+      const failure = storageError(error);
+      // Closed without an event, perhaps: the next write opens it again.
+      if (failure.reason === "closed") this.#connection = null;
+      throw failure;
     }
   }
 
@@ -149,8 +149,6 @@ function abort(transaction: IDBTransaction): boolean {
 
 function storageError(error: unknown): StorageError {
   if (error instanceof StorageError) return error;
-  const { name, message } = error instanceof Error || error instanceof DOMException ? error : new Error(String(error));
-  const closed = name === "InvalidStateError" || name === "VersionError" || name === "AbortError";
-  const reason = name === "QuotaExceededError" ? "quota" : closed ? "closed" : "failed";
-  return new StorageError(reason, `${name}: ${message}`, { cause: error });
+  const { name, message } = error instanceof Error ? error : new Error(String(error));
+  return new StorageError(REASONS[name] ?? "failed", `${name}: ${message}`, { cause: error });
 }

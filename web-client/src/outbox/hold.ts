@@ -77,11 +77,11 @@ export function leases(parts: {
 }
 
 function isFresh(record: unknown, now: number): boolean {
-  const at = typeof record === "object" && record !== null && "at" in record ? record.at : null;
+  const { at } = Object(record) as { at?: unknown };
   // A clock that was set back must not keep a slot locked.
   return typeof at === "number" && Math.abs(now - at) < STALE_MS;
 }
 
 function ownerOf(record: unknown): unknown {
-  return typeof record === "object" && record !== null && "owner" in record ? record.owner : null;
+  return (Object(record) as { owner?: unknown }).owner;
 }

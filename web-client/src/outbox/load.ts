@@ -80,8 +80,7 @@ function spanAt(key: IDBValidKey, events: readonly StoredEvent[]): ChunkSpan | n
 
 /** Whether a record says what a slot must. */
 export function isSlotRecord(record: unknown): record is SlotRecord {
-  if (typeof record !== "object" || record === null) return false;
-  const { client, epoch, upto, last, usedAt } = record as Partial<Record<keyof SlotRecord, unknown>>;
+  const { client, epoch, upto, last, usedAt } = Object(record) as Partial<Record<keyof SlotRecord, unknown>>;
   return (
     typeof client === "string" &&
     CLIENT_NAME.test(client) &&

@@ -289,15 +289,15 @@ export class Outbox {
   }
 
   #settlement(event: StoredEvent, now: number, level: Level, knownFrom: number): Settlement {
-    const { seq, at } = event;
-    const settled = { seq, event, latencyMs: Math.max(0, now - at) };
+    const { seq } = event;
+    const latencyMs = Math.max(0, now - event.at);
     const refusal = this.#refusals.get(seq);
     if (refusal) {
       this.#refusals.delete(seq);
-      return { ...settled, outcome: "refused", code: refusal.code, message: refusal.message };
+      return { seq, event, latencyMs, outcome: "refused", code: refusal.code, message: refusal.message };
     }
-    if (seq < knownFrom) return { ...settled, outcome: "unknown" };
-    return { ...settled, outcome: "acknowledged", level };
+    if (seq < knownFrom) return { seq, event, latencyMs, outcome: "unknown" };
+    return { seq, event, latencyMs, outcome: "acknowledged", level };
   }
 
   #full(bytes: number): OutboxFullError {

@@ -8,11 +8,6 @@ interface Waiter {
 export class Waiters {
   readonly #waiting = new Set<Waiter>();
 
-  /** How many wait. */
-  get size(): number {
-    return this.#waiting.size;
-  }
-
   /** Resolves as soon as `ready` holds, at once if it does; rejects with the signal's reason when that comes first. */
   wait(ready: () => boolean, signal?: AbortSignal): Promise<void> {
     if (signal?.aborted) return Promise.reject(signal.reason);

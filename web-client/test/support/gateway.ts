@@ -10,6 +10,8 @@ export class GatewayEnd implements Link {
   readonly frames: Inbox<GatewayFrame>;
   /** False once the client has let go of the link. */
   open = true;
+  /** Whether lossy events can go. */
+  lossy = false;
   readonly #received: Inbox<ClientFrame>;
   #broken = false;
 
@@ -25,7 +27,7 @@ export class GatewayEnd implements Link {
   }
 
   sendLossy(): boolean {
-    return false;
+    return this.lossy;
   }
 
   close(): void {
@@ -41,11 +43,13 @@ export class GatewayEnd implements Link {
     return value;
   }
 
-  /** The numbers of the client's next frame, which must be EVENTS. */
+  /** The numbers of the client's next frame, which must be EVENTS; PING and REPORT do not count. */
   async heardEvents(): Promise<number[]> {
-    const frame = await this.heard();
+    let frame = await this.heard();
+    while (frame.type === "ping" || frame.type === "report") frame = await this.heard();
     if (frame.type !== "events") throw new Error(`expected EVENTS, got ${frame.type}`);
-    return frame.body.records.map((_, index) => frame.body.first_seq + index);
+    const { body } = frame;
+    return body.records.map((_, index) => body.first_seq + index);
   }
 
   say(frame: GatewayFrame): void {
@@ -81,7 +85,8 @@ export class GatewayEnd implements Link {
   }
 }
 
-const usualWelcome: Welcome = {
+/** As a gateway with its default limits answers. */
+export const usualWelcome: Welcome = {
   v: 1,
   session: "s-1",
   client: "test",
