@@ -18,7 +18,7 @@ run: $(NODE_MODULES) ## Start the gateway with the demo page, on the embedded lo
 	exec $(GATEWAY) --config config/demo.toml
 
 test: lint ## Everything that CI checks
-	cd web-client && npm run --silent build && npm test --silent
+	cd web-client && npm test --silent && npm run --silent test:package
 	cargo build --workspace --bins --locked
 	cargo test --workspace --locked
 	scripts/instructions

@@ -1,10 +1,11 @@
-import { connect, type State, type TransportName } from "../src/index.js";
+import { type CloudEvent, connect, type State, type TransportName } from "../src/index.js";
+import { observePage } from "../src/page/index.js";
 import { type Arrival, followArrivals } from "./arrivals.js";
 import { burst } from "./burst.js";
 import { drawLatencies, drawRates } from "./chart.js";
 import { type Fault, installFaults } from "./faults/index.js";
 import { Latencies } from "./latencies.js";
-import { Ledger } from "./ledger.js";
+import { type Entry, Ledger } from "./ledger.js";
 import { element, milliseconds, showArrivals, showOutbox, showState, TRANSPORTS, tell, write } from "./page.js";
 import { drawFigure, type Move, watchPointer } from "./pointer.js";
 import { Seconds } from "./seconds.js";
@@ -93,23 +94,31 @@ interface Drawn {
   readonly [name: string]: string | number | boolean;
 }
 
-async function send(type: string, data: Drawn, joined: boolean): Promise<void> {
-  const now = performance.now();
+/** Draws an event and sends it. */
+function draw(type: string, data: Drawn, joined: boolean): Promise<void> {
   const { clientWidth: width, clientHeight: height } = canvas;
+  const { entry, sent } = send({ type, data: { ...data, width, height } });
+  sketch.add({ ...data, width, height, stroke: joined ? page : null, event: entry });
+  return sent;
+}
+
+function send(event: CloudEvent): { entry: Entry; sent: Promise<void> } {
+  const now = performance.now();
   const { entry, id } = ledger.enter(now);
   seconds.at(now).sent += 1;
   if (client.state.unsettled.events === 0) settledAt = now;
-  sketch.add({ ...data, width, height, stroke: joined ? page : null, event: entry });
   waiting += 1;
-  try {
-    await client.send({ type, id, data: { ...data, width, height } });
-  } finally {
+  const sent = client.send({ ...event, id }).finally(() => {
     waiting -= 1;
-  }
+  });
+  return { entry, sent };
 }
 
+// What happens to the page itself.
+observePage({ send: (event) => send(event).sent }, { views: true, vitals: true, errors: true });
+
 function move({ x, y, by, pressed }: Move): void {
-  void send("pointer.moved", { x, y, size: 1, by, pressed }, true);
+  void draw("pointer.moved", { x, y, size: 1, by, pressed }, true);
 }
 
 client.on("acknowledged", (told) => {
@@ -253,7 +262,7 @@ async function sendBurst(button: HTMLButtonElement, count: number): Promise<void
   const { clientWidth, clientHeight } = canvas;
   const size = count > 2_000 ? 0.6 : 1;
   try {
-    await burst(count, clientWidth, clientHeight, (x, y) => send("burst.dot", { x, y, size }, false));
+    await burst(count, clientWidth, clientHeight, (x, y) => draw("burst.dot", { x, y, size }, false));
     tell(`${count.toLocaleString()} events handed over in ${milliseconds(performance.now() - began)}`, new Date());
   } finally {
     button.disabled = false;
@@ -271,7 +280,7 @@ function show(): void {
   showState(state, switches, due);
   showOutbox(state.unsettled, OUTBOX_BYTES, waiting === 0 || state.unsettled.bytes <= OUTBOX_BYTES / 2);
   write("sent", counts.sent.toLocaleString());
-  write("sent-rate", `${seconds.rate("sent").toLocaleString()} a second`);
+  write("sent-rate", `${seconds.rate("sent").toLocaleString()}/s`);
   write("acknowledged", counts.acknowledged.toLocaleString());
   const p50 = milliseconds(seconds.percentile(0.5));
   const p99 = milliseconds(seconds.percentile(0.99));
@@ -287,7 +296,7 @@ function show(): void {
   const rate = seconds.rate("arrived");
   const others = pages.size > 0 ? `, from ${pages.size + 1} pages` : "";
   const left = unseen > 0 ? ` ${unseen.toLocaleString()} arrived too fast to be shown.` : "";
-  write("there-note", `${rate.toLocaleString()} a second${others}.${left}`);
+  write("there-note", `Read back from the log: ${rate.toLocaleString()}/s${others}.${left}`);
   showArrivals(newest);
 }
 

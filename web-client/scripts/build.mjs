@@ -1,14 +1,27 @@
-// Bundles the library into dist/index.js and the demo page into dist/demo/.
-import { copyFile, mkdir, rm } from "node:fs/promises";
+// Bundles the package into dist/ and the demo page into dist/demo/:
+//
+//   index.js, page.js                     modules: `tidegate` and `tidegate/page`
+//   tidegate.iife.js, page.iife.js        for script tags, minified: the globals `Tidegate` and `TidegatePage`
+import { copyFile, mkdir, readdir, rm } from "node:fs/promises";
 import { build } from "esbuild";
 
-const common = { bundle: true, format: "esm", target: "es2022", logLevel: "warning" };
+const common = { bundle: true, target: "es2022", logLevel: "warning" };
+const library = { ...common, sourcemap: true, outdir: "dist" };
+const entries = { index: "src/index.ts", page: "src/page/index.ts" };
 
+await rm("dist/types", { recursive: true, force: true });
 await rm("dist/demo", { recursive: true, force: true });
 await mkdir("dist/demo", { recursive: true });
 
-await build({ ...common, entryPoints: ["src/index.ts"], outfile: "dist/index.js", sourcemap: true });
-await build({ ...common, entryPoints: ["demo/demo.ts"], outfile: "dist/demo/demo.js", minify: true });
-for (const file of ["index.html", "demo.css", "icon.svg"]) {
-  await copyFile(`demo/${file}`, `dist/demo/${file}`);
+await build({ ...library, format: "esm", entryPoints: entries });
+for (const [name, entry, globalName] of [
+  ["tidegate.iife", entries.index, "Tidegate"],
+  ["page.iife", entries.page, "TidegatePage"],
+]) {
+  await build({ ...library, format: "iife", minify: true, globalName, entryPoints: { [name]: entry } });
+}
+
+await build({ ...common, format: "esm", entryPoints: ["demo/demo.ts"], outfile: "dist/demo/demo.js", minify: true });
+for (const file of await readdir("demo", { withFileTypes: true })) {
+  if (file.isFile() && !file.name.endsWith(".ts")) await copyFile(`demo/${file.name}`, `dist/demo/${file.name}`);
 }

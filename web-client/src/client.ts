@@ -2,7 +2,6 @@ import { systemClock } from "./clock.js";
 import { Core } from "./core.js";
 import type { TidegateError } from "./errors/tidegate-error.js";
 import type { CloudEvent } from "./event.js";
-import type { LaneState } from "./lane.js";
 import { thisPage } from "./lifecycle.js";
 import { dialer } from "./link/dial.js";
 import type { TransportName } from "./link/link.js";
@@ -18,7 +17,7 @@ export interface State {
    * `connecting`: at it. `open`: events travel. `waiting`: for the next attempt, or for something to send. `offline`: the browser
    * says that there is no network. `stopped`: the application has to do what `error` says; events are kept. `closed`: for good.
    */
-  readonly status: LaneState["status"];
+  readonly status: "connecting" | "open" | "waiting" | "offline" | "stopped" | "closed";
   /** What carries the open connection. */
   readonly transport: TransportName | null;
   /** Why the gateway holds back; `ok` where it does not. Events are kept meanwhile, and nothing needs to be done. */
@@ -26,7 +25,12 @@ export interface State {
   /** Why the last connection or attempt ended, or the token function failed; `null` where all is well. */
   readonly error: TidegateError | null;
   /** Events taken and neither acknowledged, refused nor dropped yet. */
-  readonly unsettled: { readonly events: number; readonly bytes: number };
+  readonly unsettled: {
+    /** How many. */
+    readonly events: number;
+    /** Their JSON, together. */
+    readonly bytes: number;
+  };
   /** Whether events outlive the page. */
   readonly persistent: boolean;
   /** Name that the gateway knows this client by; `null` before storage is open. */
@@ -39,23 +43,39 @@ export interface ClientEvents {
   state: State;
   /** `count` events, the newest of them handed over `latencyMs` ago, are as durable as `level` says. */
   acknowledged: {
+    /** Whose numbers they have. */
     readonly client: string;
+    /** Lowest number. */
     readonly first: number;
+    /** Highest number. */
     readonly last: number;
+    /** How many; numbers between that were given up are not among them. */
     readonly count: number;
+    /** How durable. */
     readonly level: Level;
+    /** From `send` to the acknowledgement, of the newest. */
     readonly latencyMs: number;
   };
   /** The gateway refused an event for good. `unknown`: it settled the event and has forgotten whether it refused it. */
   refused: {
+    /** Whose number it has. */
     readonly client: string;
+    /** Its number. */
     readonly seq: number;
+    /** For programs: section 10 of the protocol. */
     readonly code: string;
+    /** For people. */
     readonly message: string;
+    /** As it was handed over, with its `time`. */
     readonly event: CloudEvent;
   };
   /** Events were given up: to make room (`overflow`), for their age (`expired`), or because they could not go at once (`lossy`). */
-  dropped: { readonly reason: DropReason | "lossy"; readonly events: readonly CloudEvent[] };
+  dropped: {
+    /** Why. */
+    readonly reason: DropReason | "lossy";
+    /** Oldest first. */
+    readonly events: readonly CloudEvent[];
+  };
 }
 
 /** Sends events, keeps each until it is settled, and takes care of everything between. */

@@ -8,13 +8,19 @@ export type Json = null | boolean | number | string | readonly Json[] | { readon
 
 /** A CloudEvent 1.0. Only `type` is needed; the client fills in `time`, the gateway `id`, `source` and the rest. */
 export interface CloudEvent {
+  /** What happened, such as `order.placed`; not empty. */
   readonly type: string;
+  /** Unique for its `source`. Default: made by the gateway of the client's name and the event's number. */
   readonly id?: string;
+  /** Where it happened, a URI reference. Default: made by the gateway of the client's name. */
   readonly source?: string;
+  /** What of the source it is about. */
   readonly subject?: string;
   /** RFC 3339. Default: when the event was handed over. */
   readonly time?: string;
+  /** Of `data`. Default: `application/json`. */
   readonly datacontenttype?: string;
+  /** What there is to say. */
   readonly data?: Json;
   /** Kafka record key. Default: the client's name. */
   readonly partitionkey?: string;

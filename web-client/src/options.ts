@@ -3,7 +3,14 @@ import type { TransportName } from "./link/link.js";
 import type { OutboxLimits } from "./outbox/outbox.js";
 
 /** What a token function gives: the token, and when it ends if that is known (Unix ms or a `Date`). */
-export type TokenAnswer = string | { readonly token: string; readonly expiresAt: number | Date };
+export type TokenAnswer =
+  | string
+  | {
+      /** The token. */
+      readonly token: string;
+      /** When it ends. */
+      readonly expiresAt: number | Date;
+    };
 
 /** A token, or a function that gives a fresh one. */
 export type Token = string | (() => TokenAnswer | Promise<TokenAnswer>);

@@ -9,6 +9,7 @@ export type StorageFailure = "quota" | "closed" | "lost" | "released" | "failed"
 /** The browser's storage did not take or give something. Unless `reason` is `lost`, events live on in memory. */
 export class StorageError extends TidegateError {
   override readonly name = "StorageError";
+  /** What happened. */
   readonly reason: StorageFailure;
 
   constructor(reason: StorageFailure, message: string, options?: ErrorOptions) {

@@ -1,0 +1,31 @@
+// Prints what the built package costs an application, minified and compressed; fails where that is over its budget.
+import { readFile } from "node:fs/promises";
+import { gzipSync } from "node:zlib";
+import { transform } from "esbuild";
+
+const KIB = 1024;
+const BUDGETS = [
+  { name: "tidegate", file: "dist/index.js", bytes: 12 * KIB },
+  { name: "tidegate/page", file: "dist/page.js", bytes: 4 * KIB },
+  { name: "script tag", file: "dist/tidegate.iife.js", bytes: 12 * KIB },
+  { name: "script tag, page", file: "dist/page.iife.js", bytes: 4 * KIB },
+];
+
+let over = false;
+for (const { name, file, bytes } of BUDGETS) {
+  const source = (await readFile(file, "utf8")).replace(/^\/\/# sourceMappingURL=.*$/m, "");
+  const format = file.includes("iife") ? undefined : "esm";
+  const { code } = await transform(source, { minify: true, format, target: "es2022", legalComments: "none" });
+  const compressed = gzipSync(code, { level: 9 }).length;
+  const fits = compressed <= bytes;
+  over ||= !fits;
+  console.log(
+    `${name.padEnd(18)} ${file.padEnd(24)} ${kib(code.length)} minified, ${kib(compressed)} with gzip -9, ` +
+      `${fits ? "within" : "OVER"} ${kib(bytes)}`,
+  );
+}
+process.exitCode = over ? 1 : 0;
+
+function kib(bytes) {
+  return `${(bytes / KIB).toFixed(2)} KiB`;
+}
