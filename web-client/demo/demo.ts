@@ -108,8 +108,13 @@ function send(event: CloudEvent): { entry: Entry; sent: Promise<void> } {
   seconds.at(now).sent += 1;
   if (client.state.unsettled.events === 0) settledAt = now;
   waiting += 1;
-  const sent = client.send({ ...event, id }).finally(() => {
+  const taken = () => {
     waiting -= 1;
+  };
+  const sent = client.send({ ...event, id }).then(taken, (error: unknown) => {
+    taken();
+    ledger.give(id, "dropped");
+    tell(`An event was not taken: ${error instanceof Error ? error.message : String(error)}`, new Date());
   });
   return { entry, sent };
 }

@@ -67,7 +67,7 @@ impl Follow {
     /// - `{"sequence":17,"topic":"events","event_bytes":70000}` for an event of more than 4 KiB,
     /// - `{"skipped":420}` for so many that were not shown here.
     ///
-    /// Holds at most 4 MiB for all readers together. Ends when the log cannot be read any more.
+    /// Holds at most 4.5 MiB for all readers together. Ends when the log cannot be read any more.
     pub async fn lines(&self) -> Result<impl Stream<Item = Bytes> + Send + use<>, LogError> {
         let shared = Arc::clone(&self.0);
         let joined = tokio::task::spawn_blocking(move || shared.join()).await;
