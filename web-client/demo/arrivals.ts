@@ -51,7 +51,8 @@ async function read(fetchNative: typeof fetch, listener: ArrivalsListener): Prom
       alarm = setTimeout(() => given.abort(), SILENCE_MS);
       const lines = (rest + value).split("\n");
       rest = lines.pop() ?? "";
-      tell(lines, listener);
+      const elsewhere = tell(lines, listener);
+      if (elsewhere !== null) return { sentence: elsewhere, final: true };
     }
   } catch {
     return { sentence: "the gateway cannot be reached", final: false };
@@ -65,17 +66,23 @@ async function refusal(answer: Response): Promise<End> {
   // Anything but a refusal of this gateway has no such document.
   const problem = (await answer.json().catch(() => ({}))) as { detail?: string };
   const sentence = problem.detail ?? `the gateway answered ${answer.status}`;
-  return { sentence, final: [403, 404, 501].includes(answer.status) };
+  return { sentence, final: [403, 404].includes(answer.status) };
 }
 
-function tell(lines: readonly string[], listener: ArrivalsListener): void {
+/** A line of the stream: an event, so many that are not shown, or why none will come. */
+type Line = Arrival & { readonly skipped?: number; readonly elsewhere?: string };
+
+/** Why no events will come, where a line says so. */
+function tell(lines: readonly string[], listener: ArrivalsListener): string | null {
   const arrivals: Arrival[] = [];
   let skipped = 0;
   for (const line of lines) {
     if (line === "") continue;
-    const told = JSON.parse(line) as Arrival & { readonly skipped?: number };
+    const told = JSON.parse(line) as Line;
+    if (told.elsewhere !== undefined) return told.elsewhere;
     if (told.skipped === undefined) arrivals.push(told);
     else skipped += told.skipped;
   }
   if (arrivals.length > 0 || skipped > 0) listener.arrived(arrivals, skipped);
+  return null;
 }

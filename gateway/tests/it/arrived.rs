@@ -116,7 +116,8 @@ async fn with_kafka_it_says_where_to_look_instead() {
     let topic = kafka.topic(1).await;
     let route = format!("{}\n[[routes]]\ntopic = \"{topic}\"", demo());
     let gateway = Gateway::start_with_kafka(&kafka.brokers().brokers(), &route).await;
-    let answer = gateway.http.get(gateway.url(PATH)).send().await.unwrap();
-    assert_eq!(answer.status(), 501);
-    assert!(answer.text().await.unwrap().contains("consumer"));
+    let mut lines = Lines::open(&gateway).await;
+    let line = lines.next().await.unwrap();
+    assert!(line["elsewhere"].as_str().unwrap().contains("consumer"), "{line}");
+    assert_eq!(lines.next().await, None);
 }

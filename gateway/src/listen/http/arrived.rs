@@ -77,13 +77,7 @@ impl Arrived {
                 "what arrives is shown only where no token is needed to send: see it with `tidegate tail --follow`",
             ));
         }
-        let arrivals = self.arrivals.as_ref().ok_or_else(|| {
-            Refusal::new(
-                StatusCode::NOT_IMPLEMENTED,
-                "destination",
-                "events go to Kafka here, and what arrives there is not read back: see it with a consumer",
-            )
-        })?;
+        let Some(arrivals) = &self.arrivals else { return Ok(elsewhere()) };
         if http.gate.is_draining() {
             return Err(Refusal::busy(Reason::Draining, DRAIN_RETRY_MS));
         }
@@ -124,6 +118,15 @@ async fn feed(
             return;
         }
     }
+}
+
+/// Says that nothing is read back here, and ends: that is no fault of who asks.
+fn elsewhere() -> Response<Lines> {
+    let line = r#"{"elsewhere":"events go to Kafka here, and what arrives there is not read back: see it with a consumer"}"#;
+    let (sender, receiver) = mpsc::channel(1);
+    // There is room for one.
+    let _ = sender.try_send(Bytes::from(format!("{line}\n")));
+    answer(receiver)
 }
 
 fn answer(lines: mpsc::Receiver<Bytes>) -> Response<Lines> {
