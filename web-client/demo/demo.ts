@@ -6,7 +6,17 @@ import { drawLatencies, drawRates } from "./chart.js";
 import { type Fault, installFaults } from "./faults/index.js";
 import { Latencies } from "./latencies.js";
 import { type Entry, Ledger } from "./ledger.js";
-import { element, milliseconds, showArrivals, showOutbox, showState, TRANSPORTS, tell, write } from "./page.js";
+import {
+  element,
+  milliseconds,
+  NEWEST_MAX,
+  showArrivals,
+  showOutbox,
+  showState,
+  TRANSPORTS,
+  tell,
+  write,
+} from "./page.js";
 import { drawFigure, type Move, watchPointer } from "./pointer.js";
 import { Seconds } from "./seconds.js";
 import { type Mark, Sketch } from "./sketch.js";
@@ -154,6 +164,10 @@ let before: State = client.state;
 let used: TransportName | null = null;
 let lostAt = 0;
 client.on("state", (state) => {
+  const earlier = state.unsettled.events - ledger.outbox;
+  if (before.client === null && state.client !== null && earlier > 0) {
+    tell(`${earlier.toLocaleString()} events of an earlier visit were kept, and go first`, new Date());
+  }
   if (state.status !== before.status || state.transport !== before.transport) {
     if (before.status === "open") lostAt = performance.now();
     if (state.status === "open" && state.transport !== null) opened(state.transport);
@@ -187,6 +201,8 @@ function explain(level: "stored" | "committed"): void {
 const newest: { readonly arrival: Arrival; readonly own: boolean }[] = [];
 const pages = new Set<string>();
 let unseen = 0;
+let readable = true;
+let changed = false;
 void followArrivals(faults.fetch, {
   arrived(arrivals, skipped) {
     const second = seconds.at(performance.now());
@@ -197,7 +213,8 @@ void followArrivals(faults.fetch, {
       reflect(arrival, own);
       newest.push({ arrival, own });
     }
-    newest.splice(0, Math.max(0, newest.length - 20));
+    newest.splice(0, Math.max(0, newest.length - NEWEST_MAX));
+    changed = true;
     sketch.repaint();
   },
   stands(open, why, final) {
@@ -207,7 +224,9 @@ void followArrivals(faults.fetch, {
       open ? "live, on a line that nothing here breaks" : final ? "not shown" : `trying again: ${why}`,
     );
     element("elsewhere", HTMLElement).hidden = !final;
-    element("mirror", HTMLElement).hidden = final;
+    element("mirror-field", HTMLElement).hidden = final;
+    readable = !final;
+    if (final) write("newest-note", "not shown here");
     if (final) write("elsewhere", elsewhere(why ?? ""));
   },
 });
@@ -287,22 +306,29 @@ function show(): void {
   write("sent", counts.sent.toLocaleString());
   write("sent-rate", `${seconds.rate("sent").toLocaleString()}/s`);
   write("acknowledged", counts.acknowledged.toLocaleString());
-  const p50 = milliseconds(seconds.percentile(0.5));
-  const p99 = milliseconds(seconds.percentile(0.99));
-  write("p50", p50);
-  write("p99", p99);
   write("latency", latencyMs === null ? "no latency yet" : `the last in ${milliseconds(latencyMs)}`);
-  write("arrived", counts.arrived.toLocaleString());
-  write("arrived-note", counts.again > 0 ? `${counts.again.toLocaleString()} of them twice` : "read back, none twice");
+  write("arrived", readable ? counts.arrived.toLocaleString() : "–");
+  write("arrived-note", arrivedNote());
   write("refused", counts.refused.toLocaleString());
   write("dropped", counts.dropped.toLocaleString());
   const any = counts.refused + counts.dropped > 0;
   element("lost-tile", HTMLElement).dataset.any = String(any);
-  const rate = seconds.rate("arrived");
-  const others = pages.size > 0 ? `, from ${pages.size + 1} pages` : "";
-  const left = unseen > 0 ? ` ${unseen.toLocaleString()} arrived too fast to be shown.` : "";
-  write("there-note", `Read back from the log: ${rate.toLocaleString()}/s${others}.${left}`);
-  showArrivals(newest);
+  write("there-note", thereNote());
+  if (changed) showArrivals(newest);
+  changed = false;
+}
+
+function arrivedNote(): string {
+  if (!readable) return "not read back here";
+  const { again } = ledger.counts;
+  return again > 0 ? `${again.toLocaleString()} of them twice` : "read back, none twice";
+}
+
+function thereNote(): string {
+  if (!readable) return "";
+  const others = pages.size > 0 ? `, from ${(pages.size + 1).toLocaleString()} pages` : "";
+  const left = unseen > 0 ? ` ${unseen.toLocaleString()} came too fast to be shown.` : "";
+  return `Read back from the log: ${seconds.rate("arrived").toLocaleString()}/s${others}.${left}`;
 }
 
 function chart(): void {
@@ -318,8 +344,10 @@ function chart(): void {
       p99: Latencies.percentile([second.latencies], 0.99),
     })),
   );
-  const [p50, p99] = [seconds.percentile(0.5), seconds.percentile(0.99)];
-  latencies.ariaLabel = `Latency over ten seconds: p50 ${milliseconds(p50)}, p99 ${milliseconds(p99)}`;
+  const [p50, p99] = [0.5, 0.99].map((quantile) => milliseconds(seconds.percentile(quantile)));
+  write("p50", p50 ?? "–");
+  write("p99", p99 ?? "–");
+  latencies.ariaLabel = `Latency over ten seconds: p50 ${p50}, p99 ${p99}`;
 }
 
 show();

@@ -18,7 +18,8 @@ const REASONS: Readonly<Record<string, string>> = {
 /** After so long without an acknowledgement that is due, it is worth saying. */
 const WAITING_SECONDS = 2;
 const JOURNAL_MAX = 200;
-const NEWEST_MAX = 14;
+/** Lines of arrivals that are shown. */
+export const NEWEST_MAX = 14;
 
 /** The element with this id. Throws where the page has none. */
 export function element<T extends HTMLElement>(id: string, type: new () => T): T {
@@ -55,7 +56,7 @@ export function showState(state: State, switches: number, waitedSeconds: number)
   write("credit", state.status === "open" ? credit : "none: not connected");
   element("credit", HTMLElement).dataset.held = String(held || waiting);
   write("switches", switches.toLocaleString());
-  write("storage", state.persistent ? "IndexedDB, outlives this tab" : "memory");
+  write("storage", state.persistent ? "IndexedDB" : "memory");
 }
 
 /** Shows how full the outbox is. `room`: whether `send` resolves at once. */
@@ -91,7 +92,7 @@ export function tell(text: string, now: Date): void {
 
 /** Shows the newest of what arrived, the newest on top. */
 export function showArrivals(newest: readonly { readonly arrival: Arrival; readonly own: boolean }[]): void {
-  const lines = newest.slice(-NEWEST_MAX).map(({ arrival, own }) => {
+  const lines = newest.map(({ arrival, own }) => {
     const line = document.createElement("li");
     line.className = own ? "arrived" : "others";
     for (const [name, text] of [
