@@ -274,8 +274,10 @@ for (const button of document.querySelectorAll<HTMLButtonElement>("button[data-f
   });
 }
 element("freeze", HTMLButtonElement).addEventListener("click", () => {
+  const frozen = "This connection is frozen: silent both ways";
+  const none = "There is no connection to freeze: over HTTPS each request has its own";
   tell(
-    faults.freeze() ? "This connection is frozen: silent both ways" : "There is no connection to freeze",
+    faults.freeze() ? frozen : client.state.transport === "https" ? none : "There is no connection to freeze",
     new Date(),
   );
 });

@@ -40,8 +40,9 @@ export function installFaults(): Faults {
       if (fault === "offline") window.dispatchEvent(new Event(broken ? "offline" : "online"));
     },
     freeze() {
-      newest?.freeze();
-      return newest !== null;
+      if (!newest || newest.ended) return false;
+      newest.freeze();
+      return true;
     },
   };
 }

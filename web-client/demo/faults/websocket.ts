@@ -25,7 +25,10 @@ export function breakableWebSocket(
       // First of all listeners, so it decides what the others hear.
       super.addEventListener("message", (event) => this.#receive(event));
       this.#unwatch = line.watch(() => this.#look());
-      super.addEventListener("close", () => this.#unwatch());
+      super.addEventListener("close", () => {
+        this.#unwatch();
+        this.#wire.end();
+      });
       super.addEventListener("open", () => opened(this.#wire));
     }
 

@@ -25,6 +25,10 @@ export class Wire {
     this.#line.look();
   }
 
+  get ended(): boolean {
+    return this.#ended;
+  }
+
   get silent(): boolean {
     return this.#frozen || this.#line.broken.offline || this.#blocked();
   }
