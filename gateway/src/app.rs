@@ -218,10 +218,10 @@ fn arrivals(config: &Config) -> Option<Arc<Arrivals>> {
         return None;
     }
     let follow = Follow::new(&config.log.directory);
-    Some(Arc::new(move || {
+    Some(Arc::new(move |after| {
         let follow = follow.clone();
         Box::pin(async move {
-            let lines = follow.lines().await.map_err(|error| error.to_string())?;
+            let lines = follow.lines(after).await.map_err(|error| error.to_string())?;
             Ok(lines.boxed())
         })
     }))

@@ -22,8 +22,9 @@ const SILENCE_MS = 10_000;
 
 /** Reads what arrives at the gateway of this page, from now on, for as long as the page lives. */
 export async function followArrivals(fetchNative: typeof fetch, listener: ArrivalsListener): Promise<void> {
+  const place: Place = { after: null };
   for (;;) {
-    const why = await read(fetchNative, listener);
+    const why = await read(fetchNative, place, listener);
     if (why.final) return listener.stands(false, why.sentence, true);
     listener.stands(false, why.sentence, false);
     await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
@@ -35,11 +36,17 @@ interface End {
   readonly final: boolean;
 }
 
-async function read(fetchNative: typeof fetch, listener: ArrivalsListener): Promise<End> {
+/** The sequence that was told last, shown or not. */
+interface Place {
+  after: number | null;
+}
+
+async function read(fetchNative: typeof fetch, place: Place, listener: ArrivalsListener): Promise<End> {
   const given = new AbortController();
   let alarm = setTimeout(() => given.abort(), SILENCE_MS);
   try {
-    const answer = await fetchNative(PATH, { signal: given.signal, cache: "no-store" });
+    const path = place.after === null ? PATH : `${PATH}?after=${place.after}`;
+    const answer = await fetchNative(path, { signal: given.signal, cache: "no-store" });
     if (!answer.ok || !answer.body) return await refusal(answer);
     listener.stands(true, null, false);
     const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
@@ -51,7 +58,7 @@ async function read(fetchNative: typeof fetch, listener: ArrivalsListener): Prom
       alarm = setTimeout(() => given.abort(), SILENCE_MS);
       const lines = (rest + value).split("\n");
       rest = lines.pop() ?? "";
-      const elsewhere = tell(lines, listener);
+      const elsewhere = tell(lines, place, listener);
       if (elsewhere !== null) return { sentence: elsewhere, final: true };
     }
   } catch {
@@ -73,15 +80,20 @@ async function refusal(answer: Response): Promise<End> {
 type Line = Arrival & { readonly skipped?: number; readonly elsewhere?: string };
 
 /** Why no events will come, where a line says so. */
-function tell(lines: readonly string[], listener: ArrivalsListener): string | null {
+function tell(lines: readonly string[], place: Place, listener: ArrivalsListener): string | null {
   const arrivals: Arrival[] = [];
   let skipped = 0;
   for (const line of lines) {
     if (line === "") continue;
     const told = JSON.parse(line) as Line;
     if (told.elsewhere !== undefined) return told.elsewhere;
-    if (told.skipped === undefined) arrivals.push(told);
-    else skipped += told.skipped;
+    if (told.skipped === undefined) {
+      arrivals.push(told);
+      place.after = told.sequence;
+    } else {
+      skipped += told.skipped;
+      if (place.after !== null) place.after += told.skipped;
+    }
   }
   if (arrivals.length > 0 || skipped > 0) listener.arrived(arrivals, skipped);
   return null;

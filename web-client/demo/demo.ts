@@ -329,7 +329,7 @@ function arrivedNote(): string {
 function thereNote(): string {
   if (!readable) return "";
   const others = pages.size > 0 ? `, from ${(pages.size + 1).toLocaleString()} pages` : "";
-  const left = unseen > 0 ? ` ${unseen.toLocaleString()} came too fast to be shown.` : "";
+  const left = unseen > 0 ? ` ${unseen.toLocaleString()} more were not shown.` : "";
   return `Read back from the log: ${seconds.rate("arrived").toLocaleString()}/s${others}.${left}`;
 }
 

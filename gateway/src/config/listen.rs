@@ -191,7 +191,8 @@ impl Discovery {
 #[derive(Clone, Debug, Deserialize, PartialEq, Default)]
 #[serde(default, deny_unknown_fields)]
 pub struct Demo {
-    /// The directory served at `/`; absent: none.
+    /// The directory served at `/`; absent: none. With it, and without tokens, `/demo/arrived` shows what comes into the
+    /// log to whoever can open the page.
     pub directory: Option<PathBuf>,
 }
 

@@ -22,7 +22,11 @@ struct Lines {
 
 impl Lines {
     async fn open(gateway: &Gateway) -> Self {
-        let answer = gateway.http.get(gateway.url(PATH)).send().await.unwrap();
+        Self::open_at(gateway, PATH).await
+    }
+
+    async fn open_at(gateway: &Gateway, path: &str) -> Self {
+        let answer = gateway.http.get(gateway.url(path)).send().await.unwrap();
         assert_eq!(answer.status(), 200);
         assert_eq!(answer.headers()["content-type"], "application/x-ndjson");
         Self { answer, rest: Vec::new() }
@@ -66,6 +70,11 @@ async fn what_comes_into_the_log_is_shown_until_the_gateway_ends() {
     gateway.terminate();
     assert_eq!(lines.next().await, None);
     assert!(gateway.ended().await.success());
+
+    gateway.launch();
+    gateway.ready().await;
+    let mut again = Lines::open_at(&gateway, "/demo/arrived?after=2").await;
+    assert_eq!(again.next().await.unwrap()["sequence"], 3, "it goes on where it was");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -86,14 +95,16 @@ async fn it_is_shown_to_the_demo_page_alone() {
     assert_eq!(gateway.http.get(secure).send().await.unwrap().status(), 404);
     assert_eq!(gateway.http.post(gateway.url(PATH)).send().await.unwrap().status(), 405);
 
-    let readers = [Lines::open(&gateway).await, Lines::open(&gateway).await];
-    let more = [Lines::open(&gateway).await, Lines::open(&gateway).await];
+    let mut readers = Vec::new();
+    for _ in 0..8 {
+        readers.push(Lines::open(&gateway).await);
+    }
     let one_more = get("sec-fetch-site", "same-origin").await.unwrap();
     assert_eq!(
         (one_more.status().as_u16(), &one_more.headers()["retry-after"]),
         (503, &"5".parse().unwrap())
     );
-    drop((readers, more));
+    drop(readers);
 }
 
 #[tokio::test(flavor = "multi_thread")]

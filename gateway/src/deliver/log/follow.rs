@@ -25,6 +25,8 @@ const ROUND_BYTES: usize = 1 << 20;
 /// A piece ends with the event that makes it this long; the ring of pieces is all that waits for slow readers.
 const PIECE_BYTES: usize = 64 << 10;
 const PIECES: usize = 64;
+/// Whoever was away for more records than this goes on from now.
+const MISSED_MAX: u64 = 50_000;
 /// Larger events are told by their size alone.
 const EVENT_BYTES_MAX: usize = 4 << 10;
 
@@ -61,16 +63,21 @@ impl Follow {
         Self(Arc::new(Shared { directory: directory.to_owned(), state }))
     }
 
-    /// What becomes durable from now on, in lines of JSON, several to an item:
+    /// What becomes durable from now on, or what has since the record with sequence `after`, in lines of JSON, several to
+    /// an item:
     ///
     /// - `{"sequence":17,"topic":"events","event":{...}}`,
     /// - `{"sequence":17,"topic":"events","event_bytes":70000}` for an event of more than 4 KiB,
     /// - `{"skipped":420}` for so many that were not shown here.
     ///
-    /// Holds at most 4.5 MiB for all readers together. Ends when the log cannot be read any more.
-    pub async fn lines(&self) -> Result<impl Stream<Item = Bytes> + Send + use<>, LogError> {
+    /// What is more than 50,000 records ago, or while others already read, is skipped. Holds at most 4.5 MiB for all
+    /// readers together. Ends when the log cannot be read any more.
+    pub async fn lines(
+        &self,
+        after: Option<u64>,
+    ) -> Result<impl Stream<Item = Bytes> + Send + use<>, LogError> {
         let shared = Arc::clone(&self.0);
-        let joined = tokio::task::spawn_blocking(move || shared.join()).await;
+        let joined = tokio::task::spawn_blocking(move || shared.join(after)).await;
         let joined = joined.map_err(std::io::Error::other);
         let reader = joined.map_err(LogError::io("follow", &self.0.directory))??;
         Ok(unfold(reader, async |mut reader| Some((reader.piece().await?, reader))))
@@ -78,13 +85,13 @@ impl Follow {
 }
 
 impl Shared {
-    /// A reader of what comes after now. Starts the thread where none runs.
-    fn join(self: Arc<Self>) -> Result<Reader, LogError> {
+    /// A reader of what comes after now, or after that record. Starts the thread where none runs.
+    fn join(self: Arc<Self>, after: Option<u64>) -> Result<Reader, LogError> {
         let mut state = self.lock();
         let pieces = if let Some(pieces) = &state.pieces {
             pieces.subscribe()
         } else {
-            let cursor = Cursor::open_at_end(&self.directory)?;
+            let cursor = self.cursor(after)?;
             let (sender, receiver) = broadcast::channel(PIECES);
             state.next = cursor.position();
             let shared = Arc::clone(&self);
@@ -94,7 +101,17 @@ impl Shared {
             state.pieces = Some(sender);
             receiver
         };
-        Ok(Reader { pieces, next: state.next })
+        let next = after.map_or(state.next, |after| after.saturating_add(1).min(state.next));
+        Ok(Reader { pieces, next })
+    }
+
+    fn cursor(&self, after: Option<u64>) -> Result<Cursor, LogError> {
+        let cursor = Cursor::open_at_end(&self.directory)?;
+        let end = cursor.position();
+        match after.map(|after| after.saturating_add(1)) {
+            Some(from) if from < end && end - from <= MISSED_MAX => Cursor::open(&self.directory, from),
+            _ => Ok(cursor),
+        }
     }
 
     /// Reads until nobody watches.
@@ -303,12 +320,12 @@ mod tests {
         let home = Home::new();
         home.store(["{\"before\":true}"]);
         let follow = home.follow();
-        let mut first = pin!(follow.lines().await.unwrap());
+        let mut first = pin!(follow.lines(None).await.unwrap());
         home.store(["{\"n\":1}", "{\"n\":\n2}"]);
         let event =
             |sequence: u64, event: Value| json!({"sequence": sequence, "topic": "events", "event": event});
         assert_eq!(read(first.as_mut(), 2).await, [event(2, json!({"n": 1})), event(3, json!({"n": 2}))]);
-        let mut second = pin!(follow.lines().await.unwrap());
+        let mut second = pin!(follow.lines(None).await.unwrap());
         home.store(["{\"n\":3}"]);
         for reader in [first.as_mut()] {
             assert_eq!(read(reader, 1).await, [event(4, json!({"n": 3}))]);
@@ -319,7 +336,7 @@ mod tests {
     #[tokio::test]
     async fn a_large_event_is_told_by_its_size() {
         let home = Home::new();
-        let mut lines = pin!(home.follow().lines().await.unwrap());
+        let mut lines = pin!(home.follow().lines(None).await.unwrap());
         let large = format!("{{\"data\":\"{}\"}}", "x".repeat(EVENT_BYTES_MAX));
         home.store([&large]);
         let told = read(lines.as_mut(), 1).await;
@@ -330,8 +347,8 @@ mod tests {
     async fn who_does_not_read_is_told_how_much_it_missed() {
         let home = Home::new();
         let follow = home.follow();
-        let mut slow = pin!(follow.lines().await.unwrap());
-        let mut quick = pin!(follow.lines().await.unwrap());
+        let mut slow = pin!(follow.lines(None).await.unwrap());
+        let mut quick = pin!(follow.lines(None).await.unwrap());
         let event = format!("{{\"data\":\"{}\"}}", "x".repeat(4_000));
         // More than the ring holds, each round within what a round shows.
         for _ in 0..40 {
@@ -348,7 +365,7 @@ mod tests {
     #[tokio::test]
     async fn a_round_shows_so_much_and_counts_the_rest() {
         let home = Home::new();
-        let mut lines = pin!(home.follow().lines().await.unwrap());
+        let mut lines = pin!(home.follow().lines(None).await.unwrap());
         let event = format!("{{\"data\":\"{}\"}}", "x".repeat(4_000));
         home.store((0..1_000).map(|_| &event));
         let told = read(lines.as_mut(), 1_000).await;
@@ -360,7 +377,7 @@ mod tests {
     async fn the_thread_ends_with_its_last_reader_and_comes_back_with_the_next() {
         let home = Home::new();
         let follow = home.follow();
-        drop(follow.lines().await.unwrap());
+        drop(follow.lines(None).await.unwrap());
         let ended = async {
             while follow.0.lock().pieces.is_some() {
                 tokio::task::yield_now().await;
@@ -368,7 +385,32 @@ mod tests {
         };
         tokio::time::timeout(Duration::from_secs(30), ended).await.unwrap();
         home.store(["{\"n\":1}"]);
-        let mut lines = pin!(follow.lines().await.unwrap());
+        let mut lines = pin!(follow.lines(None).await.unwrap());
+        home.store(["{\"n\":2}"]);
+        assert_eq!(read(lines.as_mut(), 1).await[0]["sequence"], 2);
+    }
+
+    #[tokio::test]
+    async fn who_comes_back_goes_on_where_it_was_or_is_told_what_it_missed() {
+        let home = Home::new();
+        home.store((0..5).map(|n| format!("{{\"n\":{n}}}")));
+        let follow = home.follow();
+        let mut back = pin!(follow.lines(Some(2)).await.unwrap());
+        let told = read(back.as_mut(), 3).await;
+        assert_eq!(told.iter().map(|line| line["sequence"].as_u64().unwrap()).collect::<Vec<_>>(), [3, 4, 5]);
+
+        let mut later = pin!(follow.lines(Some(1)).await.unwrap());
+        home.store(["{\"n\":5}"]);
+        let told = read(later.as_mut(), 5).await;
+        assert_eq!((&told[0], &told[1]["sequence"]), (&json!({"skipped": 4}), &json!(6)));
+    }
+
+    #[tokio::test]
+    async fn who_was_in_another_log_goes_on_from_now() {
+        let home = Home::new();
+        home.store(["{\"n\":1}"]);
+        let follow = home.follow();
+        let mut lines = pin!(follow.lines(Some(u64::MAX)).await.unwrap());
         home.store(["{\"n\":2}"]);
         assert_eq!(read(lines.as_mut(), 1).await[0]["sequence"], 2);
     }
@@ -376,7 +418,7 @@ mod tests {
     #[tokio::test]
     async fn a_log_that_is_not_there_is_named() {
         let home = tempfile::tempdir().unwrap();
-        let error = Follow::new(&home.path().join("nowhere")).lines().await.err().unwrap();
+        let error = Follow::new(&home.path().join("nowhere")).lines(None).await.err().unwrap();
         assert!(error.to_string().contains("nowhere"), "{error}");
     }
 }

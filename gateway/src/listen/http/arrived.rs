@@ -26,7 +26,7 @@ use crate::listen::tcp::{Busy, Connection};
 /// Where it is.
 pub(super) const PATH: &str = "/demo/arrived";
 /// Pages that may watch at once.
-const READERS: usize = 4;
+const READERS: usize = 8;
 /// After so much silence a blank line says that the stream lives.
 const HEARTBEAT: Duration = Duration::from_secs(1);
 /// Who takes nothing for so long makes place for others.
@@ -34,9 +34,10 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const DRAIN_RETRY_MS: u64 = 1_000;
 const SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
-/// Reads back what becomes durable from now on: whole lines of JSON, several to an item, and never more in memory than
-/// what a slow reader is allowed to miss. The error is a sentence for people.
-pub type Arrivals = dyn Fn() -> BoxFuture<'static, Result<BoxStream<'static, Bytes>, String>> + Send + Sync;
+/// Reads back what becomes durable from now on, or since the record of that sequence: whole lines of JSON, several to an
+/// item, and never more in memory than what a slow reader is allowed to miss. The error is a sentence for people.
+pub type Arrivals =
+    dyn Fn(Option<u64>) -> BoxFuture<'static, Result<BoxStream<'static, Bytes>, String>> + Send + Sync;
 
 /// The body of an answer that goes on.
 pub(super) type Lines = UnsyncBoxBody<Bytes, Infallible>;
@@ -70,6 +71,7 @@ impl Arrived {
             return Err(Refusal::method("GET"));
         }
         from_own_page(request, &http.access)?;
+        let after = after(request.uri().query())?;
         if http.access.needs_token() {
             return Err(Refusal::new(
                 StatusCode::FORBIDDEN,
@@ -86,7 +88,7 @@ impl Arrived {
             let refusal = Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "readers", detail);
             refusal.with(RETRY_AFTER, HeaderValue::from_static("5"))
         })?;
-        let lines = arrivals()
+        let lines = arrivals(after)
             .await
             .map_err(|sentence| Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "unreadable", sentence))?;
         // One item waits here; whatever else the reader has not taken is with `arrivals`.
@@ -96,6 +98,14 @@ impl Arrived {
         connection.spawn(async move { feed(lines, sender, || gate.is_draining(), held).await });
         Ok(answer(receiver))
     }
+}
+
+/// The sequence in `?after=`: a reader that comes back has seen that record.
+fn after(query: Option<&str>) -> Result<Option<u64>, Refusal> {
+    let mut parts = query.unwrap_or_default().split('&');
+    let Some(text) = parts.find_map(|part| part.strip_prefix("after=")) else { return Ok(None) };
+    let sequence = text.parse();
+    sequence.map(Some).map_err(|_| Refusal::bad("after: expected the sequence of a record, an integer"))
 }
 
 /// Hands lines on until somebody has enough.
@@ -196,6 +206,14 @@ mod tests {
         may_see(&["*"], &[own, ("sec-fetch-site", "cross-site")], false);
         may_see(&[], &[own, ("sec-fetch-site", "same-site")], false);
         may_see(&[], &[], false);
+    }
+
+    #[test]
+    fn who_comes_back_says_what_it_has_seen() {
+        assert_eq!(after(None).unwrap(), None);
+        assert_eq!(after(Some("x=1")).unwrap(), None);
+        assert_eq!(after(Some("x=1&after=17")).unwrap(), Some(17));
+        assert!(after(Some("after=")).is_err() && after(Some("after=-1")).is_err());
     }
 
     #[test]
