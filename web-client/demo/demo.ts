@@ -181,12 +181,12 @@ client.on("state", (state) => {
 
 function opened(transport: TransportName): void {
   const name = TRANSPORTS[transport];
-  const after = lostAt > 0 ? `, after ${milliseconds(performance.now() - lostAt)}` : "";
+  const gap = before.status === "open" ? "without a gap" : `after ${milliseconds(performance.now() - lostAt)}`;
   if (used === null) tell(`Connected over ${name}`, new Date());
-  else if (used === transport) tell(`Connected again over ${name}${after}`, new Date());
+  else if (used === transport) tell(`Connected again over ${name}, ${gap}`, new Date());
   else {
     switches += 1;
-    tell(`Switched from ${TRANSPORTS[used]} to ${name}${after}`, new Date());
+    tell(`Switched from ${TRANSPORTS[used]} to ${name}, ${gap}`, new Date());
   }
   used = transport;
 }
