@@ -147,6 +147,7 @@ export class Lane {
   /** Hurries from now on, or no more: nobody looks, and time may be short. */
   set hurried(hurried: boolean) {
     this.#hurried = hurried;
+    this.#parts.outbox.hurried = hurried;
     if (hurried) this.hurry();
   }
 

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { forceCloseDatabase } from "fake-indexeddb";
+import { RESERVE } from "../src/outbox/load.js";
 import { Outbox, type Settlement } from "../src/outbox/outbox.js";
 import type { Lease, SlotState } from "../src/outbox/store.js";
 import { appendEach, asked, events, held, Profile, type Tab, texts } from "./support/profile.js";
@@ -97,7 +98,7 @@ test("settling is written once in 100 ms, and on release at once", async () => {
   assert.equal(await given.profile.count("chunks"), 0);
   assert.equal(given.tab.clock.pending, 0);
   const { upto, last } = (await leaseAfterCrash(given)).state;
-  assert.deepEqual({ upto, last }, { upto: 599, last: 600 });
+  assert.deepEqual({ upto, last }, { upto: 599, last: 600 + RESERVE });
 });
 
 test("100,000 events pushed and settled leave nothing, and never pile up", async () => {
@@ -116,7 +117,7 @@ test("100,000 events pushed and settled leave nothing, and never pile up", async
   assert.ok(most <= 4, `${most} chunks at once`);
   await outbox.release();
   assert.equal(await given.profile.count("chunks"), 0);
-  assert.equal((await leaseAfterCrash(given)).state.last, 100_000);
+  assert.equal((await leaseAfterCrash(given)).state.last, 100_000 + RESERVE);
 });
 
 for (const onPut of [quotaExceeded, quotaExceededAtCommit])
@@ -130,7 +131,7 @@ for (const onPut of [quotaExceeded, quotaExceededAtCommit])
     await assert.rejects(store.append(events(10, 10)), { reason: "quota" });
     const lease = await leaseAfterCrash(given);
     assert.deepEqual(held(lease), texts(events(1, 2)));
-    assert.equal(lease.state.last, 10);
+    assert.equal(lease.state.last, 10 + RESERVE);
   });
 
 test("a disk with room again is used again, and what is safe is told only when everything is", async () => {
@@ -215,7 +216,7 @@ test("a restart replaces the old numbering at once", async () => {
   const lease = await leaseAfterCrash(given);
   assert.deepEqual(held(lease), texts([...events(2, 3, 5), ...events(4, 4)]));
   const { epoch, upto, last } = lease.state;
-  assert.deepEqual({ epoch, upto, last }, { epoch: 2_000_000, upto: 1, last: 4 });
+  assert.deepEqual({ epoch, upto, last }, { epoch: 2_000_000, upto: 1, last: 4 + RESERVE });
 });
 
 test("a restart that does not fit still ends the old numbering", async () => {
@@ -226,7 +227,7 @@ test("a restart that does not fit still ends the old numbering", async () => {
   await assert.rejects(store.restart(restarted), { reason: "quota" });
   const lease = await leaseAfterCrash(given);
   const { epoch, upto, last } = lease.state;
-  assert.deepEqual([held(lease), { epoch, upto, last }], [[], { epoch: 2_000_000, upto: 0, last: 3 }]);
+  assert.deepEqual([held(lease), { epoch, upto, last }], [[], { epoch: 2_000_000, upto: 0, last: 3 + RESERVE }]);
 });
 
 test("a restart that could not be written at all is made up for before anything else is", async () => {
@@ -241,5 +242,26 @@ test("a restart that could not be written at all is made up for before anything 
   profile.now += 5_000;
   await lease.store.append(events(4, 5));
   const after = await leaseAfterCrash(given);
-  assert.deepEqual([held(after), after.state.epoch, after.state.last], [texts(events(4, 5)), 2_000_000, 5]);
+  assert.deepEqual([held(after), after.state.epoch, after.state.last], [texts(events(4, 5)), 2_000_000, 5 + RESERVE]);
+});
+
+test("a number that was sent and not stored is given out to nobody again", async () => {
+  const given = await bench();
+  const outbox = outboxOf(given);
+  outbox.hurried = true;
+  given.profile.onPut = quotaExceeded;
+  void outbox.push(new Uint8Array(20));
+  const [sent] = [...outbox.from(1)];
+  assert.equal(sent?.seq, 1);
+  const { state, store } = await leaseAfterCrash(given);
+  assert.ok(state.last >= 1, `numbers go on after ${state.last}`);
+  assert.deepEqual([state.events, store.reserved], [[], state.last + RESERVE]);
+});
+
+test("what a restart has not written yet reserves nothing", async () => {
+  const { store } = (await bench()).lease;
+  const written = store.restart(restarted);
+  assert.equal(store.reserved, 0);
+  await written;
+  assert.equal(store.reserved, restarted.last + RESERVE);
 });

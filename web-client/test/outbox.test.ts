@@ -264,3 +264,22 @@ test("after release nothing is taken and nobody waits for ever", async () => {
   await assert.rejects(bench.push(1), { reason: "released" });
   await assert.rejects(bench.outbox.empty(), { reason: "released" });
 });
+
+test("a page that goes sends what is not stored yet, as far as its numbers are reserved", async () => {
+  const stuck = (lease: Lease): Lease => ({
+    ...lease,
+    store: { ...lease.store, reserved: 2, append: () => new Promise(() => {}) },
+  });
+  const bench = new Bench({ lease: stuck });
+  let woken = 0;
+  bench.outbox.onStored = () => {
+    woken += 1;
+  };
+  void bench.push(1);
+  assert.deepEqual(bench.from(1), []);
+  bench.outbox.hurried = true;
+  assert.deepEqual(bench.from(1), [1]);
+  void bench.push(1, 1);
+  await idle();
+  assert.deepEqual([bench.from(1), woken], [[1, 2], 1]);
+});

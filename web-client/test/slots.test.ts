@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { RESERVE } from "../src/outbox/load.js";
 import { openSlots } from "../src/outbox/open.js";
 import { events, held, Profile, texts } from "./support/profile.js";
 
@@ -51,7 +52,7 @@ test("the slot of a tab that died is free at once, with everything stored and no
   );
   assert.deepEqual(held(lease), texts(left));
   const { client, upto, last } = lease.state;
-  assert.deepEqual({ client, upto, last }, { client: "web-id1-1", upto: 5, last: 700 });
+  assert.deepEqual({ client, upto, last }, { client: "web-id1-1", upto: 5, last: 700 + RESERVE });
 });
 
 test("the lease record of a tab that died can be had after 5 s", async () => {

@@ -3,7 +3,7 @@ import { StorageError, type StorageFailure } from "../errors/storage-error.js";
 import { type Chunk, pack, unpack } from "./chunk.js";
 import { answer, type Database, type Tables } from "./database.js";
 import type { Hold } from "./hold.js";
-import { type ChunkSpan, chunkRange, isSlotRecord, type Loaded, type SlotRecord } from "./load.js";
+import { type ChunkSpan, chunkRange, isSlotRecord, type Loaded, RESERVE, type SlotRecord } from "./load.js";
 import type { SlotState, SlotStore, StoredEvent } from "./store.js";
 
 /** What a slot in the database works with. */
@@ -43,6 +43,9 @@ export class IndexedDbStore implements SlotStore {
   readonly #parts: SlotParts;
   /** As the database has it. */
   #written: Pick<SlotRecord, "client" | "epoch">;
+  #reserved: number;
+  /** The numbering that is asked for, perhaps not written yet. */
+  #numbering: Pick<SlotRecord, "client" | "epoch">;
   #spans: readonly ChunkSpan[];
   #upto: number;
   #last: number;
@@ -66,10 +69,16 @@ export class IndexedDbStore implements SlotStore {
     const { state, spans } = parts.loaded;
     this.#parts = parts;
     this.#written = { client: state.client, epoch: state.epoch };
+    this.#numbering = this.#written;
+    this.#reserved = state.last + RESERVE;
     this.#spans = spans;
     this.#upto = state.upto;
     this.#last = state.last;
     parts.hold.onLost = () => this.#lose();
+  }
+
+  get reserved(): number {
+    return this.#reserved;
   }
 
   append(events: readonly StoredEvent[]): Promise<void> {
@@ -95,6 +104,8 @@ export class IndexedDbStore implements SlotStore {
     if (this.#ended) return Promise.reject(this.#ended);
     const work = this.#next();
     work.replace = state;
+    this.#numbering = state;
+    this.#reserved = 0;
     work.events = [...state.events];
     this.#gone = new Set();
     this.#upto = state.upto;
@@ -187,7 +198,7 @@ export class IndexedDbStore implements SlotStore {
     const gone = this.#gone;
     const seen = [...gone];
     const { client, epoch } = replace ?? this.#written;
-    const record: SlotRecord = { client, epoch, upto, last: this.#last, usedAt: now() };
+    const record: SlotRecord = { client, epoch, upto, last: this.#last + RESERVE, usedAt: now() };
     const chunks = pack(events.filter(({ seq }) => seq > upto && !gone.has(seq)));
     const old = replace ? [] : this.#spans;
     const settled = old.filter(({ last }) => last <= upto);
@@ -213,6 +224,7 @@ export class IndexedDbStore implements SlotStore {
     for (const seq of seen) gone.delete(seq);
     if (replace) this.#restarting = null;
     this.#written = { client, epoch };
+    if (client === this.#numbering.client && epoch === this.#numbering.epoch) this.#reserved = record.last;
     this.#spans = [...remaining(live, thinned), ...chunks.map(spanOf)];
   }
 
@@ -229,6 +241,7 @@ export class IndexedDbStore implements SlotStore {
     if (this.#ended?.reason === "lost") return;
     this.#ended = new StorageError("lost", `another tab has the slot ${this.#written.client}`);
     this.#cancelTrim?.();
+    this.#reserved = 0;
     void this.#parts.hold.release().catch(() => {});
     this.#tell(true);
     this.onLost?.(this.#ended);

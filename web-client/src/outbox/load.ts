@@ -7,6 +7,7 @@ export interface SlotRecord {
   readonly client: string;
   readonly epoch: number;
   readonly upto: number;
+  /** Numbers up to here may have been given out. */
   readonly last: number;
   /** When it was written last, Unix ms. */
   readonly usedAt: number;
@@ -26,6 +27,9 @@ export interface Loaded {
   readonly state: SlotState;
   readonly spans: ChunkSpan[];
 }
+
+/** How far ahead numbers are reserved. Those that a tab does not use are given up. */
+export const RESERVE = 256;
 
 const CLIENT_NAME = /^[A-Za-z0-9._:-]{1,128}$/;
 
@@ -67,7 +71,7 @@ export async function load(
   }
   const { client, epoch, upto } = base;
   const last = Math.max(base.last, upto, spans.at(-1)?.last ?? 0);
-  const kept: SlotRecord = { client, epoch, upto, last, usedAt: now };
+  const kept: SlotRecord = { client, epoch, upto, last: last + RESERVE, usedAt: now };
   tables.slots.put(kept, slot);
   return { state: { client, epoch, upto, last, events }, spans };
 }

@@ -11,6 +11,7 @@ export function memoryLease(state: SlotState, released: (state: SlotState) => vo
   keep(state.events);
 
   const store: SlotStore = {
+    reserved: Number.MAX_SAFE_INTEGER,
     append: async (more) => keep(more),
     settle: (to) => {
       upto = Math.max(upto, to);

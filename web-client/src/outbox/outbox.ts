@@ -84,6 +84,11 @@ export class Outbox {
   #restarted: Promise<void> = Promise.resolve();
   #restarts = 0;
   #gone: StorageError | null = null;
+  /**
+   * No time is left to wait for storage: events are in `from` at once, as far as their numbers are reserved. Where they are not
+   * stored in the end, nobody uses their numbers again.
+   */
+  hurried = false;
   /** Called when there is something new in `from`. */
   onStored: () => void = () => {};
 
@@ -163,6 +168,7 @@ export class Outbox {
     this.#fresh.push(event);
     // Pushes of one go share the write and its promise.
     this.#commit ??= Promise.resolve().then(() => this.#write());
+    if (this.hurried && event.seq <= this.#sendable) queueMicrotask(() => this.onStored());
     return this.#commit;
   }
 
@@ -176,12 +182,12 @@ export class Outbox {
     return this.#wait(() => this.length === 0, signal);
   }
 
-  /** Stored (so sendable) events in order, from `seq` on; expired ones are dropped on the way. The outbox may change meanwhile. */
+  /** Stored events (`hurried`: and others) in order, from `seq` on; expired ones are dropped on the way. The outbox may change meanwhile. */
   *from(seq: number): Iterable<StoredEvent> {
     this.#expire();
     for (let next = seq; ; ) {
       const event = this.#row.at(this.#row.search(next));
-      if (!event || event.seq > this.#stored) return;
+      if (!event || event.seq > this.#sendable) return;
       next = event.seq + 1;
       yield event;
     }
@@ -251,6 +257,10 @@ export class Outbox {
       // Lost to another tab: whoever pushed has heard of it.
     }
     await this.#store.release();
+  }
+
+  get #sendable(): number {
+    return this.hurried ? Math.max(this.#stored, this.#store.reserved) : this.#stored;
   }
 
   async #write(): Promise<void> {

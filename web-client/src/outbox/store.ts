@@ -25,6 +25,8 @@ export interface SlotState {
 
 /** Where one slot is kept. Calls take effect in order. Writing that fails (quota, storage gone) rejects with `StorageError`, and the slot lives on in memory. */
 export interface SlotStore {
+  /** Numbers up to here are given out by nobody else, whether or not their events are stored in the end. */
+  readonly reserved: number;
   /** Resolves when the events would survive the tab. Many calls at once become one transaction. */
   append(events: readonly StoredEvent[]): Promise<void>;
   /** Everything up to `upto` is settled; written soon, together with others. */
