@@ -1,0 +1,49 @@
+// A page is left with events in the outbox, and visited again.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { assertArrived } from "./support/events.mjs";
+import { Stage } from "./support/stage.mjs";
+import { Tab } from "./support/tab.mjs";
+
+/** What browsers let all `fetch(keepalive)` of a page carry. */
+const KEEPALIVE_BYTES_MAX = 64 * 1024;
+const COUNT = 200;
+const PADDING = 1024;
+
+for (const browser of ["chromium", "firefox"]) {
+  test(`${browser} leaves a page with 200 KiB unsent: some go at once, the rest with the next visit`, async (t) => {
+    const stage = await Stage.set(t);
+    const tab = await Tab.open(await stage[browser](), stage.site);
+    await tab.connect(stage.network);
+    await tab.send("a", 1, 10);
+    await tab.flush();
+    // The session stalls; a new connection would go through.
+    stage.network.udp.drop();
+    stage.network.tcp.freeze({ newToo: false });
+    await tab.send("a", 11, 10 + COUNT, PADDING);
+    await tab.leave();
+    await stage.gateway.holds(11);
+    const carried = (await stage.gateway.settled(11)).slice(10);
+    const bytes = JSON.stringify(carried).length;
+    t.diagnostic(`on leaving: ${carried.length} events, ${bytes} bytes as they are stored`);
+    assert.ok(carried.length < COUNT && carried.length * PADDING < KEEPALIVE_BYTES_MAX, `${carried.length} events`);
+
+    stage.network.pass();
+    await tab.return();
+    await tab.connect(stage.network);
+    assertArrived(await stage.gateway.settled(10 + COUNT), { a: 10 + COUNT });
+  });
+
+  test(`${browser} comes back to a page by the back button: its client goes on`, async (t) => {
+    const stage = await Stage.set(t);
+    const tab = await Tab.open(await stage[browser](), stage.site);
+    await tab.connect(stage.network);
+    await tab.send("a", 1, 100);
+    await tab.flush();
+    // Only a page that was frozen and kept still knows that it shall.
+    await tab.sendOnReturn("a", 101, 200);
+    await tab.leave();
+    await tab.back();
+    assertArrived(await stage.gateway.settled(200), { a: 200 });
+  });
+}
