@@ -10,9 +10,9 @@ export class Tab {
   #url;
 
   /** Opens a page of the site; `query` is read by pages/tab.html. */
-  static async open(browser, site, query = "") {
+  static async open(browser, site, query = "", file = "tab.html") {
     const tab = new Tab();
-    tab.#url = `${site.origin}/tab.html${query}`;
+    tab.#url = `${site.origin}/${file}${query}`;
     tab.page = await within("new tab", browser.newPage());
     tab.page.on("pageerror", (error) => tab.complaints.push(`page error: ${error.stack ?? error}`));
     tab.page.on("console", (message) => {
@@ -32,46 +32,46 @@ export class Tab {
 
   /** Starts the client in the page. */
   async connect(network, options = {}) {
-    await this.#call("start", { endpoint: network.endpoint, options });
+    await this.call("start", { endpoint: network.endpoint, options });
   }
 
   /** Sends events `first` to `last` under the name of `tab`; resolves when all are in the outbox and there is room. */
   async send(tab, first, last, padding = 0) {
-    await this.#call("send", { tab, first, last, padding });
+    await this.call("send", { tab, first, last, padding });
   }
 
   /** Begins to send, and waits for nothing. */
   async sendOn(tab, first, last, padding = 0) {
-    await this.#call("sendOn", { tab, first, last, padding });
+    await this.call("sendOn", { tab, first, last, padding });
   }
 
   /** Sends them as soon as the page comes back from the back/forward cache, and only then. */
   async sendOnReturn(tab, first, last) {
-    await this.#call("sendOnReturn", { tab, first, last, padding: 0 });
+    await this.call("sendOnReturn", { tab, first, last, padding: 0 });
   }
 
   /** Resolves when all is settled. */
   async flush() {
-    await this.#call("flush");
+    await this.call("flush");
   }
 
   async closeClient() {
-    await this.#call("close");
+    await this.call("close");
   }
 
   /** Waits for a state that has these members; resolves with it. Those that have passed already count too, unless `from` says where to begin. */
   reached(wanted, from = 0) {
-    return this.#call("reached", { wanted, from });
+    return this.call("reached", { wanted, from });
   }
 
   /** Waits until so many events are acknowledged in this page. */
   acknowledged(count) {
-    return this.#call("acknowledged", { count });
+    return this.call("acknowledged", { count });
   }
 
   /** What the page has seen: states, counts, refusals, drops. */
   story() {
-    return this.#call("story");
+    return this.call("story");
   }
 
   /** The names of the transports it was open over, in order. */
@@ -107,6 +107,12 @@ export class Tab {
     assert.deepEqual(this.complaints, [], "the page complained");
   }
 
+  /** Calls a function of the page's driver. */
+  call(name, argument = null) {
+    const called = this.page.evaluate(([name, argument]) => globalThis.driver[name](argument), [name, argument]);
+    return within(`${name} ${JSON.stringify(argument)}`, called, () => this.#seen());
+  }
+
   async #goto(url) {
     await within(url, this.page.goto(url));
     // A module script runs after the document is parsed, and the page is loaded only after it.
@@ -116,14 +122,8 @@ export class Tab {
     );
   }
 
-  /** Calls a function of the page's driver. */
-  #call(name, argument = null) {
-    const called = this.page.evaluate(([name, argument]) => globalThis.driver[name](argument), [name, argument]);
-    return within(`${name} ${JSON.stringify(argument)}`, called, () => this.#seen());
-  }
-
   async #seen() {
-    const story = await this.page.evaluate(() => globalThis.driver.story());
+    const story = await this.page.evaluate(() => globalThis.driver.story?.());
     return [JSON.stringify(story), ...this.complaints].join("\n");
   }
 }

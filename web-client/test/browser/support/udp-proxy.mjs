@@ -39,6 +39,13 @@ export class UdpProxy {
     this.#drops = false;
   }
 
+  /** From here on the target sees every client at another address, as when a NAT forgets, or a phone changes networks. */
+  rebind() {
+    const backs = [...this.#backs.values()];
+    this.#backs.clear();
+    return Promise.all(backs.map(closed));
+  }
+
   async stop() {
     this.drop();
     await Promise.all([...this.#fronts, ...this.#backs.values()].map(closed));
