@@ -9,6 +9,8 @@ import { Tab } from "./support/tab.mjs";
 const KEEPALIVE_BYTES_MAX = 64 * 1024;
 const COUNT = 200;
 const PADDING = 1024;
+/** For every chunk, each way. */
+const SLOW_MS = 200;
 
 for (const browser of ["chromium", "firefox"]) {
   test(`${browser} leaves a page with 200 KiB unsent: some go at once, the rest with the next visit`, async (t) => {
@@ -32,6 +34,25 @@ for (const browser of ["chromium", "firefox"]) {
     await tab.return();
     await tab.connect(stage.network);
     assertArrived(await stage.gateway.settled(10 + COUNT), { a: 10 + COUNT });
+  });
+
+  test(`${browser} leaves a page while events crawl through a slow network: none is lost or comes twice`, async (t) => {
+    const stage = await Stage.set(t);
+    const tab = await Tab.open(await stage[browser](), stage.site);
+    stage.network.udp.drop();
+    await tab.connect(stage.network);
+    await tab.send("a", 1, 10);
+    await tab.flush();
+    stage.network.tcp.delay(SLOW_MS);
+    await tab.sendOn("a", 11, 10 + COUNT, PADDING);
+    await tab.acknowledged(11);
+    await tab.leave();
+    stage.network.pass();
+    await tab.return();
+    await tab.connect(stage.network);
+    await tab.send("b", 1, 10);
+    await tab.flush();
+    assertArrived(await stage.gateway.settled(20 + COUNT), { a: 10 + COUNT, b: 10 });
   });
 
   test(`${browser} comes back to a page by the back button: its client goes on`, async (t) => {
