@@ -5,6 +5,8 @@ import { assertArrived } from "./support/events.mjs";
 import { Stage } from "./support/stage.mjs";
 import { Tab } from "./support/tab.mjs";
 
+/** A link takes so much and no more until it is acknowledged, so that most of the outbox is left when the link stalls. */
+const SMALL_CREDIT = 'limits.max_event_bytes = "64KiB"\nlimits.credit_bytes = "64KiB"';
 /** What browsers let all `fetch(keepalive)` of a page carry. */
 const KEEPALIVE_BYTES_MAX = 64 * 1024;
 const COUNT = 200;
@@ -14,7 +16,7 @@ const SLOW_MS = 200;
 
 for (const browser of ["chromium", "firefox"]) {
   test(`${browser} leaves a page with 200 KiB unsent: some go at once, the rest with the next visit`, async (t) => {
-    const stage = await Stage.set(t);
+    const stage = await Stage.set(t, SMALL_CREDIT);
     const tab = await Tab.open(await stage[browser](), stage.site);
     await tab.connect(stage.network);
     await tab.send("a", 1, 10);
@@ -54,17 +56,18 @@ for (const browser of ["chromium", "firefox"]) {
     await tab.flush();
     assertArrived(await stage.gateway.settled(20 + COUNT), { a: 10 + COUNT, b: 10 });
   });
-
-  test(`${browser} comes back to a page by the back button: its client goes on`, async (t) => {
-    const stage = await Stage.set(t);
-    const tab = await Tab.open(await stage[browser](), stage.site);
-    await tab.connect(stage.network);
-    await tab.send("a", 1, 100);
-    await tab.flush();
-    // Only a page that was frozen and kept still knows that it shall.
-    await tab.sendOnReturn("a", 101, 200);
-    await tab.leave();
-    await tab.back();
-    assertArrived(await stage.gateway.settled(200), { a: 200 });
-  });
 }
+
+// Firefox keeps no page that holds a lock or has a connection open: there the back button is a visit like any other.
+test("chromium comes back to a page by the back button: its client goes on", async (t) => {
+  const stage = await Stage.set(t);
+  const tab = await Tab.open(await stage.chromium(), stage.site);
+  await tab.connect(stage.network);
+  await tab.send("a", 1, 100);
+  await tab.flush();
+  // Only a page that was frozen and kept still knows that it shall.
+  await tab.sendOnReturn("a", 101, 200);
+  await tab.leave();
+  await tab.back();
+  assertArrived(await stage.gateway.settled(200), { a: 200 });
+});

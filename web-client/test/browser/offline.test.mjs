@@ -59,10 +59,9 @@ test("the browser says it is offline, and online again: the same tab goes on", a
   stage.network.cut();
   await browser.context.setOffline(true);
   await tab.send("a", 101, 600);
-  const { states } = await tab.story();
+  await tab.reached({ status: "offline" });
   stage.network.pass();
   await browser.context.setOffline(false);
   await tab.flush();
-  t.diagnostic(`states: ${states.map(({ status }) => status).join(" ")}`);
   assertArrived(await stage.gateway.settled(600), { a: 600 });
 });
