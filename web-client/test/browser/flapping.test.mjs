@@ -6,7 +6,7 @@ import { Stage } from "./support/stage.mjs";
 import { Tab } from "./support/tab.mjs";
 
 const ROUNDS = 5;
-const PER_ROUND = 1_000;
+const PER_ROUND = 3_000;
 
 const BREAKS = {
   webtransport: (network) => network.udp.rebind(),

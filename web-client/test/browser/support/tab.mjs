@@ -99,6 +99,16 @@ export class Tab {
     );
   }
 
+  /** The user has come back to the tab. */
+  async look() {
+    await within("tab in front", this.page.bringToFront());
+    // A headless Chromium shows all tabs all the time.
+    await within(
+      "event",
+      this.page.evaluate(() => void document.dispatchEvent(new Event("visibilitychange"))),
+    );
+  }
+
   close() {
     return within("closed tab", this.page.close());
   }
