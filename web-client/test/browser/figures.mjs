@@ -12,6 +12,8 @@ import { Tab } from "./support/tab.mjs";
 const TRANSPORTS = ["webtransport", "websocket", "https"];
 const STORAGES = ["auto", "memory"];
 const BURST = 10_000;
+/** The first burst runs before the browser has compiled the client. */
+const AGAIN = 5;
 const STEADY = { perSecond: 1_000, seconds: 10 };
 const POUR = { count: 90_000, atOnce: 10_000 };
 
@@ -24,7 +26,15 @@ try {
       const before = await taskMs(cdp);
       const { queuedMs, settledMs } = await tab.call("burst", { count: BURST });
       const busyMs = (await taskMs(cdp)) - before;
-      add(`hand over ${BURST} events, ${storage}`, queuedMs, "ms", 50);
+      const again = [];
+      for (let run = 0; run < AGAIN; run += 1) again.push((await tab.call("burst", { count: BURST })).queuedMs);
+      add(`hand over ${BURST} events, ${storage}, first time`, queuedMs, "ms", 50);
+      add(
+        `hand over ${BURST} events, ${storage}, median of ${AGAIN} more`,
+        again.sort((a, b) => a - b)[AGAIN >> 1],
+        "ms",
+        50,
+      );
       add(`main thread until they are settled, ${storage}`, busyMs, "ms");
       add(`until they are settled, ${storage}`, settledMs, "ms");
     });
