@@ -1,4 +1,4 @@
-import { QueueFullError, Session, type Settlement, type TransportName } from "../src/index.js";
+import { connect, type TransportName } from "../src/index.js";
 import { Latencies } from "./latencies.js";
 import { element, linkTransports, showFigures, showState } from "./page.js";
 import { drawFigure, watchPointer } from "./pointer.js";
@@ -32,10 +32,24 @@ const numbers = { sent: 0, acknowledged: 0, refused: 0, untaken: 0, latencyMs: n
 
 const query = new URLSearchParams(location.search);
 const transport = forcedTransport(query.get("transport"));
-const session = new Session({
-  endpoint: new URL(query.get("endpoint") ?? location.origin, location.href),
-  ...(transport && { transport }),
-  onState: showState,
+const client = connect(query.get("endpoint") ?? location.origin, { transports: transport && [transport] });
+client.on("state", showState);
+/** Points whose events are not settled yet, oldest first. */
+const waiting: Point[] = [];
+client.on("acknowledged", ({ count, level, latencyMs }) => {
+  settle(count, "acknowledged");
+  numbers.acknowledged += count;
+  numbers.latencyMs = latencyMs;
+  latencies.add(latencyMs);
+  explain(level);
+});
+client.on("refused", () => {
+  settle(1, "refused");
+  numbers.refused += 1;
+});
+client.on("dropped", ({ events }) => {
+  settle(events.length, "unknown");
+  numbers.untaken += events.length;
 });
 
 Object.defineProperty(window, "tidegateDemo", {
@@ -47,7 +61,7 @@ Object.defineProperty(window, "tidegateDemo", {
       return numbers.acknowledged;
     },
     get transport() {
-      return session.state.transport;
+      return client.state.transport;
     },
     get latencyMs() {
       return numbers.latencyMs;
@@ -68,27 +82,13 @@ figureButton.addEventListener("click", () => {
 element("clear", HTMLButtonElement).addEventListener("click", () => sketch.clear());
 
 function move(x: number, y: number): void {
-  const sentAt = performance.now();
-  try {
-    const { settled } = session.send({ type: "pointer.moved", data: { x, y } });
-    numbers.sent += 1;
-    const point = sketch.add(x, y);
-    void settled.then((settlement) => settle(point, sentAt, settlement));
-  } catch (error) {
-    if (!(error instanceof QueueFullError)) throw error;
-    numbers.untaken += 1;
-  }
+  void client.send({ type: "pointer.moved", data: { x, y } });
+  numbers.sent += 1;
+  waiting.push(sketch.add(x, y));
 }
 
-function settle(point: Point, sentAt: number, settlement: Settlement): void {
-  point.mark = settlement.outcome;
-  if (settlement.outcome === "refused") numbers.refused += 1;
-  if (settlement.outcome === "acknowledged") {
-    numbers.acknowledged += 1;
-    numbers.latencyMs = performance.now() - sentAt;
-    latencies.add(numbers.latencyMs);
-    explain(settlement.level);
-  }
+function settle(count: number, mark: Point["mark"]): void {
+  for (const point of waiting.splice(0, count)) point.mark = mark;
   sketch.repaint();
 }
 
@@ -99,9 +99,9 @@ function explain(level: "stored" | "committed"): void {
 }
 
 function show(): void {
-  showFigures({ ...numbers, inFlight: session.unsettled, medianMs: latencies.median() });
+  showFigures({ ...numbers, inFlight: client.state.unsettled.events, medianMs: latencies.median() });
 }
 
 function forcedTransport(name: string | null): TransportName | undefined {
-  return name === "webtransport" || name === "websocket" ? name : undefined;
+  return name === "webtransport" || name === "websocket" || name === "https" ? name : undefined;
 }

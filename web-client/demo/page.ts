@@ -1,4 +1,4 @@
-import type { SessionState, TransportName } from "../src/index.js";
+import type { State, TransportName } from "../src/index.js";
 
 /** The numbers the page shows. */
 export interface Figures {
@@ -12,7 +12,11 @@ export interface Figures {
   readonly medianMs: number | null;
 }
 
-const TRANSPORTS: Readonly<Record<TransportName, string>> = { webtransport: "WebTransport", websocket: "WebSocket" };
+const TRANSPORTS: Readonly<Record<TransportName, string>> = {
+  webtransport: "WebTransport",
+  websocket: "WebSocket",
+  https: "HTTPS",
+};
 const REASONS: Readonly<Record<string, string>> = {
   rate: "slowed down by a rate limit",
   broker: "Kafka is slow or away, events are kept",
@@ -30,16 +34,17 @@ export function element<T extends HTMLElement>(id: string, type: new () => T): T
 }
 
 /** Writes the state of the session, in words. */
-export function showState({ status, transport, reason, message }: SessionState): void {
+export function showState({ status, transport, reason, error }: State): void {
   const line = element("status", HTMLElement);
   line.dataset.status = status;
-  const why = message === null ? "" : `: ${message}`;
+  const why = error === null ? "" : `: ${error.message}`;
   if (status === "open" && transport) {
     const held = reason === "ok" ? "" : ` – ${REASONS[reason] ?? reason}`;
     line.textContent = `Connected over ${TRANSPORTS[transport]}${held}`;
   } else if (status === "connecting") line.textContent = `Connecting…`;
   else if (status === "waiting") line.textContent = `Trying again soon${why}`;
-  else line.textContent = `Closed${why}`;
+  else if (status === "offline") line.textContent = `Offline`;
+  else line.textContent = `${status === "stopped" ? "Stopped" : "Closed"}${why}`;
   // The line is cut off where it is too long.
   line.title = line.textContent;
 }

@@ -1,16 +1,15 @@
-import { takeBatch } from "./batch.js";
+import { type Batch, type BatchLimits, takeBatch } from "./batch.js";
 import type { Clock } from "./clock.js";
 import { Credit } from "./credit.js";
 import { FrameError } from "./errors/frame-error.js";
 import { LinkError } from "./errors/link-error.js";
-import type { Link } from "./link.js";
+import type { Link, TransportName } from "./link/link.js";
 import { Liveness } from "./liveness.js";
-import type { EventQueue } from "./queue.js";
+import type { BatchSettings } from "./options.js";
+import type { Outbox } from "./outbox/outbox.js";
 import type { Bytes } from "./wire/bytes.js";
 import { CloseCode, type Reason } from "./wire/codes.js";
-import { decode } from "./wire/decode.js";
-import { encode } from "./wire/encode.js";
-import type { Ack, Close, Goaway, Hello, Welcome } from "./wire/frames.js";
+import type { Ack, ClientFrame, Close, GatewayFrame, Goaway, Hello, Report, Welcome } from "./wire/frames.js";
 
 /** How a connection ended, and what that means for the next one. */
 export interface Ending {
@@ -18,93 +17,200 @@ export interface Ending {
   readonly code: number | null;
   /** For people. */
   readonly message: string;
+  /** What ended it, where something was thrown. */
+  readonly error?: unknown;
   /** The gateway asked for this wait. */
   readonly retryMs: number | null;
+  /** Where the gateway sent us. */
+  readonly url?: string | undefined;
   /** Whether the gateway had answered HELLO. */
   readonly welcomed: boolean;
   /** Whether it settled events or at least lasted, so that trying again soon is worth it. */
   readonly useful: boolean;
+  /** The link fell silent while something was to be answered: another transport may do better. */
+  readonly stalled: boolean;
+  /** The gateway has settled numbers that never reached it, so ours were given out before: the numbering is of no use any more. */
+  readonly ahead: boolean;
+  /** Events in the last frame that was sent. */
+  readonly lastBatch: number;
 }
 
 /** Whom a connection tells. */
 export interface ConnectionListener {
-  welcomed(welcome: Welcome): void;
-  /** Why the gateway holds credit back, with every acknowledgement. */
-  acknowledged(reason: Reason): void;
+  welcomed(connection: Connection, welcome: Welcome): void;
+  /** Why the gateway holds credit back, with every acknowledgement, and how many numbers were settled by it. */
+  acknowledged(connection: Connection, reason: Reason, settled: number): void;
+  /** An event fits no frame; it counts as refused. */
+  oversized(): void;
 }
 
 /** What a connection works with. */
 export interface ConnectionParts {
   readonly link: Link;
-  readonly queue: EventQueue;
+  readonly outbox: Outbox;
+  readonly batch: BatchSettings;
+  /** The highest number that may have reached the gateway, over all connections of a numbering. */
+  readonly reached: { seq: number };
   readonly clock: Clock;
   readonly random: () => number;
   readonly listener: ConnectionListener;
 }
 
 const TICK_MS = 1_000;
+/** Ticks this far apart mean that the page or the device slept. */
+const SLEPT_MS = 4_000;
 const WELCOME_TIMEOUT_MS = 5_000;
+const SILENCE_MS = 5_000;
+/** Requests come after everything else, where networks are at their worst. */
+const SILENCE_HTTPS_MS = 15_000;
+const PINGS_MISSED = 2.5;
 const USEFUL_AFTER_MS = 30_000;
-const FINISH_TIMEOUT_MS = 5_000;
+const FINISH_TIMEOUT_MS = 2_000;
 const FIRST_CLOSE_CODE = 4000;
-const PING_BODY = new Uint8Array(0);
+const PING: ClientFrame = { type: "ping", body: new Uint8Array(0) };
 
-/** One link from HELLO to its end: sends what waits in the queue and settles what is acknowledged. */
+/** One link from HELLO to its end: sends what waits in the outbox and settles what is acknowledged. */
 export class Connection {
+  /** Whether the gateway answered HELLO; `false` when the connection ended before. */
+  readonly welcomed: Promise<boolean>;
   readonly #parts: ConnectionParts;
   readonly #liveness: Liveness;
   readonly #startedAt: number;
+  #tellWelcomed: (welcomed: boolean) => void = () => {};
   #welcome: Welcome | null = null;
   #credit: Credit | null = null;
   /** Next number to send on this link. */
   #cursor = 0;
   #pumping = false;
+  #paused = false;
+  #cancelDelay: (() => void) | null = null;
+  #heldBack = false;
+  #lastBatch = 0;
   #useful = false;
-  /** When to leave, after GOAWAY. */
-  #leaveAt: number | null = null;
+  #stalled = false;
+  #ahead = false;
+  /** Silence would not be the transport's fault. */
+  #excused = false;
+  #tickedAt: number;
+  #heardAt: number;
+  /** When to leave, after GOAWAY, and where to. */
+  #leave: { readonly at: number; readonly url: string | undefined } | null = null;
   #finishing = false;
-  #end: Pick<Ending, "code" | "message" | "retryMs"> | null = null;
+  #end: Pick<Ending, "code" | "message" | "retryMs" | "error"> | null = null;
   readonly #timers = new Set<() => void>();
 
   constructor(parts: ConnectionParts) {
     this.#parts = parts;
-    this.#startedAt = parts.clock.now();
-    this.#liveness = new Liveness(this.#startedAt);
+    this.#startedAt = this.#tickedAt = this.#heardAt = parts.clock.now();
+    this.#liveness = new Liveness(this.#startedAt, parts.link.name === "https" ? SILENCE_HTTPS_MS : SILENCE_MS);
+    this.welcomed = new Promise((resolve) => {
+      this.#tellWelcomed = resolve;
+    });
+  }
+
+  /** What carries it. */
+  get transport(): TransportName {
+    return this.#parts.link.name;
+  }
+
+  /** Whether events may travel: the gateway has answered HELLO and nothing has ended. */
+  get open(): boolean {
+    return this.#welcome !== null && this.#end === null;
+  }
+
+  /** Whether everything that is stored has been handed to the link and travels on even if the page ends. */
+  get handed(): boolean {
+    if (!this.open || this.#pumping) return false;
+    // Requests under way end with the page.
+    if (this.transport === "https") return this.#parts.outbox.length === 0;
+    for (const _ of this.#parts.outbox.from(this.#cursor)) return false;
+    return true;
   }
 
   /** Says `hello` and stays until the link ends. Never rejects: every way to end is an `Ending`. */
   async run(hello: Hello): Promise<Ending> {
     this.#tick();
-    void this.#send(encode({ type: "hello", body: hello }));
+    this.#send({ type: "hello", body: hello });
     try {
       for await (const frame of this.#parts.link.frames) {
-        this.#liveness.heard(this.#parts.clock.now());
+        this.#heardAt = this.#parts.clock.now();
+        this.#liveness.heard(this.#heardAt);
+        this.#excused = false;
+        if (this.#end) break;
         this.#receive(frame, hello);
         if (this.#end) break;
       }
     } catch (error) {
       this.#fail(error);
     }
+    this.#end ??= { code: null, message: "the connection ended", retryMs: null };
+    this.#cancelDelay?.();
     for (const cancel of this.#timers) cancel();
     this.#parts.link.close();
-    return this.#ending();
+    this.#tellWelcomed(false);
+    return this.#ending(this.#end);
   }
 
-  /** There is something new to send. */
-  wake(): void {
-    void this.#pump();
+  /** There is something new in the outbox: it waits a little for company, unless that makes a full frame (`collected` bytes). */
+  stored(collected: number): void {
+    const { outbox, batch, clock } = this.#parts;
+    if (!this.open || this.#pumping) return;
+    const full = outbox.last - this.#cursor + 1 >= batch.maxEvents || collected >= batch.maxBytes;
+    if (full || batch.delayMs === 0) this.pump();
+    else this.#cancelDelay ??= clock.after(batch.delayMs, () => this.pump());
   }
 
-  /** Sends nothing more, says CLOSE `done`, and waits a little for the last acknowledgement. */
+  /** Sends what may be sent, now. */
+  pump(): void {
+    this.#cancelDelay?.();
+    this.#cancelDelay = null;
+    if (!this.#pumping) void this.#pump();
+  }
+
+  /** Asks at once whether the gateway is still there, after something that links do not always survive. */
+  probe(): void {
+    if (!this.open) return;
+    this.#excused = true;
+    this.#liveness.asked(this.#parts.clock.now());
+    this.#send(PING);
+  }
+
+  /** Sends no events until told otherwise; acknowledgements still count. */
+  pause(paused: boolean): void {
+    this.#paused = paused;
+    if (!paused) this.pump();
+  }
+
+  /** Replaces the session's token. */
+  reauth(token: string): void {
+    if (this.open) this.#send({ type: "reauth", body: { token } });
+  }
+
+  /** Whether the report was handed to the link. */
+  async report(body: Report): Promise<boolean> {
+    if (!this.open) return false;
+    try {
+      await this.#parts.link.send({ type: "report", body });
+      return true;
+    } catch {
+      return false;
+    }
+  }
+
+  /** As `Link.sendLossy`. */
+  sendLossy(payload: Bytes): boolean {
+    return this.open && this.#parts.link.sendLossy(payload);
+  }
+
+  /** Sends no more events, says CLOSE `done`, and waits a little for the gateway's. */
   finish(): void {
     if (this.#finishing) return;
     this.#finishing = true;
-    if (!this.#welcome) {
+    if (!this.open) {
       this.stop("closed before the gateway answered");
       return;
     }
-    const body: Close = { code: CloseCode.done, reason: "done" };
-    void this.#send(encode({ type: "close", body }));
+    this.#send({ type: "close", body: { code: CloseCode.done, reason: "done" } });
     this.#after(FINISH_TIMEOUT_MS, () => this.stop("the gateway did not answer CLOSE"));
   }
 
@@ -114,8 +220,7 @@ export class Connection {
     this.#parts.link.close();
   }
 
-  #receive(bytes: Uint8Array, hello: Hello): void {
-    const frame = decode(bytes);
+  #receive(frame: GatewayFrame, hello: Hello): void {
     switch (frame.type) {
       case "welcome":
         this.#welcomed(frame.body, hello);
@@ -124,10 +229,10 @@ export class Connection {
         this.#acknowledged(frame.body);
         return;
       case "ping":
-        void this.#send(encode({ type: "pong", body: frame.body }));
+        this.#send({ type: "pong", body: frame.body });
         return;
       case "goaway":
-        this.#leave(frame.body);
+        this.#goAway(frame.body);
         return;
       case "close":
         this.#end ??= closed(frame.body);
@@ -139,104 +244,131 @@ export class Connection {
   }
 
   #welcomed(welcome: Welcome, hello: Hello): void {
-    const { queue, listener } = this.#parts;
+    const { outbox, reached, listener } = this.#parts;
+    const { upto, level, rej, rej_more } = welcome;
     if (this.#welcome) throw new FrameError("a second WELCOME");
-    if (hello.epoch !== undefined && welcome.epoch !== hello.epoch) {
+    if (welcome.epoch !== hello.epoch) {
       throw new FrameError(`WELCOME of epoch ${welcome.epoch}, asked for ${hello.epoch}`);
     }
-    this.#requireKnown("WELCOME", welcome.upto);
-    if (welcome.upto < queue.upto) {
-      throw new FrameError(`WELCOME goes back to ${welcome.upto}, ${queue.upto} were settled`);
+    if (upto > reached.seq) {
+      this.#ahead = true;
+      throw new FrameError(`WELCOME settles up to ${upto}, at most ${reached.seq} was sent`);
     }
+    const next = hello.next ?? 1;
+    if (upto + 1 < next) throw new FrameError(`WELCOME goes back to ${upto}, asked for ${next}`);
     this.#welcome = welcome;
     this.#credit = new Credit(welcome.limit, welcome.limit_bytes);
-    this.#cursor = welcome.upto + 1;
-    for (const verdict of welcome.rej) queue.judge(verdict);
-    const knownFrom = welcome.rej_more ? Math.min(welcome.upto + 1, ...welcome.rej.map(({ seq }) => seq)) : 0;
-    queue.settle(welcome.upto, welcome.level, knownFrom);
-    listener.welcomed(welcome);
-    this.wake();
+    // A carrier that knows nothing of refusals learns of them by sending again.
+    const settled = rej_more && rej.length === 0 ? next - 1 : upto;
+    this.#cursor = settled + 1;
+    for (const verdict of rej) outbox.judge(verdict);
+    const knownFrom = rej_more ? Math.min(upto + 1, ...rej.map(({ seq }) => seq)) : 0;
+    if (outbox.settle(settled, level, knownFrom) > 0) this.#useful = true;
+    listener.welcomed(this, welcome);
+    this.#tellWelcomed(true);
+    this.pump();
   }
 
   #acknowledged(ack: Ack): void {
-    const { queue, listener } = this.#parts;
+    const { outbox, reached, listener } = this.#parts;
     if (!this.#credit) throw new FrameError("ACK before WELCOME");
-    this.#requireKnown("ACK", ack.upto);
-    for (const verdict of ack.list) queue.judge(verdict);
-    if (queue.settle(ack.upto, ack.level) > 0) this.#useful = true;
+    if (ack.upto > reached.seq) throw new FrameError(`ACK settles up to ${ack.upto}, at most ${reached.seq} was sent`);
+    for (const verdict of ack.list) outbox.judge(verdict);
+    const settled = outbox.settle(ack.upto, ack.level);
+    if (settled > 0) this.#useful = true;
     // A number that another connection had sent may be settled here before it is sent again.
     this.#cursor = Math.max(this.#cursor, ack.upto + 1);
     this.#credit.extend(ack.limit, ack.limit_bytes);
-    listener.acknowledged(ack.reason);
-    this.wake();
+    listener.acknowledged(this, ack.reason, settled);
+    if (this.#heldBack) this.pump();
   }
 
-  #requireKnown(frame: string, upto: number): void {
-    const { last } = this.#parts.queue;
-    if (upto > last) throw new FrameError(`${frame} settles up to ${upto}, the last event is ${last}`);
-  }
-
-  #leave({ after_ms, jitter_ms }: Goaway): void {
+  #goAway({ after_ms, jitter_ms, url }: Goaway): void {
     const { clock, random } = this.#parts;
-    if (this.#leaveAt !== null) return;
+    if (this.#leave) return;
     const delayMs = after_ms + random() * jitter_ms;
-    this.#leaveAt = clock.now() + delayMs;
+    this.#leave = { at: clock.now() + delayMs, url };
     this.#after(delayMs, () => this.stop("the gateway asked to reconnect"));
   }
 
   async #pump(): Promise<void> {
-    if (this.#pumping) return;
     this.#pumping = true;
-    for (let frame = this.#nextFrame(); frame; frame = this.#nextFrame()) await this.#send(frame);
+    for (let frame = this.#nextFrame(); frame; frame = this.#nextFrame()) {
+      const sent = this.#send(frame);
+      await sent;
+    }
     this.#pumping = false;
   }
 
-  #nextFrame(): Bytes | null {
-    const { queue } = this.#parts;
-    if (!this.#welcome || !this.#credit || this.#end || this.#finishing || this.#leaveAt !== null) return null;
-    const limits = { events: this.#welcome.max_batch_events, frameBytes: this.#welcome.max_frame_bytes };
-    const batch = takeBatch(queue.from(this.#cursor), queue.upto, this.#credit, limits);
+  #nextFrame(): ClientFrame | null {
+    const { outbox, reached, listener } = this.#parts;
+    const [welcome, credit] = [this.#welcome, this.#credit];
+    if (!welcome || !credit || this.#end || this.#finishing || this.#leave || this.#paused) return null;
+    const idle = this.#cursor === outbox.upto + 1;
+    const batch = takeBatch(outbox.from(this.#cursor), idle, credit, this.#limits(welcome));
+    this.#heldBack = batch.kind === "none";
     if (batch.kind === "none") return null;
-    if (batch.kind === "oversized") {
+    const { first_seq, next, records } = frameOf(batch);
+    if (batch.kind === "events") {
+      this.#lastBatch = batch.events.length;
+      credit.spend(batch.payloadBytes);
+    } else {
       const { seq, payload } = batch.event;
-      const message = `${payload.length} bytes fit no frame of ${limits.frameBytes}`;
-      queue.judge({ seq, code: "too_large", refused: true, message });
-      this.#cursor = seq + 1;
-      return encode({ type: "events", body: { first_seq: seq + 1, records: [] } });
+      const message = `${payload.length} bytes fit no frame of ${welcome.max_frame_bytes}`;
+      outbox.judge({ seq, code: "too_large", refused: true, message });
+      listener.oversized();
     }
-    const first_seq = this.#cursor;
-    this.#cursor += batch.events.length;
-    this.#credit.spend(batch.payloadBytes);
-    const records = batch.events.map(({ payload }) => ({ alias: 0, payload }));
-    return encode({ type: "events", body: { first_seq, records } });
+    this.#cursor = next;
+    outbox.sentUpto = next - 1;
+    reached.seq = Math.max(reached.seq, next - 1);
+    return { type: "events", body: { first_seq, records } };
+  }
+
+  #limits(welcome: Welcome): BatchLimits {
+    const { batch } = this.#parts;
+    return {
+      events: Math.max(1, Math.min(batch.maxEvents, welcome.max_batch_events)),
+      bytes: batch.maxBytes,
+      frameBytes: welcome.max_frame_bytes,
+    };
   }
 
   /** A link that does not take frames is at its end, whatever its other direction does. */
-  async #send(frame: Bytes): Promise<void> {
-    try {
-      await this.#parts.link.send(frame);
-    } catch (error) {
+  #send(frame: ClientFrame): Promise<void> {
+    return this.#parts.link.send(frame).catch((error: unknown) => {
       this.#fail(error);
       this.#parts.link.close();
-    }
+    });
   }
 
   #tick(): void {
-    const { clock, queue } = this.#parts;
     this.#after(TICK_MS, () => {
-      const now = clock.now();
-      if (!this.#welcome && now - this.#startedAt >= WELCOME_TIMEOUT_MS) {
-        this.stop(`the gateway did not answer within ${WELCOME_TIMEOUT_MS / 1000} s`);
-        return;
-      }
-      const verdict = this.#liveness.check(now, this.#welcome !== null && queue.length > 0);
-      if (verdict === "dead") {
-        this.stop("the gateway fell silent");
-        return;
-      }
-      if (verdict === "ping") void this.#send(encode({ type: "ping", body: PING_BODY }));
-      this.#tick();
+      const now = this.#parts.clock.now();
+      const slept = now - this.#tickedAt > SLEPT_MS;
+      this.#tickedAt = now;
+      if (slept) {
+        // What had to be heard meanwhile may be on its way in just now.
+        this.#liveness.heard(now);
+        this.probe();
+      } else this.#judge(now);
+      if (!this.#end) this.#tick();
     });
+  }
+
+  #judge(now: number): void {
+    const welcome = this.#welcome;
+    if (!welcome && now - this.#startedAt >= WELCOME_TIMEOUT_MS) {
+      this.#stalled = true;
+      this.stop(`the gateway did not answer within ${WELCOME_TIMEOUT_MS / 1000} s`);
+      return;
+    }
+    // The gateway's own PINGs show that it is there while nothing is sent.
+    const overdue = welcome !== null && now - this.#heardAt > PINGS_MISSED * welcome.ping_ms;
+    const verdict = this.#liveness.check(now, overdue || (welcome !== null && this.#parts.outbox.length > 0));
+    if (verdict === "ping") this.#send(PING);
+    if (verdict !== "dead") return;
+    this.#stalled = !this.#excused;
+    this.stop("the gateway fell silent");
   }
 
   #after(delayMs: number, run: () => void): void {
@@ -250,21 +382,30 @@ export class Connection {
   #fail(error: unknown): void {
     const message = error instanceof Error ? error.message : String(error);
     const code = error instanceof LinkError && (error.code ?? 0) >= FIRST_CLOSE_CODE ? (error.code ?? null) : null;
-    this.#end ??= { code, message, retryMs: null };
+    this.#end ??= { code, message, retryMs: null, error };
   }
 
-  #ending(): Ending {
-    const { code, message, retryMs } = this.#end ?? { code: null, message: "the connection ended", retryMs: null };
+  #ending(end: Pick<Ending, "code" | "message" | "retryMs" | "error">): Ending {
     const now = this.#parts.clock.now();
-    const leaveMs = this.#leaveAt === null ? null : Math.max(0, this.#leaveAt - now);
     return {
-      code,
-      message,
-      retryMs: retryMs ?? leaveMs,
+      ...end,
+      retryMs: this.#leave ? Math.max(end.retryMs ?? 0, this.#leave.at - now) : end.retryMs,
+      url: this.#leave?.url,
       welcomed: this.#welcome !== null,
       useful: this.#useful || (this.#welcome !== null && now - this.#startedAt >= USEFUL_AFTER_MS),
+      stalled: this.#stalled,
+      ahead: this.#ahead,
+      lastBatch: this.#lastBatch,
     };
   }
+}
+
+/** The frame of a batch; one without records gives up everything below its number. */
+function frameOf(batch: Exclude<Batch, { kind: "none" }>) {
+  const events = batch.kind === "events" ? batch.events : [];
+  const first = batch.kind === "events" ? (events[0]?.seq ?? 0) : batch.event.seq + 1;
+  const records = events.map(({ payload }) => ({ alias: 0, payload }));
+  return { first_seq: first, next: first + events.length, records };
 }
 
 function closed({ code, reason, msg, retry_ms }: Close): Pick<Ending, "code" | "message" | "retryMs"> {

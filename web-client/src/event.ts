@@ -1,13 +1,18 @@
+import { EventError } from "./errors/event-error.js";
+import type { Bytes } from "./wire/bytes.js";
+import { text } from "./wire/reader.js";
+import { utf8 } from "./wire/writer.js";
+
 /** Anything JSON can say. */
 export type Json = null | boolean | number | string | readonly Json[] | { readonly [member: string]: Json | undefined };
 
-/** A CloudEvent 1.0. Only `type` is needed; the gateway fills in `id`, `source`, `time` and the rest. */
+/** A CloudEvent 1.0. Only `type` is needed; the client fills in `time`, the gateway `id`, `source` and the rest. */
 export interface CloudEvent {
   readonly type: string;
   readonly id?: string;
   readonly source?: string;
   readonly subject?: string;
-  /** RFC 3339. Default: when the gateway received the event. */
+  /** RFC 3339. Default: when the event was handed over. */
   readonly time?: string;
   readonly datacontenttype?: string;
   readonly data?: Json;
@@ -15,4 +20,24 @@ export interface CloudEvent {
   readonly partitionkey?: string;
   /** Extension attributes: lower-case letters and digits. */
   readonly [attribute: string]: Json | undefined;
+}
+
+/** The event as it travels, with `time` filled in. `now` is Unix ms. Throws `EventError`; larger than `bytesMax` is one too. */
+export function encodeEvent(event: CloudEvent, now: number, bytesMax: number): Bytes {
+  if (typeof event?.type !== "string" || event.type === "")
+    throw new EventError("event.type: expected a string that is not empty");
+  let json: string;
+  try {
+    json = JSON.stringify(event.time == null ? { ...event, time: new Date(now).toISOString() } : event);
+  } catch (error) {
+    throw new EventError(`event cannot be written as JSON: ${error instanceof Error ? error.message : String(error)}`);
+  }
+  const payload = utf8(json);
+  if (payload.length > bytesMax) throw new EventError(`event of ${payload.length} bytes, at most ${bytesMax}`);
+  return payload;
+}
+
+/** The event that was encoded. */
+export function decodeEvent(payload: Bytes): CloudEvent {
+  return JSON.parse(text(payload));
 }

@@ -1,12 +1,13 @@
-const SILENCE_MS = 5_000;
-
 /** Judges whether the gateway still answers. */
 export class Liveness {
+  readonly #silenceMs: number;
   #heardAt: number;
   #pingedAt: number | null = null;
 
-  constructor(now: number) {
+  /** `silenceMs`: how long a gateway that owes an answer may be silent before it is asked, and how long until it must answer then. */
+  constructor(now: number, silenceMs: number) {
     this.#heardAt = now;
+    this.#silenceMs = silenceMs;
   }
 
   /** Any frame has come. */
@@ -15,10 +16,15 @@ export class Liveness {
     this.#pingedAt = null;
   }
 
-  /** What to do now: `ping` after 5 s of silence while events wait for their acknowledgement, `dead` 5 s after that. */
+  /** A PING is sent now for a reason of its own. */
+  asked(now: number): void {
+    this.#pingedAt ??= now;
+  }
+
+  /** What to do now: `ping` after silence while events wait for their acknowledgement, `dead` when that brought nothing. */
   check(now: number, waiting: boolean): "fine" | "ping" | "dead" {
-    if (this.#pingedAt !== null) return now - this.#pingedAt < SILENCE_MS ? "fine" : "dead";
-    if (!waiting || now - this.#heardAt < SILENCE_MS) return "fine";
+    if (this.#pingedAt !== null) return now - this.#pingedAt < this.#silenceMs ? "fine" : "dead";
+    if (!waiting || now - this.#heardAt < this.#silenceMs) return "fine";
     this.#pingedAt = now;
     return "ping";
   }

@@ -2,19 +2,30 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { type Batch, type BatchLimits, takeBatch } from "../src/batch.js";
 import { Credit } from "../src/credit.js";
-import type { QueuedEvent } from "../src/queue.js";
+import type { StoredEvent } from "../src/outbox/store.js";
 
 interface Case {
   readonly sizes: readonly number[];
   readonly first?: number;
-  readonly upto?: number;
+  readonly idle?: boolean;
+  /** Numbers that are missing. */
+  readonly gaps?: readonly number[];
   readonly credit?: Credit;
   readonly limits?: Partial<BatchLimits>;
 }
 
-function taken({ sizes, first = 1, upto = 0, credit = new Credit(1_000, 1_000_000), limits }: Case): Batch {
-  const waiting = sizes.map((size, index): QueuedEvent => ({ seq: first + index, payload: new Uint8Array(size) }));
-  return takeBatch(waiting, upto, credit, { events: 1_000, frameBytes: 500_000, ...limits });
+function taken({
+  sizes,
+  first = 1,
+  idle = false,
+  gaps = [],
+  credit = new Credit(1_000, 1_000_000),
+  limits,
+}: Case): Batch {
+  const waiting = sizes
+    .map((size, index): StoredEvent => ({ seq: first + index, payload: new Uint8Array(size), at: 0 }))
+    .filter(({ seq }) => !gaps.includes(seq));
+  return takeBatch(waiting, idle, credit, { events: 1_000, bytes: 64 * 1024, frameBytes: 500_000, ...limits });
 }
 
 function numbers(given: Case): number[] {
@@ -37,9 +48,9 @@ test("a batch ends at the bytes of credit, spent ones included", () => {
 });
 
 test("without credit one event may go when nothing before it is unsettled, whatever its size", () => {
-  assert.deepEqual(numbers({ sizes: [5_000, 1], credit: new Credit(0, 0) }), [1]);
-  assert.deepEqual(numbers({ sizes: [1], first: 2, upto: 0, credit: new Credit(0, 0) }), []);
-  assert.deepEqual(numbers({ sizes: [1], first: 2, upto: 1, credit: new Credit(0, 0) }), [2]);
+  assert.deepEqual(numbers({ sizes: [5_000, 1], idle: true, credit: new Credit(0, 0) }), [1]);
+  assert.deepEqual(numbers({ sizes: [1], first: 2, credit: new Credit(0, 0) }), []);
+  assert.deepEqual(numbers({ sizes: [1], first: 2, idle: true, credit: new Credit(0, 0) }), [2]);
 });
 
 test("a batch says how many payload bytes it holds", () => {
@@ -56,6 +67,10 @@ test("a batch keeps to the limits of count and frame", () => {
 test("frames stay small, but one large event may go alone", () => {
   assert.deepEqual(numbers({ sizes: [40_000, 40_000] }), [1]);
   assert.deepEqual(numbers({ sizes: [200_000, 1] }), [1]);
+});
+
+test("a batch ends where a number is missing, and may begin behind missing ones", () => {
+  assert.deepEqual(numbers({ sizes: [1, 1, 1, 1], gaps: [1, 3] }), [2]);
 });
 
 test("an event that fits no frame is named, before credit is asked", () => {

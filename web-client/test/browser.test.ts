@@ -1,7 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { isExcluded } from "../src/browser.js";
-import { browserOf } from "../src/index.js";
+import { browserOf, isExcluded } from "../src/link/browser.js";
 
 const webkit = "AppleWebKit/605.1.15 (KHTML, like Gecko)";
 const chrome = "AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36";

@@ -1,14 +1,13 @@
 import assert from "node:assert/strict";
-import { createServer } from "node:http";
+import { createServer, type RequestListener } from "node:http";
 import type { AddressInfo } from "node:net";
 import { test } from "node:test";
-import { DiscoveryError, discover, parseDiscovery, routes } from "../src/index.js";
-import { utf8 } from "../src/wire/writer.js";
+import { DiscoveryError, dialer, discover, parseDiscovery, routes, type TransportName } from "../src/index.js";
 
 const base = new URL("http://gateway.test/");
 
 function parsed(document: unknown): ReturnType<typeof parseDiscovery> {
-  return parseDiscovery(utf8(typeof document === "string" ? document : JSON.stringify(document)), base);
+  return parseDiscovery(typeof document === "string" ? document : JSON.stringify(document), base);
 }
 
 const document = {
@@ -17,6 +16,7 @@ const document = {
     { type: "quic", url: "quic://localhost:4433" },
     { type: "webtransport", url: "https://localhost:4433/v1/stream" },
     { type: "websocket", url: "ws://localhost:8080/v1/stream" },
+    { type: "https", url: "http://localhost:8080/v1/events" },
   ],
   certificate_hashes: [
     { algorithm: "sha-512", value: "AA==" },
@@ -34,6 +34,7 @@ test("transports keep their order, hashes that browsers know are decoded", () =>
       "quic quic://localhost:4433",
       "webtransport https://localhost:4433/v1/stream",
       "websocket ws://localhost:8080/v1/stream",
+      "https http://localhost:8080/v1/events",
     ],
   );
   assert.deepEqual(certificateHashes, [{ algorithm: "sha-256", value: Uint8Array.of(1, 2, 3) }]);
@@ -60,50 +61,136 @@ for (const [what, wrong] of [
   });
 }
 
-test("only transports that the browser has are routes, and one can be forced", () => {
-  const discovery = parsed(document);
-  const names = (only?: "webtransport" | "websocket") => routes(discovery, only).map(({ transport }) => transport);
-  assert.deepEqual(names(), ["websocket"]);
-  assert.throws(() => names("webtransport"), DiscoveryError);
-  Object.assign(globalThis, { WebTransport: class {} });
+/** Runs `test` as where these exist and the other transports do not. */
+function having<T>(names: readonly string[], test: () => T): T {
+  const known = ["WebTransport", "WebSocket", "fetch"].map((name) => [name, Reflect.get(globalThis, name)] as const);
   try {
-    assert.deepEqual(names(), ["webtransport", "websocket"]);
-    assert.deepEqual(names("websocket"), ["websocket"]);
+    for (const [name] of known) Reflect.deleteProperty(globalThis, name);
+    for (const name of names) Reflect.set(globalThis, name, class {});
+    return test();
   } finally {
-    Reflect.deleteProperty(globalThis, "WebTransport");
+    for (const [name, value] of known) {
+      Reflect.deleteProperty(globalThis, name);
+      if (value) Reflect.set(globalThis, name, value);
+    }
   }
+}
+
+const BROWSER = ["WebTransport", "WebSocket", "fetch"];
+
+function names(document: unknown, only?: readonly TransportName[], version?: string): string[] {
+  const browser = version === undefined ? null : { name: "safari", version };
+  return routes(parsed(document), only, browser).map(({ transport }) => transport);
+}
+
+test("only transports that exist here are routes", () => {
+  assert.deepEqual(
+    having(BROWSER, () => names(document)),
+    ["webtransport", "websocket", "https"],
+  );
+  assert.deepEqual(
+    having(["WebSocket", "fetch"], () => names(document)),
+    ["websocket", "https"],
+  );
+  assert.deepEqual(
+    having(["fetch"], () => names(document)),
+    ["https"],
+  );
+  assert.throws(() => having([], () => names(document)), /gateway offers quic, webtransport, websocket, https/);
 });
 
-test("a browser that the gateway excludes starts elsewhere, unless it is forced", () => {
-  const exclude = [{ transport: "webtransport", browser: "safari", below: "26.4" }];
-  const discovery = parsed({ ...document, exclude });
-  const names = (version: string, only?: "webtransport") =>
-    routes(discovery, only, { name: "safari", version }).map(({ transport }) => transport);
-  Object.assign(globalThis, { WebTransport: class {} });
-  try {
-    assert.deepEqual(names("26.3.1"), ["websocket"]);
-    assert.deepEqual(names("26.4"), ["webtransport", "websocket"]);
-    assert.deepEqual(names("26.3.1", "webtransport"), ["webtransport"]);
-  } finally {
-    Reflect.deleteProperty(globalThis, "WebTransport");
-  }
+test("only transports that the application allows are routes", () => {
+  assert.deepEqual(
+    having(BROWSER, () => names(document, ["https", "webtransport"])),
+    ["webtransport", "https"],
+  );
+  assert.throws(() => having(["fetch"], () => names(document, ["websocket"])), /the application allows websocket/);
 });
 
-test("the document is asked for at its fixed path, and a refusal is an error that names it", async () => {
-  const server = createServer((request, response) => {
-    response.statusCode =
-      request.url === "/.well-known/tidegate" && request.headers.host?.startsWith("127") ? 200 : 503;
-    response.end(JSON.stringify(document));
-  });
-  await new Promise<void>((listening) => server.listen(0, listening));
+test("a browser that the gateway excludes starts elsewhere, unless there is nowhere else", () => {
+  const excluding = { ...document, exclude: [{ transport: "webtransport", browser: "safari", below: "26.4" }] };
+  const of = (version: string, only?: TransportName[]) => having(BROWSER, () => names(excluding, only, version));
+  assert.deepEqual(of("26.3.1"), ["websocket", "https"]);
+  assert.deepEqual(of("26.4"), ["webtransport", "websocket", "https"]);
+  assert.deepEqual(of("26.3.1", ["webtransport", "https"]), ["https"]);
+  assert.deepEqual(of("26.3.1", ["webtransport"]), ["webtransport"]);
+});
+
+test("a document with more ways in than anybody needs does not make the client try them all", () => {
+  const transports = Array.from({ length: 100 }, (_, port) => ({ type: "https", url: `https://h:${port + 1}/` }));
+  assert.equal(names({ v: 1, transports }).length, 8);
+});
+
+test("limits that are not told are the protocol's, and none is 0", () => {
+  const usual = {
+    max_event_bytes: 262_144,
+    max_frame_bytes: 524_288,
+    max_batch_events: 1_000,
+    max_body_bytes: 4_194_304,
+  };
+  assert.deepEqual(parsed({ v: 1, transports: [] }).limits, usual);
+  const told = { max_body_bytes: 65_536, max_batch_events: 0 };
+  assert.deepEqual(parsed({ v: 1, limits: told }).limits, { ...usual, max_body_bytes: 65_536, max_batch_events: 1 });
+  assert.throws(() => parsed({ v: 1, limits: { max_body_bytes: 2 ** 53 } }), DiscoveryError);
+});
+
+/** A server that answers with what `answer` does. */
+async function served(answer: RequestListener, test: (url: URL) => Promise<void>): Promise<void> {
+  const server = createServer(answer);
+  await new Promise<void>((listening) => server.listen(0, "127.0.0.1", listening));
   const { port } = server.address() as AddressInfo;
-  const { signal } = new AbortController();
   try {
-    assert.equal((await discover(new URL(`http://127.0.0.1:${port}/app/page`), signal)).transports.length, 3);
-    await assert.rejects(discover(new URL(`http://localhost:${port}`), signal), /well-known\/tidegate answered 503/);
+    await test(new URL(`http://127.0.0.1:${port}/app/page`));
   } finally {
     server.closeAllConnections();
     await new Promise((closed) => server.close(closed));
   }
-  await assert.rejects(discover(new URL(`http://127.0.0.1:${port}`), signal), DiscoveryError);
+}
+
+const { signal } = new AbortController();
+
+test("the document is asked for at its fixed path", async () => {
+  const answer: RequestListener = (request, response) => {
+    response.statusCode = request.url === "/.well-known/tidegate" ? 200 : 404;
+    response.end(JSON.stringify(document));
+  };
+  await served(answer, async (url) => assert.equal((await discover(url, signal)).transports.length, 4));
+});
+
+for (const [what, status, body, advice] of [
+  ["404", 404, "", /well-known\/tidegate answered 404: the endpoint must be the gateway's own address/],
+  ["502", 502, "", /answered 502: the gateway is not up/],
+  ["a redirect", 302, "", /answered 302/],
+  ["a page", 200, "<html>", /is not JSON.*is the endpoint a gateway's/],
+  ["bytes without end", 200, " ".repeat(70_000), /more than 65536 bytes/],
+] as const) {
+  test(`an endpoint that answers ${what} is refused with advice`, async () => {
+    const answer: RequestListener = (_, response) => {
+      response.writeHead(status, { location: "/elsewhere" });
+      response.end(body);
+    };
+    await served(answer, (url) =>
+      assert.rejects(
+        discover(url, signal),
+        (error: unknown) => error instanceof DiscoveryError && advice.test(error.message),
+      ),
+    );
+  });
+}
+
+test("where the gateway cannot be asked any more, its last good document is used", async () => {
+  let status = 503;
+  const answer: RequestListener = (_, response) => {
+    response.statusCode = status;
+    response.end(JSON.stringify(document));
+  };
+  await served(answer, async (url) => {
+    const dial = dialer(url, ["https"]);
+    await assert.rejects(dial(signal), DiscoveryError);
+    status = 200;
+    assert.equal((await dial(signal)).length, 1);
+    status = 503;
+    assert.equal((await dial(signal))[0]?.url.href, "http://localhost:8080/v1/events");
+  });
+  await assert.rejects(dialer(new URL("http://127.0.0.1:1"))(signal), /cannot be read/);
 });

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Inbox } from "../src/inbox.js";
-import { LinkError } from "../src/index.js";
+import { LinkError } from "../src/errors/link-error.js";
+import { Inbox } from "../src/link/inbox.js";
 
 async function rest<T>(inbox: Inbox<T>): Promise<T[]> {
   const items: T[] = [];
@@ -45,4 +45,11 @@ test("a full inbox breaks instead of growing", async () => {
   assert.equal((await inbox.next()).value, 1);
   assert.equal((await inbox.next()).value, 2);
   await assert.rejects(inbox.next(), LinkError);
+});
+
+test("items count by the size they are given", async () => {
+  const inbox = new Inbox<string>(100);
+  assert.deepEqual([inbox.push("a", 60), inbox.push("b", 40)], [true, true]);
+  await inbox.next();
+  assert.deepEqual([inbox.push("c", 60), inbox.push("d", 1)], [true, false]);
 });

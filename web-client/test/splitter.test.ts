@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { FrameError, FrameSplitter } from "../src/index.js";
+import { FrameError } from "../src/errors/frame-error.js";
+import { FrameSplitter } from "../src/wire/splitter.js";
 
 /** Type, length and body of three frames; the second is empty, the third has a length of two bytes. */
 const frames = [
@@ -32,4 +33,12 @@ test("a frame beyond the limit is refused by its length alone", () => {
   const splitter = new FrameSplitter(10);
   assert.equal(splitter.push(Uint8Array.of(0x04, 8, ...new Array<number>(8).fill(0))).length, 1);
   assert.throws(() => splitter.push(Uint8Array.of(0x04, 9)), FrameError);
+});
+
+test("a long frame that comes byte by byte is joined on the way", () => {
+  const splitter = new FrameSplitter(20_000);
+  const body = Uint8Array.from({ length: 10_000 }, (_, index) => index % 251);
+  assert.deepEqual(splitter.push(Uint8Array.of(0x04, 0x67, 0x10)), []);
+  const whole = [...body].flatMap((byte) => splitter.push(Uint8Array.of(byte)));
+  assert.deepEqual(whole, [Uint8Array.of(0x04, 0x67, 0x10, ...body)]);
 });

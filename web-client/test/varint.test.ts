@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { FrameError } from "../src/index.js";
+import { FrameError } from "../src/errors/frame-error.js";
 import { readVarint, varintLength, writeVarint } from "../src/wire/varint.js";
 
 function written(value: number): string {

@@ -1,6 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { decode, encode, FrameError, FrameSplitter } from "../src/index.js";
+import { FrameError } from "../src/errors/frame-error.js";
+import { decode } from "../src/wire/decode.js";
+import { encode } from "../src/wire/encode.js";
+import { FrameSplitter } from "../src/wire/splitter.js";
 import { decodeClientFrame, encodeGatewayFrame } from "./support/frames.js";
 import {
   clientFrame,

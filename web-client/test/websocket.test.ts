@@ -1,12 +1,19 @@
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, mock, test } from "node:test";
-import { FrameError, type Link, LinkError, webSocket } from "../src/index.js";
+import { FrameError } from "../src/errors/frame-error.js";
+import { LinkError } from "../src/errors/link-error.js";
+import type { Link } from "../src/link/link.js";
+import { webSocket } from "../src/link/websocket.js";
+import type { ClientFrame } from "../src/wire/frames.js";
+import { utf8 } from "../src/wire/writer.js";
 import { idle } from "./support/clock.js";
+import { decodeClientFrame, encodeGatewayFrame } from "./support/frames.js";
+import { usualWelcome } from "./support/gateway.js";
 
 const url = new URL("ws://gateway.test/v1/stream");
 
 /** What the browser would give; the test moves it by hand. */
-class FakeWebSocket extends EventTarget {
+class FakeWebSocket {
   static readonly OPEN = 1;
   static last: FakeWebSocket;
   readyState = 0;
@@ -16,9 +23,11 @@ class FakeWebSocket extends EventTarget {
   readonly closes: (number | undefined)[] = [];
   readonly url: string;
   readonly protocol: string;
+  onopen: () => void = () => {};
+  onmessage: (event: { data: unknown }) => void = () => {};
+  onclose: (event: { code: number; reason: string }) => void = () => {};
 
   constructor(address: string, protocol: string) {
-    super();
     this.url = address;
     this.protocol = protocol;
     FakeWebSocket.last = this;
@@ -35,16 +44,16 @@ class FakeWebSocket extends EventTarget {
 
   opened(): void {
     this.readyState = FakeWebSocket.OPEN;
-    this.dispatchEvent(new Event("open"));
+    this.onopen();
   }
 
   message(data: unknown): void {
-    this.dispatchEvent(Object.assign(new Event("message"), { data }));
+    this.onmessage({ data });
   }
 
   ended(code: number, reason = ""): void {
     this.readyState = 3;
-    this.dispatchEvent(Object.assign(new Event("close"), { code, reason }));
+    this.onclose({ code, reason });
   }
 }
 
@@ -63,9 +72,11 @@ async function opened(): Promise<{ link: Link; socket: FakeWebSocket }> {
   return { link: await opening, socket: FakeWebSocket.last };
 }
 
-async function rest(link: Link): Promise<number[][]> {
-  const frames: number[][] = [];
-  for await (const frame of link.frames) frames.push([...frame]);
+const ping: ClientFrame = { type: "ping", body: new Uint8Array(0) };
+
+async function rest(link: Link): Promise<string[]> {
+  const frames: string[] = [];
+  for await (const frame of link.frames) frames.push(`${frame.type} ${"body" in frame ? frame.body : ""}`);
   return frames;
 }
 
@@ -77,16 +88,12 @@ test("it asks for the binary subprotocol and for bytes instead of blobs", async 
 
 test("each frame is a message, each message may hold several frames", async () => {
   const { link, socket } = await opened();
-  await link.send(Uint8Array.of(0x06, 0));
+  await link.send(ping);
   assert.deepEqual(socket.sent, [Uint8Array.of(0x06, 0)]);
   socket.message(Uint8Array.of(0x06, 1, 9, 0x07, 0).buffer);
   socket.message(Uint8Array.of(0x06, 0).buffer);
   socket.ended(1000);
-  assert.deepEqual(await rest(link), [
-    [0x06, 1, 9],
-    [0x07, 0],
-    [0x06, 0],
-  ]);
+  assert.deepEqual(await rest(link), ["ping 9", "pong ", "ping "]);
 });
 
 test("sending waits while the browser has too much unsent", async () => {
@@ -94,7 +101,7 @@ test("sending waits while the browser has too much unsent", async () => {
   const { link, socket } = await opened();
   socket.bufferedAmount = 256 * 1024 + 1;
   let sent = false;
-  const sending = link.send(Uint8Array.of(0x06, 0)).then(() => {
+  const sending = link.send(ping).then(() => {
     sent = true;
   });
   await idle();
@@ -110,7 +117,7 @@ test("a sender that waits hears when the socket closes", async () => {
   mock.timers.enable({ apis: ["setTimeout"] });
   const { link, socket } = await opened();
   socket.bufferedAmount = 1_000_000;
-  const sending = assert.rejects(link.send(Uint8Array.of(0x06, 0)), LinkError);
+  const sending = assert.rejects(link.send(ping), LinkError);
   await idle();
   socket.ended(1006);
   mock.timers.tick(10);
@@ -156,10 +163,58 @@ for (const [what, data] of [
   });
 }
 
+test("a message longer than any frame ends the link", async () => {
+  const { link, socket } = await opened();
+  socket.message(new ArrayBuffer(2 * 1024 * 1024 + 10));
+  await assert.rejects(rest(link), FrameError);
+  assert.equal(socket.closes.length, 1);
+});
+
+test("a gateway that sends tiny frames without end is cut off", async () => {
+  const { link, socket } = await opened();
+  const pings = new Uint8Array(2_000_000);
+  for (let offset = 0; offset < pings.length; offset += 2) pings[offset] = 0x06;
+  socket.message(pings.buffer);
+  assert.equal(socket.closes.length, 1);
+  const frames = link.frames[Symbol.asyncIterator]();
+  const read = async () => {
+    for (let count = 0; ; count += 1) if ((await frames.next()).done) return count;
+  };
+  await assert.rejects(read(), LinkError);
+});
+
+test("a gateway that makes us answer and does not read is cut off", async () => {
+  mock.timers.enable({ apis: ["setTimeout"] });
+  const { link, socket } = await opened();
+  socket.bufferedAmount = 1_000_000;
+  const sending = Array.from({ length: 256 }, () => link.send(ping));
+  await assert.rejects(link.send(ping), LinkError);
+  assert.deepEqual([socket.sent.length, socket.closes.length], [256, 1]);
+  mock.timers.tick(10);
+  assert((await Promise.allSettled(sending)).every(({ status }) => status === "rejected"));
+});
+
+test("a lossy event goes where hardly anything waits, and not before WELCOME", async () => {
+  const { link, socket } = await opened();
+  const event = utf8('{"type":"t"}');
+  assert.equal(link.sendLossy(event), false, "before WELCOME");
+  socket.message(encodeGatewayFrame({ type: "welcome", body: { ...usualWelcome, max_frame_bytes: 30 } }).buffer);
+  assert.equal(link.sendLossy(event), true);
+  const lossy = { first_seq: 0, lossy: true, records: [{ alias: 0, payload: event }] };
+  assert.deepEqual(decodeClientFrame(socket.sent[0] ?? event), { type: "events", body: lossy });
+  assert.equal(link.sendLossy(utf8(`{"type":"${"t".repeat(30)}"}`)), false, "longer than a frame may be");
+  socket.bufferedAmount = 20_000;
+  assert.equal(link.sendLossy(event), false, "bytes wait");
+  socket.bufferedAmount = 0;
+  socket.ended(1006);
+  assert.equal(link.sendLossy(event), false, "closed");
+  assert.equal(socket.sent.length, 1);
+});
+
 test("closing ends the frames and says a normal close", async () => {
   const { link, socket } = await opened();
   link.close();
   assert.deepEqual(socket.closes, [1000]);
   assert.deepEqual(await rest(link), []);
-  await assert.rejects(link.send(Uint8Array.of(0x06, 0)), LinkError);
+  await assert.rejects(link.send(ping), LinkError);
 });

@@ -1,7 +1,17 @@
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, test } from "node:test";
-import { type CertificateHash, type Link, LinkError, webTransport } from "../src/index.js";
+import {
+  type CertificateHash,
+  type ClientFrame,
+  type Link,
+  LinkError,
+  type Welcome,
+  webTransport,
+} from "../src/index.js";
+import { utf8 } from "../src/wire/writer.js";
 import { idle } from "./support/clock.js";
+import { decodeClientFrame, encodeGatewayFrame } from "./support/frames.js";
+import { usualWelcome } from "./support/gateway.js";
 
 const url = new URL("https://gateway.test:4433/v1/stream");
 const hash: CertificateHash = { algorithm: "sha-256", value: Uint8Array.of(1, 2, 3) };
@@ -12,6 +22,18 @@ class FakeWebTransport {
   readonly href: string;
   readonly options: unknown;
   readonly written: Uint8Array[] = [];
+  readonly sentDatagrams: Uint8Array[] = [];
+  /** Set to make datagrams wait. */
+  datagramsBlocked: Promise<void> | null = null;
+  readonly datagrams = {
+    maxDatagramSize: 40,
+    writable: new WritableStream<Uint8Array>({
+      write: (datagram) => {
+        this.sentDatagrams.push(datagram);
+        return this.datagramsBlocked ?? undefined;
+      },
+    }),
+  };
   closes = 0;
   accept: () => void = () => {};
   refuse: (error: Error) => void = () => {};
@@ -74,9 +96,11 @@ async function opened(): Promise<{ link: Link; transport: FakeWebTransport }> {
   return { link: await opening, transport: FakeWebTransport.last };
 }
 
-async function rest(link: Link): Promise<number[][]> {
-  const frames: number[][] = [];
-  for await (const frame of link.frames) frames.push([...frame]);
+const ping: ClientFrame = { type: "ping", body: new Uint8Array(0) };
+
+async function rest(link: Link): Promise<string[]> {
+  const frames: string[] = [];
+  for await (const frame of link.frames) frames.push(`${frame.type} ${"body" in frame ? frame.body : ""}`);
   return frames;
 }
 
@@ -98,10 +122,7 @@ test("frames are cut out of the stream wherever its chunks end", async () => {
   transport.incoming(2, 0x07);
   transport.incoming(0);
   transport.finish();
-  assert.deepEqual(await rest(link), [
-    [0x06, 2, 1, 2],
-    [0x07, 0],
-  ]);
+  assert.deepEqual(await rest(link), ["ping 1,2", "pong "]);
 });
 
 test("sending waits until the stream has taken the frame", async () => {
@@ -111,7 +132,7 @@ test("sending waits until the stream has taken the frame", async () => {
     unblock = resolve;
   });
   let sent = false;
-  const sending = link.send(Uint8Array.of(0x06, 0)).then(() => {
+  const sending = link.send(ping).then(() => {
     sent = true;
   });
   await idle();
@@ -157,5 +178,73 @@ test("closing on purpose ends the frames without an error", async () => {
   link.close();
   assert.deepEqual(await all, []);
   assert.equal(transport.closes, 1);
-  await assert.rejects(link.send(Uint8Array.of(0x06, 0)), LinkError);
+  await assert.rejects(link.send(ping), LinkError);
+});
+
+test("a gateway that makes us answer and does not read is cut off", async () => {
+  const { link, transport } = await opened();
+  transport.blocked = new Promise(() => {});
+  const sending = Array.from({ length: 256 }, () => link.send(ping));
+  for (const send of sending) send.catch(() => {});
+  await assert.rejects(link.send(ping), LinkError);
+  assert.equal(transport.closes, 1);
+});
+
+const event = utf8('{"type":"t"}');
+const lossy: ClientFrame = {
+  type: "events",
+  body: { first_seq: 0, lossy: true, records: [{ alias: 0, payload: event }] },
+};
+
+/** A link on which WELCOME has been read. */
+async function welcomed(welcome: Partial<Welcome>): ReturnType<typeof opened> {
+  const { link, transport } = await opened();
+  transport.incoming(...encodeGatewayFrame({ type: "welcome", body: { ...usualWelcome, ...welcome } }));
+  const { value } = await link.frames[Symbol.asyncIterator]().next();
+  assert.equal(value.type, "welcome");
+  return { link, transport };
+}
+
+test("a lossy event is a datagram, of which a bounded number waits", async () => {
+  const { link, transport } = await welcomed({ datagrams: true });
+  transport.datagramsBlocked = new Promise(() => {});
+  for (let count = 0; count < 64; count += 1) assert.equal(link.sendLossy(event), true);
+  assert.equal(link.sendLossy(event), false);
+  await idle();
+  assert.deepEqual(decodeClientFrame(transport.sentDatagrams[0] ?? event), lossy);
+  assert.equal(transport.written.length, 0);
+});
+
+test("datagrams that are sent or lost make room for others", async () => {
+  const { link, transport } = await welcomed({ datagrams: true });
+  for (let count = 0; count < 200; count += 1) {
+    assert.equal(link.sendLossy(event), true);
+    await idle();
+  }
+  assert.equal(transport.sentDatagrams.length, 200);
+});
+
+test("without datagrams, or too long for one, a lossy event goes on the stream if that has room", async () => {
+  const without = await welcomed({ datagrams: false });
+  assert.equal(without.link.sendLossy(event), true);
+  await idle();
+  assert.deepEqual(decodeClientFrame(without.transport.written[0] ?? event), lossy);
+
+  const { link, transport } = await welcomed({ datagrams: true, max_frame_bytes: 100 });
+  const long = utf8(`{"type":"${"t".repeat(40)}"}`);
+  assert.equal(link.sendLossy(long), true);
+  await idle();
+  assert.deepEqual([transport.written.length, transport.sentDatagrams.length], [1, 0]);
+  assert.equal(link.sendLossy(utf8(`{"type":"${"t".repeat(100)}"}`)), false, "longer than a frame may be");
+  transport.blocked = new Promise(() => {});
+  link.send(ping).catch(() => {});
+  assert.equal(link.sendLossy(long), false, "no room");
+  link.close();
+  assert.equal(link.sendLossy(event), false, "closed");
+});
+
+test("nothing lossy goes before WELCOME", async () => {
+  const { link, transport } = await opened();
+  assert.equal(link.sendLossy(event), false);
+  assert.equal(transport.written.length, 0);
 });

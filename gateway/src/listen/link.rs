@@ -174,8 +174,8 @@ pub enum Answer {
     BadBody(String),
     /// 403: the grant does not cover this client name, or an anonymous request.
     Forbidden(String),
-    /// 409: another request of this client is under way, or its epoch is stale.
-    Conflict(String),
+    /// 409: the numbering is not this request's.
+    Conflict(Conflict),
     /// 413: more events than a body may hold.
     TooLarge(String),
     /// 429 or 503, by the reason.
@@ -189,6 +189,20 @@ pub enum Answer {
     Timeout,
     /// 500: events were dropped without a verdict; none may be taken for safe.
     Lost,
+}
+
+/// Why a request may not have its client's numbering.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Conflict {
+    /// Another request of this client is under way.
+    Busy,
+    /// The client has begun a newer numbering.
+    StaleEpoch {
+        /// The newer one's epoch.
+        known: u64,
+    },
+    /// A newer connection of this client has it now.
+    TakenOver,
 }
 
 /// Where a client's numbering stands after a request with session headers.

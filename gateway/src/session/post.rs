@@ -13,9 +13,9 @@ use super::hold::Connection;
 use super::inflight::{Ended, InFlight, Numbers, Waiting};
 use super::ingest::{Prepared, prepare};
 use super::numbering::Numbering;
-use super::registry::{Conflict, Key, Mode};
+use super::registry::{self, Key, Mode};
 use crate::carrier::Carrier;
-use crate::listen::link::{Answer, Numbering as Headers, Post, Standing};
+use crate::listen::link::{Answer, Conflict, Numbering as Headers, Post, Standing};
 use crate::outcome::Outcome;
 use crate::pipeline::{Ids, Sender, Stamp};
 
@@ -134,12 +134,10 @@ impl<'a> Request<'a> {
         let next = headers.first_seq;
         match core.registry.attach(&key, Some(headers.epoch), next, Mode::Request, &connection, at) {
             Ok(attached) => Ok(Self { core, key, numbering: attached.numbering, connection }),
-            Err(Conflict::Busy) => {
-                Err(Answer::Conflict("another request of this client is under way".into()))
-            }
-            Err(Conflict::Lost) => Err(Answer::Lost),
-            Err(Conflict::StaleEpoch { known }) => {
-                Err(Answer::Conflict(format!("epoch {known} of this client is known already")))
+            Err(registry::Conflict::Busy) => Err(Answer::Conflict(Conflict::Busy)),
+            Err(registry::Conflict::Lost) => Err(Answer::Lost),
+            Err(registry::Conflict::StaleEpoch { known }) => {
+                Err(Answer::Conflict(Conflict::StaleEpoch { known }))
             }
         }
     }
@@ -260,5 +258,5 @@ fn busy(reason: Reason) -> Answer {
 }
 
 fn taken_over() -> Answer {
-    Answer::Conflict("a newer connection of this client has taken over".into())
+    Answer::Conflict(Conflict::TakenOver)
 }

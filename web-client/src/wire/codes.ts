@@ -16,11 +16,12 @@ export const FrameType = {
 /** What an acknowledgement is worth: `stored` is fsynced in the gateway's log, `committed` is in Kafka on all in-sync replicas. */
 export type Level = "stored" | "committed";
 
-const LEVELS: Readonly<Record<number, Level>> = { 1: "stored", 2: "committed" };
+/** All of them; ACK has them as bytes from 1 on. */
+export const LEVELS: readonly Level[] = ["stored", "committed"];
 
 /** The level a byte of ACK stands for, `undefined` if none. */
 export function levelOf(byte: number): Level | undefined {
-  return LEVELS[byte];
+  return LEVELS[byte - 1];
 }
 
 /** Why a gateway holds credit back; see `reasonOf`. */
@@ -31,6 +32,11 @@ const REASONS: readonly Reason[] = ["ok", "rate", "broker", "full", "draining", 
 /** The reason a byte of ACK stands for; `unknown` for one that came after this version. */
 export function reasonOf(byte: number): Reason {
   return REASONS[byte] ?? "unknown";
+}
+
+/** The same by its name, as HTTP has it. */
+export function reasonNamed(name: string): Reason {
+  return REASONS.find((reason) => reason === name) ?? "unknown";
 }
 
 const EVENT_CODES: Readonly<Record<number, string>> = {

@@ -1,22 +1,27 @@
 import { FrameError } from "../errors/frame-error.js";
-import { eventCodeName, FIRST_INFORMATIVE_CODE, FrameType, type Level, levelOf, reasonOf } from "./codes.js";
+import { eventCodeName, FIRST_INFORMATIVE_CODE, FrameType, LEVELS, type Level, levelOf, reasonOf } from "./codes.js";
 import type { Ack, Close, GatewayFrame, Goaway, Verdict, Welcome } from "./frames.js";
 import { Members } from "./members.js";
-import { Reader } from "./reader.js";
+import { Reader, text } from "./reader.js";
 
 const FIRST_IGNORED_TYPE = 0x80;
 const PING_BYTES_MAX = 8;
-const LEVELS: readonly Level[] = ["stored", "committed"];
 
 /** Reads one whole frame of a gateway. Throws `FrameError` where it is none. */
 export function decode(frame: Uint8Array): GatewayFrame {
   const reader = new Reader(frame);
+  const decoded = decodeNext(reader);
+  reader.end();
+  return decoded;
+}
+
+/** Reads the next of several frames. Throws `FrameError` where there is none, or no whole one. */
+export function decodeNext(reader: Reader): GatewayFrame {
   const type = reader.byte();
   const body = reader.prefixed();
-  reader.end();
   switch (type) {
     case FrameType.welcome:
-      return { type: "welcome", body: welcome(Members.parse("welcome", body)) };
+      return { type: "welcome", body: welcome(Members.parse("welcome", text(body))) };
     case FrameType.ack:
       return { type: "ack", body: ack(new Reader(body)) };
     case FrameType.ping:
@@ -24,9 +29,9 @@ export function decode(frame: Uint8Array): GatewayFrame {
     case FrameType.pong:
       return { type: "pong", body: opaque(body) };
     case FrameType.goaway:
-      return { type: "goaway", body: goaway(Members.parse("goaway", body)) };
+      return { type: "goaway", body: goaway(Members.parse("goaway", text(body))) };
     case FrameType.close:
-      return { type: "close", body: close(Members.parse("close", body)) };
+      return { type: "close", body: close(Members.parse("close", text(body))) };
     default:
       if (type >= FIRST_IGNORED_TYPE) return { type: "unknown" };
       throw new FrameError(`a gateway sends no frame of type 0x${type.toString(16).padStart(2, "0")}`);

@@ -59,13 +59,6 @@ export interface Welcome {
 export interface EventRecord {
   /** 0: `payload` is a whole structured CloudEvent. 1-255: `payload` is its data, attributes were given by DEFINE. */
   readonly alias: number;
-  /** Overrides `partitionkey`. */
-  readonly key?: string;
-  /** Unix ms. */
-  readonly time?: number;
-  readonly id?: string;
-  /** A JSON object, as text. */
-  readonly attributes?: string;
   readonly payload: Uint8Array;
 }
 

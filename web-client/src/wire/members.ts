@@ -1,5 +1,4 @@
 import { FrameError } from "../errors/frame-error.js";
-import { text } from "./reader.js";
 
 /** The members of one JSON object, each read as the type it must have. Unknown members are ignored. */
 export class Members {
@@ -15,9 +14,8 @@ export class Members {
     this.#members = value as Record<string, unknown>;
   }
 
-  /** Parses UTF-8 JSON text. */
-  static parse(name: string, bytes: Uint8Array): Members {
-    const json = text(bytes);
+  /** Parses JSON text. */
+  static parse(name: string, json: string): Members {
     try {
       return new Members(name, JSON.parse(json));
     } catch (error) {
@@ -57,6 +55,10 @@ export class Members {
     const found = choices.find((choice) => choice === value);
     if (found === undefined) throw this.#wrong(member, `one of ${choices.join(", ")}`);
     return found;
+  }
+
+  object(member: string): Members {
+    return new Members(`${this.#name}.${member}`, this.#members[member]);
   }
 
   /** A list of JSON objects; an absent one is empty. */

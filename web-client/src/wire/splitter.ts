@@ -2,6 +2,8 @@ import { FrameError } from "../errors/frame-error.js";
 import { readVarint } from "./varint.js";
 
 const NO_BYTES = new Uint8Array(0);
+/** More chunks than this are joined, so that a frame that comes byte by byte takes about as much memory as it is long. */
+const CHUNKS_MAX = 1024;
 
 /** Cuts a stream of bytes into whole frames. Holds at most one unfinished frame and the chunk it was given. */
 export class FrameSplitter {
@@ -26,7 +28,10 @@ export class FrameSplitter {
     if (chunk.length === 0) return [];
     this.#chunks.push(chunk);
     this.#held += chunk.length;
-    if (this.#held < this.#wanted) return [];
+    if (this.#held < this.#wanted) {
+      if (this.#chunks.length > CHUNKS_MAX) this.#chunks = [this.#join()];
+      return [];
+    }
 
     const bytes = this.#join();
     const frames: Uint8Array[] = [];

@@ -119,13 +119,6 @@ function events(reader: Reader): Events {
 
 function record(reader: Reader): EventRecord {
   const alias = reader.varint();
-  const present = reader.byte();
-  return {
-    alias,
-    ...((present & 1) !== 0 && { key: reader.string() }),
-    ...((present & 2) !== 0 && { time: reader.varint() }),
-    ...((present & 4) !== 0 && { id: reader.string() }),
-    ...((present & 8) !== 0 && { attributes: reader.string() }),
-    payload: reader.prefixed(),
-  };
+  if (reader.byte() !== 0) throw new Error("optional fields");
+  return { alias, payload: reader.prefixed() };
 }

@@ -1,16 +1,17 @@
 import { LinkError } from "../../src/errors/link-error.js";
-import { Inbox } from "../../src/inbox.js";
-import type { Link, TransportName } from "../../src/link.js";
-import type { Bytes } from "../../src/wire/bytes.js";
+import { Inbox } from "../../src/link/inbox.js";
+import type { Link, TransportName } from "../../src/link/link.js";
+import { decode } from "../../src/wire/decode.js";
 import type { Ack, ClientFrame, GatewayFrame, Hello, Welcome } from "../../src/wire/frames.js";
-import { decodeClientFrame, encodeGatewayFrame } from "./frames.js";
 
 /** A link in memory whose other end is the test, playing the gateway frame by frame. */
 export class GatewayEnd implements Link {
   readonly name: TransportName;
-  readonly frames: Inbox<Uint8Array>;
+  readonly frames: Inbox<GatewayFrame>;
   /** False once the client has let go of the link. */
   open = true;
+  /** Whether lossy events can go. */
+  lossy = false;
   readonly #received: Inbox<ClientFrame>;
   #broken = false;
 
@@ -20,9 +21,13 @@ export class GatewayEnd implements Link {
     this.#received = new Inbox(1_000);
   }
 
-  async send(frame: Bytes): Promise<void> {
+  async send(frame: ClientFrame): Promise<void> {
     if (this.#broken || !this.open) throw new LinkError("closed");
-    this.#received.push(decodeClientFrame(frame));
+    this.#received.push(frame);
+  }
+
+  sendLossy(): boolean {
+    return this.lossy;
   }
 
   close(): void {
@@ -38,26 +43,34 @@ export class GatewayEnd implements Link {
     return value;
   }
 
-  /** The numbers of the client's next frame, which must be EVENTS. */
+  /** The numbers of the client's next frame, which must be EVENTS; PING and REPORT do not count. */
   async heardEvents(): Promise<number[]> {
-    const frame = await this.heard();
+    let frame = await this.heard();
+    while (frame.type === "ping" || frame.type === "report") frame = await this.heard();
     if (frame.type !== "events") throw new Error(`expected EVENTS, got ${frame.type}`);
-    return frame.body.records.map((_, index) => frame.body.first_seq + index);
+    const { body } = frame;
+    return body.records.map((_, index) => body.first_seq + index);
   }
 
   say(frame: GatewayFrame): void {
-    this.frames.push(encodeGatewayFrame(frame));
+    this.frames.push(frame);
   }
 
+  /** What comes next is no frame. */
   sayBytes(bytes: Uint8Array): void {
-    this.frames.push(bytes);
+    try {
+      this.frames.push(decode(bytes));
+    } catch (error) {
+      this.frames.end(error);
+    }
   }
 
   /** Waits for HELLO and answers it with everything usual but what `welcome` says. */
   async welcome(welcome: Partial<Welcome> = {}): Promise<Hello> {
     const frame = await this.heard();
     if (frame.type !== "hello") throw new Error(`expected HELLO, got ${frame.type}`);
-    this.say({ type: "welcome", body: { ...usualWelcome, upto: (frame.body.next ?? 1) - 1, ...welcome } });
+    const { epoch = 0, next = 1 } = frame.body;
+    this.say({ type: "welcome", body: { ...usualWelcome, epoch, upto: next - 1, ...welcome } });
     return frame.body;
   }
 
@@ -72,7 +85,8 @@ export class GatewayEnd implements Link {
   }
 }
 
-const usualWelcome: Welcome = {
+/** As a gateway with its default limits answers. */
+export const usualWelcome: Welcome = {
   v: 1,
   session: "s-1",
   client: "test",

@@ -13,12 +13,11 @@ use hyper::header::{
 };
 use hyper::{Response, StatusCode};
 use serde::Serialize;
-use tidegate_wire::Reason;
-use tidegate_wire::Reject;
 use tidegate_wire::body::{Accepted, Admitted, Numbers, Problem, Refused};
+use tidegate_wire::{CloseCode, Reason, Reject};
 
 use super::{Reply, typed};
-use crate::listen::link::{Answer, Standing};
+use crate::listen::link::{Answer, Conflict, Standing};
 
 const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
 
@@ -31,18 +30,17 @@ struct Details {
     status: StatusCode,
     reason: &'static str,
     detail: Cow<'static, str>,
-    busy: Option<Reason>,
     header: Option<(HeaderName, HeaderValue)>,
 }
 
 impl Refusal {
-    /// `reason` is the metric's label, `detail` a sentence for people.
+    /// `reason` is a word for programs and the metric's label, `detail` a sentence for people.
     pub(super) fn new(
         status: StatusCode,
         reason: &'static str,
         detail: impl Into<Cow<'static, str>>,
     ) -> Self {
-        Self(Box::new(Details { status, reason, detail: detail.into(), busy: None, header: None }))
+        Self(Box::new(Details { status, reason, detail: detail.into(), header: None }))
     }
 
     /// 400: something is not as the protocol has it.
@@ -90,10 +88,22 @@ impl Refusal {
                 (StatusCode::SERVICE_UNAVAILABLE, "the destination is slow or away")
             }
         };
-        let mut refusal = Self::new(status, reason.name(), detail)
-            .with(RETRY_AFTER, HeaderValue::from(jittered_seconds(retry_ms, random())));
-        refusal.0.busy = Some(reason);
-        refusal
+        Self::new(status, reason.name(), detail)
+            .with(RETRY_AFTER, HeaderValue::from(jittered_seconds(retry_ms, random())))
+    }
+
+    /// 409.
+    fn conflict(conflict: Conflict) -> Self {
+        let (reason, detail) = match conflict {
+            Conflict::Busy => ("busy", "another request of this client is under way".into()),
+            Conflict::StaleEpoch { known } => {
+                (CloseCode::StaleEpoch.name(), format!("epoch {known} of this client is known already"))
+            }
+            Conflict::TakenOver => {
+                (CloseCode::TakenOver.name(), "a newer connection of this client has taken over".into())
+            }
+        };
+        Self::new(StatusCode::CONFLICT, reason, detail)
     }
 
     pub(super) fn with(mut self, name: HeaderName, value: HeaderValue) -> Self {
@@ -106,12 +116,8 @@ impl Refusal {
     }
 
     pub(super) fn into_reply(self) -> Reply {
-        let Details { status, detail, busy, header, .. } = *self.0;
-        let problem = Problem::new(status.as_u16(), detail);
-        let problem = match busy {
-            Some(reason) => problem.because(reason),
-            None => problem,
-        };
+        let Details { status, reason, detail, header } = *self.0;
+        let problem = Problem::new(status.as_u16(), reason, detail);
         let mut reply = document(status, Problem::CONTENT_TYPE, &problem);
         if let Some((name, value)) = header {
             reply.headers_mut().insert(name, value);
@@ -138,7 +144,7 @@ pub(super) fn reply(answer: Answer) -> Result<Reply, Refusal> {
         }
         Answer::BadBody(detail) => Err(Refusal::new(StatusCode::BAD_REQUEST, "bad_body", detail)),
         Answer::Forbidden(detail) => Err(Refusal::new(StatusCode::FORBIDDEN, "forbidden", detail)),
-        Answer::Conflict(detail) => Err(Refusal::new(StatusCode::CONFLICT, "conflict", detail)),
+        Answer::Conflict(conflict) => Err(Refusal::conflict(conflict)),
         Answer::TooLarge(detail) => Err(Refusal::too_large(detail)),
         Answer::Busy { reason, retry_ms } => Err(Refusal::busy(reason, retry_ms)),
         Answer::Timeout => Err(Refusal::new(
@@ -213,7 +219,7 @@ mod tests {
         assert_eq!(status(Answer::Admitted { admitted: 0, rejected: refused() }), 202);
         assert_eq!(status(Answer::BadBody(String::new())), 400);
         assert_eq!(status(Answer::Forbidden(String::new())), 403);
-        assert_eq!(status(Answer::Conflict(String::new())), 409);
+        assert_eq!(status(Answer::Conflict(Conflict::Busy)), 409);
         assert_eq!(status(Answer::TooLarge(String::new())), 413);
         assert_eq!(status(Answer::Timeout), 504);
         assert_eq!(status(Answer::Lost), 500);
@@ -227,6 +233,17 @@ mod tests {
         ] {
             let reason = Reason::from_name(reason).unwrap();
             assert_eq!(status(Answer::Busy { reason, retry_ms: 0 }), expected, "{reason}");
+        }
+    }
+
+    #[test]
+    fn a_conflict_says_whether_waiting_helps() {
+        for (conflict, reason) in [
+            (Conflict::Busy, "busy"),
+            (Conflict::StaleEpoch { known: 7 }, "stale_epoch"),
+            (Conflict::TakenOver, "taken_over"),
+        ] {
+            assert_eq!(Refusal::conflict(conflict).reason(), reason);
         }
     }
 

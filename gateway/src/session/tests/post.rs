@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use tidegate_wire::body::BodyKind;
-use tidegate_wire::{CloseCode, Code, Reason};
+use tidegate_wire::{ClientFrame, CloseCode, Code, Hello, Reason};
 
 use super::Gateway;
 use crate::access::Access;
 use crate::carrier::Carrier;
 use crate::config::Config;
 use crate::deliver::Health;
-use crate::listen::link::{Answer, Gate, Numbering, Post, Standing};
+use crate::listen::link::{Answer, Coding, Conflict, Gate, Numbering, Post, Standing};
 use crate::outcome::Outcome;
 
 async fn post(gateway: &Gateway, body: &str, first_seq: Option<u64>) -> Answer {
@@ -90,8 +90,31 @@ async fn one_request_at_a_time() {
         answer
     };
     let (first, second) = tokio::join!(post(&gateway, "{\"type\":\"t\"}", Some(1)), second);
-    assert!(matches!(second, Answer::Conflict(_)), "{second:?}");
+    assert!(matches!(second, Answer::Conflict(Conflict::Busy)), "{second:?}");
     assert!(matches!(first, Answer::Durable { accepted: 1, .. }), "{first:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_takes_over_from_a_request() {
+    let gateway = Gateway::new();
+    let session = async {
+        gateway.sink.holds(1).await;
+        gateway.client("a", 1).await
+    };
+    let (request, _session) = tokio::join!(post(&gateway, "{\"type\":\"t\"}", Some(1)), session);
+    assert!(matches!(request, Answer::Conflict(Conflict::TakenOver)), "{request:?}");
+    gateway.sink.commit(1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_of_an_older_numbering_is_told_so() {
+    let gateway = Gateway::new();
+    let mut newer = gateway.connect(Carrier::Quic, Coding::Binary);
+    let hello = Hello { client: Some("a".into()), epoch: Some(2), ..Hello::default() };
+    newer.send(&ClientFrame::Hello(hello)).await;
+    newer.welcome().await;
+    let stale = post(&gateway, "", Some(1)).await;
+    assert!(matches!(stale, Answer::Conflict(Conflict::StaleEpoch { known: 2 })), "{stale:?}");
 }
 
 #[tokio::test(start_paused = true)]

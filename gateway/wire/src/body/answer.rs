@@ -74,9 +74,8 @@ pub struct Problem {
     pub status: u16,
     /// What was wrong, and what would be right.
     pub detail: Cow<'static, str>,
-    /// For 429 and 503: the name of the [`crate::Reason`].
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reason: Option<Cow<'static, str>>,
+    /// One word for programs: for 429 and 503 the name of the [`crate::Reason`].
+    pub reason: Cow<'static, str>,
 }
 
 impl Problem {
@@ -84,16 +83,13 @@ impl Problem {
     pub const CONTENT_TYPE: &'static str = "application/problem+json";
 
     /// A problem with a status of this protocol.
-    pub fn new(status: u16, detail: impl Into<Cow<'static, str>>) -> Self {
+    pub fn new(
+        status: u16,
+        reason: impl Into<Cow<'static, str>>,
+        detail: impl Into<Cow<'static, str>>,
+    ) -> Self {
         let title = title(status).into();
-        Self { r#type: "about:blank".into(), title, status, detail: detail.into(), reason: None }
-    }
-
-    /// The same with a reason to come back later.
-    #[must_use]
-    pub fn because(mut self, reason: crate::Reason) -> Self {
-        self.reason = Some(reason.name().into());
-        self
+        Self { r#type: "about:blank".into(), title, status, detail: detail.into(), reason: reason.into() }
     }
 }
 
@@ -154,7 +150,7 @@ mod tests {
 
     #[test]
     fn problems_are_rfc_9457() {
-        let problem = Problem::new(503, "Kafka is away").because(crate::Reason::Broker);
+        let problem = Problem::new(503, crate::Reason::Broker.name(), "Kafka is away");
         assert_eq!(
             serde_json::to_string(&problem).unwrap(),
             r#"{"type":"about:blank","title":"Service Unavailable","status":503,"detail":"Kafka is away","reason":"broker"}"#

@@ -1,0 +1,113 @@
+import { systemClock } from "./clock.js";
+import { Core } from "./core.js";
+import type { TidegateError } from "./errors/tidegate-error.js";
+import type { CloudEvent } from "./event.js";
+import type { LaneState } from "./lane.js";
+import { thisPage } from "./lifecycle.js";
+import { dialer } from "./link/dial.js";
+import type { TransportName } from "./link/link.js";
+import { Preference } from "./link/preference.js";
+import { type Options, settingsOf } from "./options.js";
+import { openSlots } from "./outbox/open.js";
+import type { DropReason } from "./outbox/outbox.js";
+import type { Level, Reason } from "./wire/codes.js";
+
+/** Where a client stands. */
+export interface State {
+  /**
+   * `connecting`: at it. `open`: events travel. `waiting`: for the next attempt, or for something to send. `offline`: the browser
+   * says that there is no network. `stopped`: the application has to do what `error` says; events are kept. `closed`: for good.
+   */
+  readonly status: LaneState["status"];
+  /** What carries the open connection. */
+  readonly transport: TransportName | null;
+  /** Why the gateway holds back; `ok` where it does not. Events are kept meanwhile, and nothing needs to be done. */
+  readonly reason: Reason;
+  /** Why the last connection or attempt ended, or the token function failed; `null` where all is well. */
+  readonly error: TidegateError | null;
+  /** Events taken and neither acknowledged, refused nor dropped yet. */
+  readonly unsettled: { readonly events: number; readonly bytes: number };
+  /** Whether events outlive the page. */
+  readonly persistent: boolean;
+  /** Name that the gateway knows this client by; `null` before storage is open. */
+  readonly client: string | null;
+}
+
+/** What a client tells. Events that other tabs left behind count too; `client` is whose numbers they are. */
+export interface ClientEvents {
+  /** After every change but that of `unsettled`. */
+  state: State;
+  /** `count` events, the newest of them handed over `latencyMs` ago, are as durable as `level` says. */
+  acknowledged: {
+    readonly client: string;
+    readonly first: number;
+    readonly last: number;
+    readonly count: number;
+    readonly level: Level;
+    readonly latencyMs: number;
+  };
+  /** The gateway refused an event for good. `unknown`: it settled the event and has forgotten whether it refused it. */
+  refused: {
+    readonly client: string;
+    readonly seq: number;
+    readonly code: string;
+    readonly message: string;
+    readonly event: CloudEvent;
+  };
+  /** Events were given up: to make room (`overflow`), for their age (`expired`), or because they could not go at once (`lossy`). */
+  dropped: { readonly reason: DropReason | "lossy"; readonly events: readonly CloudEvent[] };
+}
+
+/** Sends events, keeps each until it is settled, and takes care of everything between. */
+export interface Client {
+  /**
+   * Resolves when the event is in the outbox and there is room for more: awaiting it is backpressure, not awaiting it is fine too.
+   * Rejects with `EventError`, `ClosedError` or `OutboxFullError` (nothing was taken), or when `signal` is aborted (the event is kept).
+   */
+  send(event: CloudEvent, options?: { readonly signal?: AbortSignal }): Promise<void>;
+  /** At most once: handed to the network now, or dropped. Whether it was handed over. Throws `EventError`. */
+  sendLossy(event: CloudEvent): boolean;
+  /** Resolves when everything sent before is settled. Rejects when `signal` is aborted, and with `ClosedError`. */
+  flush(options?: { readonly signal?: AbortSignal }): Promise<void>;
+  /** Settles what is possible within 5 s and ends; the rest stays in the outbox for the next visit. */
+  close(): Promise<void>;
+  /** A new token, or function, from now on; starts again where the gateway had refused the old one. Throws `OptionError`. */
+  authenticate(token: Options["token"]): void;
+  /** Where it stands now. */
+  readonly state: State;
+  /** Calls `listener` from now on, until the returned function is called. One that throws is reported as uncaught, and breaks nothing. */
+  on<K extends keyof ClientEvents>(name: K, listener: (event: ClientEvents[K]) => void): () => void;
+}
+
+/** Connects to the gateway at `url`, of which only the origin matters. Returns at once; throws `OptionError`. */
+export function connect(url: string | URL, options?: Options): Client {
+  const settings = settingsOf(url, options);
+  return new Core(settings, {
+    clock: systemClock,
+    now: Date.now,
+    random: Math.random,
+    page: thisPage,
+    fetch: (...request) => fetch(...request),
+    slots: ({ database, name, storage }, onPersistence) =>
+      openSlots({ name: database, prefix: name, kind: storage, now: Date.now, newId, onPersistence }),
+    dial: dialer,
+    preference: new Preference(settings.endpoint.origin, { now: Date.now, storage: storageIfAny() }),
+  });
+}
+
+const ID_LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789";
+
+function newId(): string {
+  return Array.from(crypto.getRandomValues(new Uint8Array(12)), (byte) => ID_LETTERS[byte % ID_LETTERS.length]).join(
+    "",
+  );
+}
+
+/** Pages may be denied it, workers and Node have none. */
+function storageIfAny(): globalThis.Storage | null {
+  try {
+    return globalThis.localStorage ?? null;
+  } catch {
+    return null;
+  }
+}

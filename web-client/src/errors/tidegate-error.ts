@@ -1,0 +1,4 @@
+/** What this package throws on purpose. */
+export class TidegateError extends Error {
+  override readonly name: string = "TidegateError";
+}

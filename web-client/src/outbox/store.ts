@@ -1,0 +1,56 @@
+import type { StorageError } from "../errors/storage-error.js";
+import type { Bytes } from "../wire/bytes.js";
+
+/** An event as it is kept. */
+export interface StoredEvent {
+  readonly seq: number;
+  /** The structured CloudEvent, UTF-8 JSON. */
+  readonly payload: Bytes;
+  /** When it was handed over, Unix ms. */
+  readonly at: number;
+}
+
+/** A numbering with what is not settled of it. */
+export interface SlotState {
+  /** Name that the gateway knows the slot by. */
+  readonly client: string;
+  readonly epoch: number;
+  /** Everything up to here is settled. */
+  readonly upto: number;
+  /** Highest number given out. */
+  readonly last: number;
+  /** In order; numbers between may be missing (given up). */
+  readonly events: readonly StoredEvent[];
+}
+
+/** Where one slot is kept. Calls take effect in order. Writing that fails (quota, storage gone) rejects with `StorageError`, and the slot lives on in memory. */
+export interface SlotStore {
+  /** Resolves when the events would survive the tab. Many calls at once become one transaction. */
+  append(events: readonly StoredEvent[]): Promise<void>;
+  /** Everything up to `upto` is settled; written soon, together with others. */
+  settle(upto: number): void;
+  /** These numbers are given up (caps, age). */
+  drop(seqs: readonly number[]): void;
+  /** A new numbering instead of the old one, in one transaction. */
+  restart(state: SlotState): Promise<void>;
+  /** Writes what is pending, and lets others have the slot. */
+  release(): Promise<void>;
+  /** Set by the slot's user; called once when another tab has taken the slot. */
+  onLost?: (error: StorageError) => void;
+}
+
+/** A slot that is ours until released, or until the tab ends however it ends. */
+export interface Lease {
+  readonly state: SlotState;
+  readonly store: SlotStore;
+}
+
+/** All slots of one gateway in this browser profile. */
+export interface Slots {
+  /** The lowest slot that no tab has; a new one (new name, `epoch` = Unix ms) if need be. */
+  lease(): Promise<Lease>;
+  /** A slot that no tab has and that holds events, for sending what others left behind. */
+  adopt(): Promise<Lease | null>;
+  /** Whether events outlive the page. */
+  readonly persistent: boolean;
+}

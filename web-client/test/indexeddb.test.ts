@@ -1,0 +1,245 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { forceCloseDatabase } from "fake-indexeddb";
+import { Outbox, type Settlement } from "../src/outbox/outbox.js";
+import type { Lease, SlotState } from "../src/outbox/store.js";
+import { appendEach, asked, events, held, Profile, type Tab, texts } from "./support/profile.js";
+
+interface Bench {
+  readonly profile: Profile;
+  readonly tab: Tab;
+  readonly lease: Lease;
+  readonly persistent: () => boolean;
+}
+
+async function bench(): Promise<Bench> {
+  const profile = new Profile();
+  const tab = profile.tab();
+  const slots = await tab.open();
+  const lease = await slots.lease();
+  profile.transactions = 0;
+  return { profile, tab, lease, persistent: () => slots.persistent };
+}
+
+async function leaseAfterCrash({ profile, tab }: Bench): Promise<Lease> {
+  tab.crash();
+  return (await profile.tab().open()).lease();
+}
+
+function outboxOf({ lease, profile }: Bench, settled: (settlements: readonly Settlement[]) => void = () => {}): Outbox {
+  return new Outbox(lease, {
+    limits: { bytes: 5 << 20, ageMs: 1e9, roomBytes: 1 << 20 },
+    now: () => profile.now,
+    listener: { settled, dropped: () => assert.fail("dropped") },
+  });
+}
+
+const quotaExceeded = (table: string) => {
+  if (table === "chunks") throw new DOMException("full", "QuotaExceededError");
+};
+
+/** As browsers do it: the transaction breaks although every request was taken. */
+const quotaExceededAtCommit = (table: string, transaction: IDBTransaction) => {
+  const breaks = () => (transaction as unknown as { _abort(name: string): void })._abort("QuotaExceededError");
+  if (table === "chunks") queueMicrotask(breaks);
+};
+
+test("10,000 pushes in one go are one transaction of few records", async () => {
+  const given = await bench();
+  const outbox = outboxOf(given);
+  await Promise.all(Array.from({ length: 10_000 }, () => outbox.push(new Uint8Array(100))));
+  assert.equal(given.profile.transactions, 1);
+  assert.equal(await given.profile.count("chunks"), Math.ceil(10_000 / 256));
+  assert.equal([...outbox.from(1)].length, 10_000);
+});
+
+test("appends of one go are one transaction", async () => {
+  const given = await bench();
+  await appendEach(given.lease.store, events(1, 1_000));
+  assert.equal(given.profile.transactions, 1);
+  assert.equal(await given.profile.count("chunks"), 4);
+});
+
+test("appends while a transaction runs are the next one, and are in order after a crash", async () => {
+  const given = await bench();
+  const { store } = given.lease;
+  const first = appendEach(store, events(1, 100));
+  await null;
+  await null;
+  const rest = appendEach(store, events(101, 1_000));
+  await Promise.all([first, rest]);
+  assert.equal(given.profile.transactions, 2);
+  assert.deepEqual(held(await leaseAfterCrash(given)), texts(events(1, 1_000)));
+});
+
+test("an event larger than a chunk has one of its own", async () => {
+  const given = await bench();
+  const sizes = [...events(1, 2, 40_000), ...events(3, 3, 200_000), ...events(4, 4, 0)];
+  await given.lease.store.append(sizes);
+  assert.equal(await given.profile.count("chunks"), 4);
+  assert.deepEqual(held(await leaseAfterCrash(given)), texts(sizes));
+});
+
+test("settling is written once in 100 ms, and on release at once", async () => {
+  const given = await bench();
+  const { store } = given.lease;
+  await store.append(events(1, 600));
+  given.profile.transactions = 0;
+  for (let upto = 1; upto <= 300; upto += 1) store.settle(upto);
+  await given.tab.clock.advance(99);
+  assert.equal(given.profile.transactions, 0);
+  await given.tab.clock.advance(1);
+  assert.equal(await given.profile.count("chunks"), 2);
+  assert.equal(given.profile.transactions, 1);
+  store.settle(599);
+  store.drop([600]);
+  await store.release();
+  assert.equal(await given.profile.count("chunks"), 0);
+  assert.equal(given.tab.clock.pending, 0);
+  const { upto, last } = (await leaseAfterCrash(given)).state;
+  assert.deepEqual({ upto, last }, { upto: 599, last: 600 });
+});
+
+test("100,000 events pushed and settled leave nothing, and never pile up", async () => {
+  const given = await bench();
+  let settled = 0;
+  const outbox = outboxOf(given, (settlements) => {
+    settled += settlements.length;
+  });
+  let most = 0;
+  for (let round = 0; round < 200; round += 1) {
+    await Promise.all(Array.from({ length: 500 }, () => outbox.push(new Uint8Array(20))));
+    outbox.settle(outbox.last, "committed");
+    if (round % 20 === 0) most = Math.max(most, await given.profile.count("chunks"));
+  }
+  assert.deepEqual([settled, outbox.length, outbox.bytes], [100_000, 0, 0]);
+  assert.ok(most <= 4, `${most} chunks at once`);
+  await outbox.release();
+  assert.equal(await given.profile.count("chunks"), 0);
+  assert.equal((await leaseAfterCrash(given)).state.last, 100_000);
+});
+
+for (const onPut of [quotaExceeded, quotaExceededAtCommit])
+  test(`a full disk leaves events to memory, says so, and keeps their numbers from being used again (${onPut.name})`, async () => {
+    const given = await bench();
+    const { store } = given.lease;
+    await store.append(events(1, 2));
+    given.profile.onPut = onPut;
+    await assert.rejects(store.append(events(3, 9)), { name: "StorageError", reason: "quota" });
+    assert.deepEqual([given.persistent(), given.tab.persistence], [false, [false]]);
+    await assert.rejects(store.append(events(10, 10)), { reason: "quota" });
+    const lease = await leaseAfterCrash(given);
+    assert.deepEqual(held(lease), texts(events(1, 2)));
+    assert.equal(lease.state.last, 10);
+  });
+
+test("a disk with room again is used again, and what is safe is told only when everything is", async () => {
+  const given = await bench();
+  const { profile, lease, tab } = given;
+  profile.onPut = quotaExceeded;
+  await assert.rejects(lease.store.append(events(1, 1)));
+  profile.onPut = () => {};
+  await assert.rejects(lease.store.append(events(2, 2)), { reason: "quota" });
+  profile.now += 5_000;
+  await lease.store.append(events(3, 4));
+  assert.equal(given.persistent(), false);
+  lease.store.settle(2);
+  await tab.clock.advance(100);
+  await profile.count("slots");
+  await lease.store.append(events(5, 5));
+  assert.deepEqual([given.persistent(), tab.persistence], [true, [false, true]]);
+  assert.deepEqual(held(await leaseAfterCrash(given)), texts(events(3, 5)));
+});
+
+test("pushes to an outbox without storage resolve, and are sent", async () => {
+  const given = await bench();
+  const outbox = outboxOf(given);
+  given.profile.onPut = quotaExceeded;
+  await outbox.push(new Uint8Array(1));
+  await outbox.push(new Uint8Array(1));
+  assert.deepEqual(
+    [...outbox.from(1)].map(({ seq }) => seq),
+    [1, 2],
+  );
+  assert.equal(given.persistent(), false);
+});
+
+for (const [how, close] of [
+  ["and says so", (connection: IDBDatabase) => forceCloseDatabase(connection as never)],
+  ["without a word", (connection: IDBDatabase) => connection.close()],
+] as const) {
+  test(`a connection that the browser closes ${how} is opened again`, async () => {
+    const given = await bench();
+    await given.lease.store.append(events(1, 1));
+    for (const connection of given.tab.connections) close(connection);
+    await given.lease.store.append(events(2, 2));
+    assert.deepEqual(given.tab.persistence, []);
+    assert.deepEqual(held(await leaseAfterCrash(given)), texts(events(1, 2)));
+  });
+}
+
+test("a database can be deleted under us, and the slot lives on in memory", async () => {
+  const given = await bench();
+  await given.lease.store.append(events(1, 1));
+  await asked(given.profile.factory.deleteDatabase("tidegate"));
+  await assert.rejects(given.lease.store.append(events(2, 2)), { name: "StorageError", reason: "closed" });
+  assert.equal(given.persistent(), false);
+  given.lease.store.settle(2);
+  await given.lease.store.release();
+});
+
+test("a slot that vanished from the database is not written any more", async () => {
+  const given = await bench();
+  await given.lease.store.append(events(1, 1));
+  await given.profile.edit((tables) => tables("slots").clear());
+  await assert.rejects(given.lease.store.append(events(2, 2)), { reason: "closed" });
+  assert.equal(await given.profile.count("slots"), 0);
+});
+
+const restarted: SlotState = { client: "web-id1-1", epoch: 2_000_000, upto: 0, last: 3, events: events(1, 3, 5) };
+
+test("a restart replaces the old numbering at once", async () => {
+  const given = await bench();
+  const { store } = given.lease;
+  await store.append(events(1, 300));
+  store.settle(290);
+  store.drop([291, 292]);
+  given.profile.transactions = 0;
+  const pending = store.append(events(301, 310));
+  const replaced = store.restart(restarted);
+  const next = store.append(events(4, 4));
+  await Promise.all([pending, replaced, next]);
+  assert.equal(given.profile.transactions, 1);
+  store.settle(1);
+  await store.release();
+  const lease = await leaseAfterCrash(given);
+  assert.deepEqual(held(lease), texts([...events(2, 3, 5), ...events(4, 4)]));
+  const { epoch, upto, last } = lease.state;
+  assert.deepEqual({ epoch, upto, last }, { epoch: 2_000_000, upto: 1, last: 4 });
+});
+
+test("a restart that does not fit still ends the old numbering", async () => {
+  const given = await bench();
+  const { store } = given.lease;
+  await store.append(events(1, 300));
+  given.profile.onPut = quotaExceeded;
+  await assert.rejects(store.restart(restarted), { reason: "quota" });
+  const lease = await leaseAfterCrash(given);
+  const { epoch, upto, last } = lease.state;
+  assert.deepEqual([held(lease), { epoch, upto, last }], [[], { epoch: 2_000_000, upto: 0, last: 3 }]);
+});
+
+test("a restart that could not be written at all is made up for before anything else is", async () => {
+  const given = await bench();
+  const { profile, lease } = given;
+  await lease.store.append(events(1, 300));
+  profile.onPut = () => {
+    throw new DOMException("broken", "UnknownError");
+  };
+  await assert.rejects(lease.store.restart(restarted), { reason: "failed" });
+  profile.onPut = () => {};
+  profile.now += 5_000;
+  await lease.store.append(events(4, 5));
+  const after = await leaseAfterCrash(given);
+  assert.deepEqual([held(after), after.state.epoch, after.state.last], [texts(events(4, 5)), 2_000_000, 5]);
+});

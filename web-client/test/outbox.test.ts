@@ -1,0 +1,266 @@
+import assert from "node:assert/strict";
+import { getEventListeners } from "node:events";
+import { test } from "node:test";
+import { OutboxFullError } from "../src/errors/outbox-full-error.js";
+import { StorageError } from "../src/errors/storage-error.js";
+import { memoryLease } from "../src/outbox/memory.js";
+import { type DropReason, Outbox, type OutboxLimits, type Settlement } from "../src/outbox/outbox.js";
+import type { Lease, SlotState, StoredEvent } from "../src/outbox/store.js";
+import { utf8 } from "../src/wire/writer.js";
+import { idle } from "./support/clock.js";
+
+const HOUR_MS = 3_600_000;
+
+class Bench {
+  readonly settled: Settlement[] = [];
+  readonly dropped: [DropReason, number[]][] = [];
+  lost = 0;
+  now = 1_000;
+  readonly lease: Lease;
+  readonly outbox: Outbox;
+
+  constructor(
+    parts: { limits?: Partial<OutboxLimits>; state?: Partial<SlotState>; lease?: (lease: Lease) => Lease } = {},
+  ) {
+    const state = { client: "web-a-1", epoch: 7, upto: 0, last: 0, events: [], ...parts.state };
+    this.lease = (parts.lease ?? ((lease) => lease))(memoryLease(state));
+    this.outbox = new Outbox(this.lease, {
+      limits: { bytes: 100, ageMs: 48 * HOUR_MS, roomBytes: 50, ...parts.limits },
+      now: () => this.now,
+      listener: {
+        settled: (settlements) => void this.settled.push(...settlements),
+        dropped: (reason, events) => void this.dropped.push([reason, events.map(({ seq }) => seq)]),
+        lost: () => {
+          this.lost += 1;
+        },
+      },
+    });
+  }
+
+  async push(...sizes: number[]): Promise<void> {
+    await Promise.all(sizes.map((bytes) => this.outbox.push(new Uint8Array(bytes))));
+  }
+
+  from(seq: number): number[] {
+    return [...this.outbox.from(seq)].map((event) => event.seq);
+  }
+
+  texts(): string[] {
+    return [...this.outbox.from(1)].map(({ payload }) => new TextDecoder().decode(payload));
+  }
+}
+
+function event(seq: number, at: number, text = "{}"): StoredEvent {
+  return { seq, payload: utf8(text), at };
+}
+
+test("numbers start at 1, wait in order, and are sent when stored", async () => {
+  const bench = new Bench();
+  let woken = 0;
+  bench.outbox.onStored = () => {
+    woken += 1;
+  };
+  const pushed = bench.push(10, 10, 10);
+  assert.deepEqual([bench.outbox.last, bench.outbox.length, bench.outbox.bytes], [3, 3, 30]);
+  assert.deepEqual(bench.from(1), []);
+  await pushed;
+  assert.deepEqual(bench.from(1), [1, 2, 3]);
+  assert.deepEqual(bench.from(3), [3]);
+  assert.equal(woken, 1);
+});
+
+test("pushes of one go are one write", async () => {
+  const writes: number[] = [];
+  const counted = (lease: Lease): Lease => ({
+    ...lease,
+    store: {
+      ...lease.store,
+      append: (events) => {
+        writes.push(events.length);
+        return lease.store.append(events);
+      },
+    },
+  });
+  const bench = new Bench({ limits: { bytes: 1e6 }, lease: counted });
+  const promises = new Set(Array.from({ length: 10_000 }, () => bench.outbox.push(new Uint8Array(1))));
+  await Promise.all(promises);
+  assert.deepEqual(writes, [10_000]);
+  assert.equal(promises.size, 1);
+});
+
+test("settling is cumulative, in order, once, and says how long it took", async () => {
+  const bench = new Bench();
+  await bench.push(10, 10, 10);
+  bench.now += 40;
+  assert.equal(bench.outbox.settle(2, "stored"), 2);
+  assert.equal(bench.outbox.settle(1, "committed"), 0);
+  assert.deepEqual(
+    bench.settled.map(({ event, ...rest }) => ({ ...rest, bytes: event.payload.length })),
+    [
+      { seq: 1, latencyMs: 40, outcome: "acknowledged", level: "stored", bytes: 10 },
+      { seq: 2, latencyMs: 40, outcome: "acknowledged", level: "stored", bytes: 10 },
+    ],
+  );
+  assert.deepEqual([bench.from(1), bench.outbox.upto, bench.outbox.bytes], [[3], 2, 10]);
+});
+
+test("a refusal waits for its number to be settled", async () => {
+  const bench = new Bench();
+  await bench.push(1);
+  bench.outbox.judge({ seq: 1, code: "schema", refused: true, message: "no" });
+  bench.outbox.judge({ seq: 9, code: "schema", refused: true, message: "of nobody" });
+  assert.equal(bench.settled.length, 0);
+  bench.outbox.settle(1, "stored");
+
+  assert.deepEqual(
+    bench.settled.map(({ event, ...rest }) => rest),
+    [{ seq: 1, latencyMs: 0, outcome: "refused", code: "schema", message: "no" }],
+  );
+});
+
+test("below what the gateway still knows, the outcome of what was not refused is unknown", async () => {
+  const bench = new Bench();
+  await bench.push(1, 1, 1);
+  bench.outbox.judge({ seq: 2, code: "schema", refused: true, message: "" });
+  bench.outbox.settle(3, "stored", 3);
+  assert.deepEqual(
+    bench.settled.map(({ outcome }) => outcome),
+    ["unknown", "refused", "acknowledged"],
+  );
+});
+
+test("the oldest events that are not on their way make room, and are reported", async () => {
+  const bench = new Bench();
+  await bench.push(40, 20, 20);
+  bench.outbox.sentUpto = 1;
+  await bench.push(50);
+  assert.deepEqual(bench.dropped, [["overflow", [2, 3]]]);
+  assert.deepEqual([bench.from(1), bench.outbox.bytes], [[1, 4], 90]);
+  bench.outbox.settle(3, "stored");
+  assert.deepEqual(
+    bench.settled.map(({ seq }) => seq),
+    [1],
+  );
+});
+
+test("an event for which nothing may give way is not taken, and no number is used up", async () => {
+  const bench = new Bench();
+  await bench.push(60, 20);
+  bench.outbox.sentUpto = 1;
+  await assert.rejects(bench.push(50), OutboxFullError);
+  await assert.rejects(bench.push(101), OutboxFullError);
+  assert.deepEqual([bench.from(1), bench.outbox.last, bench.dropped], [[1, 2], 2, []]);
+});
+
+test("an event that overflow drops before it is written is never written", async () => {
+  const bench = new Bench();
+  await bench.push(60, 60);
+  assert.deepEqual(bench.dropped, [["overflow", [1]]]);
+  assert.deepEqual(bench.from(1), [2]);
+});
+
+test("events of 48 hours are dropped when looked at, unless they are on their way", async () => {
+  const bench = new Bench();
+  await bench.push(1, 1);
+  bench.now += HOUR_MS;
+  await bench.push(1);
+  bench.outbox.sentUpto = 1;
+  bench.now += 47 * HOUR_MS;
+  assert.deepEqual(bench.from(1), [1, 3]);
+  assert.deepEqual(bench.dropped, [["expired", [2]]]);
+});
+
+test("what is loaded too old or too much is dropped and told of", async () => {
+  const now = 100 * HOUR_MS;
+  const events = [event(4, 0), event(6, now, "x".repeat(60)), event(7, now, "x".repeat(60))];
+  const bench = new Bench({ state: { upto: 3, last: 9, events } });
+  bench.now = now;
+  await idle();
+  assert.deepEqual(bench.dropped, [
+    ["expired", [4]],
+    ["overflow", [6]],
+  ]);
+  assert.deepEqual(bench.from(1), [7]);
+  await bench.push(1);
+  assert.deepEqual(bench.from(1), [7, 10]);
+});
+
+test("who waits for room or for the end is told once it is there, and leaves nothing behind", async () => {
+  const bench = new Bench();
+  await bench.push(60, 10);
+  const order: string[] = [];
+  const leaving = new AbortController();
+  const room = bench.outbox.room(leaving.signal).then(() => order.push("room"));
+  const empty = bench.outbox.empty().then(() => order.push("empty"));
+  const given = assert.rejects(bench.outbox.empty(leaving.signal), { name: "AbortError" });
+  bench.outbox.settle(1, "stored");
+  await room;
+  assert.deepEqual(order, ["room"]);
+  leaving.abort();
+  await given;
+  assert.equal(getEventListeners(leaving.signal, "abort").length, 0);
+  await assert.rejects(bench.outbox.room(leaving.signal), { name: "AbortError" });
+  bench.outbox.settle(2, "stored");
+  await empty;
+  await bench.outbox.room();
+  await bench.outbox.empty();
+});
+
+test("a restart numbers what is left from 1, and what may have been sent keeps its id", async () => {
+  const bench = new Bench({
+    state: { upto: 4, last: 7, events: [event(6, 0, '{"type":"a"}'), event(7, 0, '{"id":"x"}')] },
+  });
+  await bench.outbox.push(utf8('{"type":"b","id":null}'));
+  bench.outbox.sentUpto = 8;
+  await bench.outbox.push(utf8('{"type":"never sent"}'));
+  void bench.outbox.push(utf8('{"type":"not written"}'));
+  const restarted = bench.outbox.restart("web-b-1", 9);
+  assert.deepEqual(bench.from(1), []);
+  await restarted;
+  const { client, epoch, upto, last, sentUpto } = bench.outbox;
+  assert.deepEqual(
+    { client, epoch, upto, last, sentUpto },
+    { client: "web-b-1", epoch: 9, upto: 0, last: 5, sentUpto: 0 },
+  );
+  assert.deepEqual(bench.texts(), [
+    '{"type":"a","id":"web-a-1-7-6"}',
+    '{"id":"x"}',
+    '{"type":"b","id":"web-a-1-7-8"}',
+    '{"type":"never sent"}',
+    '{"type":"not written"}',
+  ]);
+  await bench.push(1);
+  assert.deepEqual(bench.from(5), [5, 6]);
+});
+
+function failing(reason: "quota" | "lost"): (lease: Lease) => Lease {
+  const append = () => Promise.reject(new StorageError(reason, "no"));
+  return (lease) => ({ ...lease, store: { ...lease.store, append } });
+}
+
+test("events that storage does not take live on in memory", async () => {
+  const bench = new Bench({ lease: failing("quota") });
+  await bench.push(10, 10);
+  assert.deepEqual(bench.from(1), [1, 2]);
+  assert.equal(bench.outbox.settle(2, "stored"), 2);
+  assert.deepEqual(bench.dropped, []);
+});
+
+test("a slot that another tab took is left alone", async () => {
+  const bench = new Bench({ lease: failing("lost"), state: { last: 1, events: [event(1, 0)] } });
+  const waiting = assert.rejects(bench.outbox.empty(), { name: "StorageError", reason: "lost" });
+  await assert.rejects(bench.push(10), { name: "StorageError", reason: "lost" });
+  await waiting;
+  assert.deepEqual([bench.from(1), bench.outbox.length, bench.lost], [[], 0, 1]);
+  await assert.rejects(bench.push(10), { reason: "lost" });
+});
+
+test("after release nothing is taken and nobody waits for ever", async () => {
+  const bench = new Bench();
+  await bench.push(60);
+  const waiting = assert.rejects(bench.outbox.room(), { name: "StorageError", reason: "released" });
+  await bench.outbox.release();
+  await waiting;
+  await assert.rejects(bench.push(1), { reason: "released" });
+  await assert.rejects(bench.outbox.empty(), { reason: "released" });
+});

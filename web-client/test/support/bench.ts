@@ -1,0 +1,164 @@
+import { Core, type Platform } from "../../src/core.js";
+import { LinkError } from "../../src/errors/link-error.js";
+import type { CloudEvent } from "../../src/event.js";
+import type { ClientEvents, Options, State, TransportName } from "../../src/index.js";
+import type { Page, PageSignal } from "../../src/lifecycle.js";
+import type { Dial, Route } from "../../src/link/link.js";
+import { Preference } from "../../src/link/preference.js";
+import { settingsOf } from "../../src/options.js";
+import { memorySlots } from "../../src/outbox/memory.js";
+import type { Slots } from "../../src/outbox/store.js";
+import { FakeClock, idle } from "./clock.js";
+import type { GatewayEnd } from "./gateway.js";
+
+/** Unix ms when a test begins. */
+export const START = 1_767_225_600_000;
+
+/** A page that does what the test says. */
+export class FakePage implements Page {
+  online = true;
+  visible = true;
+  #tell: (signal: PageSignal) => void = () => {};
+
+  listen(tell: (signal: PageSignal) => void): () => void {
+    this.#tell = tell;
+    return () => {
+      this.#tell = () => {};
+    };
+  }
+
+  /** Something happens to the page. */
+  async becomes(signal: PageSignal): Promise<void> {
+    if (signal === "online" || signal === "offline") this.online = signal === "online";
+    if (signal === "visible" || signal === "hidden") this.visible = signal === "visible";
+    this.#tell(signal);
+    await idle();
+  }
+}
+
+/** A request that the client made by itself. */
+export interface Posted {
+  readonly url: string;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly lines: readonly CloudEvent[];
+  readonly keepalive: boolean | undefined;
+  /** Answers it. */
+  readonly answer: (status: number, body: unknown) => void;
+}
+
+export interface BenchParts {
+  /** What the gateway offers, best first. */
+  readonly offers?: readonly TransportName[];
+  readonly slots?: Slots;
+  readonly random?: () => number;
+}
+
+/** A client whose every link ends at the test. A transport without a link left cannot be opened. */
+export class Bench {
+  readonly clock = new FakeClock();
+  readonly page = new FakePage();
+  readonly client: Core;
+  readonly states: State[] = [];
+  readonly acknowledged: ClientEvents["acknowledged"][] = [];
+  readonly refused: ClientEvents["refused"][] = [];
+  readonly dropped: ClientEvents["dropped"][] = [];
+  readonly posted: Posted[] = [];
+  /** Endpoints that were asked for their transports. */
+  readonly dialled: string[] = [];
+  /** Transports that were tried, opened or not. */
+  readonly tried: TransportName[] = [];
+  readonly links: GatewayEnd[];
+  offers: readonly TransportName[];
+
+  constructor(links: GatewayEnd[], options: Options = {}, parts: BenchParts = {}) {
+    this.links = [...links];
+    this.offers = parts.offers ?? ["webtransport"];
+    const now = () => START + this.clock.now();
+    const platform: Platform = {
+      clock: this.clock,
+      now,
+      random: parts.random ?? (() => 0.5),
+      page: this.page,
+      fetch: (url, init) => this.#fetch(url, init),
+      slots: async ({ name }) => parts.slots ?? memorySlots({ prefix: name, now, newId: () => "abc" }),
+      dial: (endpoint) => this.#dial(endpoint),
+      preference: new Preference("test", { now, storage: null }),
+    };
+    this.client = new Core(settingsOf("http://gateway.test", options), platform);
+    this.client.on("state", (state) => this.states.push(state));
+    this.client.on("acknowledged", (event) => this.acknowledged.push(event));
+    this.client.on("refused", (event) => this.refused.push(event));
+    this.client.on("dropped", (event) => this.dropped.push(event));
+  }
+
+  get status(): State["status"] {
+    return this.client.state.status;
+  }
+
+  /** What the last error says. */
+  get message(): string {
+    return this.client.state.error?.message ?? "";
+  }
+
+  /** How many events were acknowledged, all told. */
+  get acknowledgedCount(): number {
+    return this.acknowledged.reduce((sum, { count }) => sum + count, 0);
+  }
+
+  /** Sends so many small events, whose `data` counts from 1, and waits until they are on their way. */
+  async send(count = 1, first = 1): Promise<void> {
+    for (let index = 0; index < count; index += 1) void this.client.send({ type: "t", data: first + index });
+    await this.clock.advance(5);
+  }
+
+  /** Ends the client so that nothing of it lives on. */
+  async end(): Promise<void> {
+    const closed = this.client.close();
+    await this.clock.advance(10_000);
+    await closed;
+  }
+
+  #dial(endpoint: URL): Dial {
+    return async () => {
+      this.dialled.push(endpoint.href);
+      return this.offers.map((transport) => this.#route(transport));
+    };
+  }
+
+  #route(transport: TransportName): Route {
+    return {
+      transport,
+      url: new URL(`https://gateway.test/v1/${transport}`),
+      open: async () => {
+        this.tried.push(transport);
+        const index = this.links.findIndex(({ name }) => name === transport);
+        const [link] = index < 0 ? [] : this.links.splice(index, 1);
+        if (!link) throw new LinkError(`${transport} is blocked`);
+        return link;
+      },
+    };
+  }
+
+  #fetch(url: RequestInfo | URL, init: RequestInit = {}): Promise<Response> {
+    const body = new TextDecoder().decode(init.body as Uint8Array);
+    return new Promise((resolve) => {
+      this.posted.push({
+        url: String(url),
+        headers: init.headers as Record<string, string>,
+        lines: body
+          .trimEnd()
+          .split("\n")
+          .map((line) => JSON.parse(line)),
+        keepalive: init.keepalive,
+        answer: (status, answer) => resolve(new Response(JSON.stringify(answer), { status })),
+      });
+    });
+  }
+}
+
+/** The `data` of the events in the next frame of a link, which must be EVENTS. */
+export async function heardData(link: GatewayEnd): Promise<unknown[]> {
+  const frame = await link.heard();
+  if (frame.type !== "events") throw new Error(`expected EVENTS, got ${frame.type}`);
+  return frame.body.records.map(({ payload }) => JSON.parse(new TextDecoder().decode(payload)).data);
+}
