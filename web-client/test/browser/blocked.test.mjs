@@ -1,7 +1,6 @@
 // Networks that let only some transports through, from the start or from one moment on.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { until } from "./support/deadline.mjs";
 import { assertArrived } from "./support/events.mjs";
 import { Stage } from "./support/stage.mjs";
 import { Tab } from "./support/tab.mjs";
@@ -61,11 +60,9 @@ for (const browser of ["chromium", "firefox"]) {
     assertArrived(await stage.gateway.settled(4_000), { a: 4_000 });
 
     await tab.closeClient();
-    const told = await until("report of the client", async () => {
-      const metrics = await stage.gateway.metrics();
-      return metrics.sum("tidegate_client_ack_seconds_count") >= 4_000 && metrics;
-    });
-    assert.equal(told.sum("tidegate_client_ack_seconds_count"), 4_000);
+    // What was told on the frozen link is lost: that of the first 500 acknowledgements at most.
+    const told = await stage.gateway.told((metrics) => metrics.sum("tidegate_client_ack_seconds_count") >= 3_500);
+    assert.ok(told.sum("tidegate_client_ack_seconds_count") <= 4_000);
     assert.equal(told.sum("tidegate_client_switches_total"), 1);
     assert.equal(told.sum("tidegate_client_dropped_total"), 0);
   });

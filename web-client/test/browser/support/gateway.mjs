@@ -105,6 +105,19 @@ export class Gateway {
     return parseMetrics(await answer.text());
   }
 
+  /** The first metrics that `hold`, for what clients report in their own time. */
+  async told(hold) {
+    let metrics;
+    return until(
+      "report of the client",
+      async () => {
+        metrics = await this.metrics();
+        return hold(metrics) && metrics;
+      },
+      () => metrics.text("tidegate_client"),
+    );
+  }
+
   /** Ends it, and removes what it stored. */
   async stop() {
     await this.kill();

@@ -16,5 +16,10 @@ export function parseMetrics(text) {
         .filter(({ name }) => name.split("{")[0] === series && name.includes(label))
         .reduce((sum, { value }) => sum + value, 0);
     },
+    /** All samples whose names begin so, for the reader of a failure. */
+    text(prefix) {
+      const some = samples.filter(({ name }) => name.startsWith(prefix));
+      return some.map(({ name, value }) => `${name} ${value}`).join("\n");
+    },
   };
 }

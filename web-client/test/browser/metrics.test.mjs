@@ -1,9 +1,26 @@
-// What the client gave up, the page is told and the gateway's operator too.
+// What clients report of themselves, the gateway's operator sees.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { until } from "./support/deadline.mjs";
+import { assertArrived } from "./support/events.mjs";
 import { Stage } from "./support/stage.mjs";
 import { Tab } from "./support/tab.mjs";
+
+for (const transport of ["webtransport", "websocket"]) {
+  test(`a session over ${transport} is reported event by event`, async (t) => {
+    const stage = await Stage.set(t);
+    const tab = await Tab.open(await stage.chromium(), stage.site);
+    await tab.connect(stage.network, { transports: [transport] });
+    await tab.send("a", 1, 1_000);
+    await tab.flush();
+    await tab.closeClient();
+    const told = await stage.gateway.told((metrics) => metrics.sum("tidegate_client_ack_seconds_count") >= 1_000);
+    assert.equal(told.sum("tidegate_client_ack_seconds_count"), 1_000);
+    assert.ok(told.sum("tidegate_client_ack_seconds_sum") > 0);
+    assert.equal(told.sum("tidegate_client_switches_total"), 0);
+    assert.equal(told.sum("tidegate_client_dropped_total"), 0);
+    assertArrived(await stage.gateway.settled(1_000), { a: 1_000 });
+  });
+}
 
 test("an outbox that overflows offline drops the oldest events, and says so", async (t) => {
   const stage = await Stage.set(t);
@@ -25,8 +42,5 @@ test("an outbox that overflows offline drops the oldest events, and says so", as
     left,
   );
   await tab.closeClient();
-  await until("report of the client", async () => {
-    const metrics = await stage.gateway.metrics();
-    return metrics.sum("tidegate_client_dropped_total", 'reason="overflow"') === dropped;
-  });
+  await stage.gateway.told((metrics) => metrics.sum("tidegate_client_dropped_total", 'reason="overflow"') === dropped);
 });
