@@ -2,7 +2,7 @@ import { Adoption } from "./adoption.js";
 import { Backoff } from "./backoff.js";
 import type { Client, ClientEvents, State } from "./client.js";
 import type { Clock } from "./clock.js";
-import { Emitter } from "./emitter.js";
+import { Emitter, reportUncaught } from "./emitter.js";
 import { ClosedError } from "./errors/closed-error.js";
 import { RefusedError } from "./errors/refused-error.js";
 import type { TidegateError } from "./errors/tidegate-error.js";
@@ -112,6 +112,7 @@ export class Core implements Client {
     // Not before the caller has the client in hand.
     this.#ended = Promise.resolve()
       .then(() => this.#live())
+      .catch(reportUncaught)
       .finally(() => {
         stopListening();
         settings.signal?.removeEventListener("abort", abort);
@@ -174,9 +175,8 @@ export class Core implements Client {
   async close(): Promise<void> {
     if (!this.#closing) {
       this.#closing = true;
-      this.#adoption?.stop();
+      void this.#adoption?.stop();
       this.#own?.lane.close(true);
-      this.#adopted?.close(true);
       this.#wake();
     }
     await this.#ended;
@@ -208,8 +208,8 @@ export class Core implements Client {
       if (this.#closing) held.lane.close(true);
       const end = await held.lane.run();
       if (end === "closed" || this.#closing) break;
-      // Others have the name. What is here alone goes on under another one; what is stored is theirs to send.
-      if (slots.persistent) {
+      // Others have the name. What is stored is theirs to send; what is here alone goes on under another one.
+      if (end === "lost" || slots.persistent) {
         this.#own = null;
         this.#failFlushes(new RefusedError(CloseCode.taken_over, "another instance has taken over the slot"));
         await this.#pause(backoff.next());
@@ -221,8 +221,8 @@ export class Core implements Client {
         held = await this.#rename(held.outbox);
       }
     }
-    this.#adoption?.stop();
     this.#adopted?.end();
+    await this.#adoption?.stop();
     await this.#release(held.outbox);
   }
 
@@ -251,7 +251,11 @@ export class Core implements Client {
     const listener: OutboxListener = {
       settled: (settlements) => this.#settled(held, reporter, settlements),
       dropped: (reason, events) => this.#dropped(held, reason, events),
-      lost: () => held.lane.lose(),
+      lost: (unstored) => {
+        if (this.#own === held) this.#own = null;
+        for (const { payload } of unstored) void this.#pushEarly(payload);
+        held.lane.lose();
+      },
     };
     const { limits } = this.#settings;
     const outbox = new Outbox(lease, { limits, now: this.#platform.now, listener });
@@ -481,7 +485,7 @@ export class Core implements Client {
 
   #abort(): void {
     this.#closing = this.#aborted = true;
-    this.#adoption?.stop();
+    void this.#adoption?.stop();
     for (const lane of this.#lanes) lane.end();
     this.#wake();
   }

@@ -108,8 +108,10 @@ export class Lane {
     return this.#connection?.handed ?? false;
   }
 
-  /** Lives until it is ended, or closed and empty; `left`: another instance has the slot. Never rejects. */
-  async run(): Promise<"closed" | "left"> {
+  /**
+   * Lives until it is ended, or closed and empty; `left`: another instance has the name, `lost`: and what was stored. Never rejects.
+   */
+  async run(): Promise<"closed" | "left" | "lost"> {
     let left = false;
     while (!left && !this.#over) {
       if (!this.#parts.online()) {
@@ -123,7 +125,8 @@ export class Lane {
     }
     this.end();
     this.#become({ status: "closed" });
-    return left || this.#lost ? "left" : "closed";
+    if (this.#lost) return "lost";
+    return left ? "left" : "closed";
   }
 
   /** Counts bytes that were pushed, so that a full frame need not wait for company. */

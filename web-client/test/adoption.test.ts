@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { StorageError } from "../src/errors/storage-error.js";
 import { memoryLease } from "../src/outbox/memory.js";
-import type { Lease, SlotState, Slots } from "../src/outbox/store.js";
+import type { Lease, SlotState, Slots, StoredEvent } from "../src/outbox/store.js";
 import { utf8 } from "../src/wire/writer.js";
 import { Bench, heardData, START } from "./support/bench.js";
 import { idle } from "./support/clock.js";
@@ -12,12 +13,20 @@ class SharedSlots implements Slots {
   readonly persistent = true;
   readonly left: SlotState[] = [];
   readonly released: SlotState[] = [];
+  /** Whether another tab finds its way into the slots that are leased. */
+  taken = false;
   leased = 0;
 
   async lease(): Promise<Lease> {
     this.leased += 1;
     const client = `web-abc-${this.leased}`;
-    return memoryLease({ client, epoch: START, upto: 0, last: 0, events: [] }, (state) => this.released.push(state));
+    const state = { client, epoch: START, upto: 0, last: 0, events: [] };
+    const lease = memoryLease(state, (now) => this.released.push(now));
+    const append = async (events: readonly StoredEvent[]) => {
+      if (this.taken) throw new StorageError("lost", "another tab has the slot");
+      return lease.store.append(events);
+    };
+    return { ...lease, store: { ...lease.store, append } };
   }
 
   async adopt(): Promise<Lease | null> {
@@ -143,5 +152,24 @@ test("a slot that another instance has taken over is left to it, and another one
     slots.released.map(({ client, events }) => [client, events.length]),
     [["web-abc-1", 2]],
   );
+  await bench.end();
+});
+
+test("a slot that another tab took with what is stored is left, and what was not stored goes into the next one", async () => {
+  const links = [new GatewayEnd(), new GatewayEnd()] as const;
+  const slots = new SharedSlots();
+  const bench = new Bench([...links], {}, { slots });
+  await links[0].welcome();
+  await bench.send(1);
+  assert.deepEqual(await heardData(links[0]), [1]);
+  slots.taken = true;
+  const sent = bench.client.send({ type: "t", data: 2 });
+  await idle();
+  slots.taken = false;
+  await sent;
+  assert.equal(links[0].open, false);
+  await bench.clock.advance(500);
+  assert.equal((await links[1].welcome()).client, "web-abc-2");
+  assert.deepEqual(await heardData(links[1]), [2]);
   await bench.end();
 });

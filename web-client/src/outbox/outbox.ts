@@ -53,8 +53,11 @@ export interface OutboxListener {
   settled(settlements: readonly Settlement[]): void;
   /** Given up, in order. */
   dropped(reason: DropReason, events: readonly StoredEvent[]): void;
-  /** Another tab has the slot and what was stored in it; this outbox is empty from here on and takes nothing more. */
-  lost?(): void;
+  /**
+   * Another tab has the slot and what was stored in it; this outbox is empty from here on and takes nothing more. What was not
+   * stored yet, in order, is the listener's again.
+   */
+  lost?(unstored: readonly StoredEvent[]): void;
 }
 
 /** Numbers events and keeps them, in memory and in the slot's store, until they are settled. */
@@ -149,7 +152,7 @@ export class Outbox {
   /**
    * Takes an event and numbers it at once; resolves when it is stored, or when it is clear that storage does not take it and it
    * lives in memory alone. Oldest events that are not on their way make room and are reported. Rejects with `OutboxFullError`
-   * when that is not enough, and with `StorageError` when the slot is not ours any more: the event was not taken then.
+   * when that is not enough, and with `StorageError` once the slot is not ours any more: the event was not taken then.
    */
   push(payload: Bytes): Promise<void> {
     if (this.#gone) return Promise.reject(this.#gone);
@@ -267,10 +270,7 @@ export class Outbox {
       await written;
     } catch (error) {
       if (!(error instanceof StorageError)) throw error;
-      if (error.reason === "lost") {
-        this.#lose(error);
-        throw error;
-      }
+      if (error.reason === "lost") return this.#lose(error);
     }
     if (restarts !== this.#restarts) return this.#restarted;
     if (last <= this.#stored) return;
@@ -281,11 +281,12 @@ export class Outbox {
   #lose(error: StorageError): void {
     if (this.#gone?.reason === "lost") return;
     this.#gone = error;
+    const unstored = this.#row.take(this.#row.search(this.#stored + 1), this.length);
     this.#row = new Row();
     this.#fresh = [];
     this.#refusals.clear();
     this.#waiters.fail(error);
-    this.#listener.lost?.();
+    this.#listener.lost?.(unstored);
   }
 
   #settlement(event: StoredEvent, now: number, level: Level, knownFrom: number): Settlement {
