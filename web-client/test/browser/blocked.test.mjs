@@ -70,3 +70,26 @@ for (const browser of ["chromium", "firefox"]) {
     assert.equal(told.sum("tidegate_client_dropped_total"), 0);
   });
 }
+
+for (const browser of ["chromium", "firefox"]) {
+  test(`UDP gets through later in ${browser}: WebTransport takes over from WebSocket`, async (t) => {
+    const stage = await Stage.set(t);
+    const tab = await Tab.open(await stage[browser](), stage.site, "?hurry");
+    stage.network.udp.drop();
+    await tab.connect(stage.network);
+    await tab.send("a", 1, 500);
+    await tab.flush();
+    stage.network.udp.pass();
+    // Events are on their way all the time, while it happens too.
+    const taken = tab.reached({ status: "open", transport: "webtransport" });
+    let sent = 500;
+    for (let over = false; !over; sent += 100) {
+      await tab.send("a", sent + 1, sent + 100);
+      await tab.acknowledged(sent);
+      over = await Promise.race([taken, null]);
+    }
+    await tab.flush();
+    assert.deepEqual(await tab.transports(), ["websocket", "webtransport"]);
+    assertArrived(await stage.gateway.settled(sent), { a: sent });
+  });
+}

@@ -11,6 +11,7 @@ const SMALL_CREDIT = 'limits.max_event_bytes = "64KiB"\nlimits.credit_bytes = "6
 const KEEPALIVE_BYTES_MAX = 64 * 1024;
 const COUNT = 200;
 const PADDING = 1024;
+const VISITS = 10;
 /** For every chunk, each way. */
 const SLOW_MS = 200;
 
@@ -55,6 +56,20 @@ for (const browser of ["chromium", "firefox"]) {
     await tab.send("b", 1, 10);
     await tab.flush();
     assertArrived(await stage.gateway.settled(20 + COUNT), { a: 10 + COUNT, b: 10 });
+  });
+
+  test(`${browser} visits a page ${VISITS} times and waits for nothing: all arrives once`, async (t) => {
+    const stage = await Stage.set(t);
+    const tab = await Tab.open(await stage[browser](), stage.site);
+    const sent = {};
+    for (let visit = 1; visit <= VISITS; visit += 1) {
+      await tab.connect(stage.network);
+      await tab.send(`visit ${visit}`, 1, 200);
+      sent[`visit ${visit}`] = 200;
+      await tab.return();
+    }
+    await tab.connect(stage.network);
+    assertArrived(await stage.gateway.settled(VISITS * 200), sent);
   });
 }
 

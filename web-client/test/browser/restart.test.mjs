@@ -1,7 +1,7 @@
-// The gateway is killed while events come in, and comes back on other ports and with another certificate.
+// The gateway ends while events come in, and comes back on other ports and with another certificate.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { assertArrivedAtLeastOnce } from "./support/events.mjs";
+import { assertArrived, assertArrivedAtLeastOnce } from "./support/events.mjs";
 import { Stage } from "./support/stage.mjs";
 import { Tab } from "./support/tab.mjs";
 
@@ -26,5 +26,20 @@ for (const transport of ["webtransport", "websocket", "https"]) {
     assertArrivedAtLeastOnce(events, { a: 9_000 });
     const { refusals, drops } = await tab.story();
     assert.deepEqual({ refusals, drops }, { refusals: [], drops: [] });
+  });
+}
+
+for (const transport of ["webtransport", "websocket", "https"]) {
+  test(`the gateway is asked to end, and started anew under ${transport}: nothing comes twice`, async (t) => {
+    const stage = await Stage.set(t, "shutdown.reconnect_jitter_ms = 500");
+    const tab = await Tab.open(await stage.chromium(), stage.site);
+    await tab.connect(stage.network, { transports: [transport] });
+    await tab.sendOn("a", 1, 5_000);
+    await tab.acknowledged(1);
+    await stage.gateway.terminate();
+    await tab.sendOn("a", 5_001, 6_000);
+    await stage.gateway.launch();
+    await tab.flush();
+    assertArrived(await stage.gateway.settled(6_000), { a: 6_000 });
   });
 }

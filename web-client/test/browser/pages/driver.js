@@ -45,6 +45,17 @@ function sendOnReturn(what) {
   });
 }
 
+/** At most once each; says how many were handed over. */
+function sendLossy({ tab, first, last }) {
+  let handed = 0;
+  for (let n = first; n <= last; n += 1) handed += Number(client.sendLossy({ type: "browser.test", data: { tab, n } }));
+  return handed;
+}
+
+function authenticate({ token }) {
+  client.authenticate(token);
+}
+
 async function flush() {
   await client.flush();
 }
@@ -77,7 +88,19 @@ function story() {
 }
 
 /** All that can be asked for. */
-export const driver = { start, send, sendOn, sendOnReturn, flush, close, reached, acknowledged, story };
+export const driver = {
+  start,
+  send,
+  sendOn,
+  sendOnReturn,
+  sendLossy,
+  authenticate,
+  flush,
+  close,
+  reached,
+  acknowledged,
+  story,
+};
 
 function remember({ status, transport, reason, error, client: name }) {
   states.push({

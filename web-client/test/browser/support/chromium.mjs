@@ -58,7 +58,7 @@ export class Chromium {
 
   /** SIGKILL. */
   async kill() {
-    await this.#process.stop("SIGKILL");
+    await this.#process.stop();
     await this.#browser?.close().catch(() => {});
   }
 }

@@ -50,9 +50,21 @@ export class Gateway {
     );
   }
 
+  /** Other configuration, from the next `launch` on. */
+  configure(more) {
+    this.#more = more;
+  }
+
   /** SIGKILL: nothing is flushed, nobody is told. */
   async kill() {
-    await this.#process?.stop("SIGKILL");
+    await this.#process?.stop();
+  }
+
+  /** SIGTERM; resolves once it has settled what it had received, and ended. */
+  async terminate() {
+    this.#process.signal("SIGTERM");
+    const code = await this.#process.exit();
+    if (code !== 0) throw new Error(`the gateway ended with ${code}:\n${this.output}`);
   }
 
   /** What the process says in its log. */
@@ -68,16 +80,16 @@ export class Gateway {
     return parseLines(tail.stdout);
   }
 
-  /** Waits until `count` events are in the log. There may be more by then: `settled` says what it comes to. */
-  async holds(count) {
+  /** Waits until `count` events are in the log, of those that `fit`. There may be more by then: `settled` says what it comes to. */
+  async holds(count, fit = () => true) {
     const tail = new Process(binary(), ["tail", "--follow", "--config", this.#config]);
     let seen = 0;
     try {
       await within(
         `log of ${count} events`,
         new Promise((resolve) => {
-          tail.onLine(() => {
-            seen += 1;
+          tail.onLine((line) => {
+            if (fit(JSON.parse(line))) seen += 1;
             if (seen >= count) resolve();
           });
         }),

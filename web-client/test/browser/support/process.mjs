@@ -76,9 +76,13 @@ export class Process {
     return code;
   }
 
-  /** SIGKILL by default; resolves when it is gone. */
-  async stop(signal = "SIGKILL") {
-    if (this.running) this.#child.kill(signal);
+  signal(name) {
+    if (this.running) this.#child.kill(name);
+  }
+
+  /** SIGKILL; resolves when it is gone. */
+  async stop() {
+    this.signal("SIGKILL");
     await within("end of a process that was stopped", this.#ended, () => this.output).catch(() => {});
   }
 

@@ -50,6 +50,15 @@ export class Tab {
     await this.call("sendOnReturn", { tab, first, last, padding: 0 });
   }
 
+  /** Sends events that may get lost; resolves with how many were handed over. */
+  sendLossy(tab, first, last) {
+    return this.call("sendLossy", { tab, first, last });
+  }
+
+  async authenticate(token) {
+    await this.call("authenticate", { token });
+  }
+
   /** Resolves when all is settled. */
   async flush() {
     await this.call("flush");
