@@ -483,6 +483,37 @@ test("a taken-over name is left: without storage the events go on under another 
   await bench.end();
 });
 
+test("a takeover just after another connection of our own is that one's, come late", async () => {
+  const links = [new GatewayEnd(), new GatewayEnd(), new GatewayEnd()] as const;
+  const bench = new Bench([...links]);
+  await links[0].welcome();
+  await bench.send(1);
+  links[0].break();
+  await bench.clock.advance(500);
+  await links[1].welcome();
+  await bench.clock.advance(1_000);
+  close(links[1], 4006);
+  await bench.clock.advance(1_000);
+  assert.equal((await links[2].welcome()).client, "web-abc-1");
+  await bench.clock.advance(20_000);
+  await bench.end();
+});
+
+test("a request of our own may take over for a minute", async () => {
+  const [https, socket, after] = [new GatewayEnd("https"), new GatewayEnd("websocket"), new GatewayEnd("websocket")];
+  const bench = new Bench([https], {}, { offers: ["websocket", "https"] });
+  await https.welcome();
+  https.break();
+  bench.links.push(socket, after);
+  await bench.clock.advance(500);
+  await socket.welcome();
+  await bench.clock.advance(40_000);
+  close(socket, 4006);
+  await bench.clock.advance(500);
+  assert.equal((await after.welcome()).client, "web-abc-1");
+  await bench.end();
+});
+
 test("what breaks the protocol settles nothing, and the client comes back", async () => {
   const wrong: [string, (link: GatewayEnd) => void, RegExp][] = [
     ["an ACK of numbers never sent", (link) => link.ack(5), /settles up to 5, at most 2 was sent/],
