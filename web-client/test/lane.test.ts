@@ -109,6 +109,19 @@ test("no event goes beyond credit, and more credit lets the rest go", async () =
   await bench.end();
 });
 
+test("what is on its way on a link is not sent there again", async () => {
+  const link = new GatewayEnd();
+  const bench = new Bench([link]);
+  await link.welcome();
+  await bench.send(3);
+  assert.deepEqual(await link.heardEvents(), [1, 2, 3]);
+  link.ack(1);
+  await idle();
+  await bench.send(1);
+  assert.deepEqual(await link.heardEvents(), [4]);
+  await bench.end();
+});
+
 test("payload bytes count on each connection from 0, also those sent again", async () => {
   const [before, after] = [new GatewayEnd(), new GatewayEnd()];
   const bench = new Bench([before, after]);
