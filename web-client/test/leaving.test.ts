@@ -85,6 +85,36 @@ test("at most 60 KiB are under way, the rest stays in the outbox, and what was a
   await bench.end();
 });
 
+test("requests under way end with the page, so what they carry is posted again", async () => {
+  const link = new GatewayEnd("https");
+  const bench = new Bench([link], {}, { offers: ["https"] });
+  await link.welcome();
+  await bench.send(2);
+  assert.deepEqual(await link.heardEvents(), [1, 2]);
+  await bench.page.becomes("leaving");
+  assert.equal(bench.posted[0]?.lines.length, 2);
+  await bench.end();
+});
+
+test("a number that is missing ends the body, since numbers are told by counting lines", async () => {
+  const [link, after] = [new GatewayEnd(), new GatewayEnd()];
+  const bench = new Bench([link, after], { outbox: { maxBytes: 4096 } }, { offers });
+  await link.welcome({ limit: 1 });
+  const big = (data: number) => ({ type: "t", data, padding: "x".repeat(900) });
+  for (let count = 1; count <= 4; count += 1) void bench.client.send(big(count));
+  await bench.clock.advance(5);
+  assert.deepEqual(await link.heardEvents(), [1]);
+  void bench.client.send(big(5));
+  await idle();
+  assert.deepEqual(bench.dropped[0]?.events[0]?.data, 2);
+  await bench.page.becomes("leaving");
+  assert.deepEqual(
+    bench.posted[0]?.lines.map(({ data }) => data),
+    [1],
+  );
+  await bench.end();
+});
+
 test("a takeover by the page's own farewell is no reason to leave the slot", async () => {
   const [before, after] = [new GatewayEnd(), new GatewayEnd()];
   const bench = new Bench([before, after], {}, { offers });
@@ -114,6 +144,14 @@ test("a page that comes back from the back/forward cache connects anew and goes 
   assert.equal(before.open, false);
   await after.welcome({ upto: 1 });
   assert.deepEqual(await after.heardEvents(), [2]);
+  // It is a page like any other again.
+  void bench.client.send({ type: "t" });
+  await idle();
+  after.ack(2);
+  await idle();
+  assert.equal(bench.client.state.unsettled.events, 1);
+  await bench.clock.advance(5);
+  assert.deepEqual(await after.heardEvents(), [3]);
   await bench.end();
 });
 

@@ -91,6 +91,23 @@ test("changes of carrier and dropped events are told after the reconnect", async
   await bench.end();
 });
 
+test("a report that the link does not take is told on the next one", async () => {
+  const [before, after] = [new GatewayEnd(), new GatewayEnd()];
+  const bench = new Bench([before, after]);
+  await before.welcome();
+  await bench.send(1);
+  before.ack(1);
+  await idle();
+  before.send = () => Promise.reject(new Error("the link is stuck"));
+  await bench.clock.advance(1_000);
+  before.break();
+  await bench.clock.advance(500);
+  await after.welcome();
+  await bench.clock.advance(1_000);
+  assert.deepEqual((await heardReport(after)).ack_ms, [[5, 1]]);
+  await bench.end();
+});
+
 test("over HTTPS nothing is reported; it is kept until it can be", async () => {
   const [https, socket] = [new GatewayEnd("https"), new GatewayEnd("websocket")];
   const bench = new Bench([https], {}, { offers: ["websocket", "https"] });
