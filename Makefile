@@ -21,6 +21,7 @@ test: lint ## Everything that CI checks
 	cd web-client && npm test --silent && npm run --silent test:package
 	cargo build --workspace --bins --locked
 	cargo test --workspace --locked
+	cd web-client && TIDEGATE_BIN=$(GATEWAY) npm run --silent test:browsers
 	scripts/instructions
 	scripts/fuzz-build
 

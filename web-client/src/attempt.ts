@@ -36,8 +36,9 @@ export interface AttemptParts {
 }
 
 const SDK = "tidegate-js/0.1.0";
-const DISCOVERY_TIMEOUT_MS = 5_000;
-const OPEN_TIMEOUT_MS = 5_000;
+const DISCOVERY_TIMEOUT_MS = 10_000;
+/** For all transports together. */
+const OPEN_TIMEOUT_MS = 10_000;
 const STAGGER_MS = 500;
 /** A better transport is not tried more often than this. */
 const UPGRADE_MIN_MS = 5_000;

@@ -206,6 +206,8 @@ export class Core implements Client {
     this.#adopted?.end();
     await this.#adoption?.stop();
     await this.#release(held.outbox);
+    // A slot that was lost at the very end has left something behind.
+    if (this.#early.length > 0) await this.#release(this.#take(await slots.lease()).outbox);
   }
 
   #take(lease: Lease): Held {
@@ -222,6 +224,7 @@ export class Core implements Client {
     const suffix = Math.floor(this.#platform.random() * 36 ** 4).toString(36);
     await outbox.restart(`${outbox.client.slice(0, 100)}-${suffix}`, this.#platform.now()).catch(() => {});
     const held = { outbox, lane: this.#lane(outbox, 0, this.#reporter) };
+    held.lane.hurried = !this.#platform.page.visible;
     this.#own = held;
     this.#publish();
     return held;
@@ -233,7 +236,7 @@ export class Core implements Client {
       dropped: (reason, events) => this.#dropped(held, reason, events),
       lost: (unstored) => {
         if (this.#own === held) this.#own = null;
-        for (const { payload } of unstored) void this.#pushEarly(payload);
+        for (const { payload } of unstored) this.#handle(this.#pushEarly(payload));
         held.lane.lose();
       },
     };
@@ -350,7 +353,10 @@ export class Core implements Client {
         this.#adoption?.look();
         return;
       case "returned":
-        for (const lane of lanes) lane.restart();
+        for (const lane of lanes) {
+          lane.hurried = !this.#platform.page.visible;
+          lane.restart();
+        }
         return;
       case "resumed":
       case "online":

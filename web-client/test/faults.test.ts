@@ -1,63 +1,70 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { AcknowledgementGate } from "../demo/faults/acknowledgements.js";
-import { breakableFetch } from "../demo/faults/fetch.js";
-import { Line } from "../demo/faults/line.js";
-import { Wire } from "../demo/faults/wire.js";
+import { Bench } from "./support/bench.js";
+import { type Faults, ModelGateway } from "./support/model.js";
 
-const ack = [0x04, 2, 7, 7];
-const ping = [0x06, 0];
+const none: Faults = { breaks: 0, closes: 0, stalls: 0, goaways: 0, unopened: 0, forgets: 0 };
+const EVENTS = 300;
 
-test("acknowledgements are held back and given back in order; the rest passes", () => {
-  const gate = new AcknowledgementGate();
-  const pass = (bytes: readonly number[], hold: boolean) => [...gate.pass(Uint8Array.from(bytes), hold)];
-  assert.deepEqual(pass([...ack, ...ping], false), [...ack, ...ping]);
-  assert.deepEqual(pass([...ack, ...ping], true), ping);
-  assert.deepEqual(pass([0x04, 2, 8], true), []);
-  assert.deepEqual(pass([8, ...ping], true), ping);
-  assert.deepEqual([...gate.release()], [...ack, 0x04, 2, 8, 8]);
-  assert.deepEqual([...gate.release()], []);
-});
+/** Numbers in 0..1 that are the same in every run (mulberry32). */
+function seeded(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
 
-test("what was held back comes before what comes then", () => {
-  const gate = new AcknowledgementGate();
-  gate.pass(Uint8Array.from(ack), true);
-  assert.deepEqual([...gate.pass(Uint8Array.from(ping), false)], [...ack, ...ping]);
-});
+/** Sends through a gateway with these faults until everything is settled, and gives back what became durable. */
+async function log(seed: number, faults: Partial<Faults>): Promise<readonly unknown[]> {
+  const random = seeded(seed);
+  const bench = new Bench([], {}, { random });
+  const gateway = new ModelGateway(bench.clock, random, { ...none, ...faults });
+  bench.routes = () => gateway.routes();
+  let sent = 0;
+  while (sent < EVENTS) {
+    for (let burst = Math.ceil(random() * 30); burst > 0 && sent < EVENTS; burst -= 1) {
+      sent += 1;
+      void bench.client.send({ type: "t", data: sent });
+    }
+    await bench.clock.advance(random() * 300);
+  }
+  for (let minutes = 0; bench.client.state.unsettled.events > 0; minutes += 1) {
+    assert(minutes < 60, `seed ${seed}: ${JSON.stringify(bench.client.state)}`);
+    await bench.clock.advance(60_000);
+  }
+  assert.equal(bench.acknowledgedCount, EVENTS, `seed ${seed}`);
+  gateway.faults = none;
+  await bench.end();
+  assert.equal(bench.clock.pending, 0, `seed ${seed}`);
+  return gateway.log;
+}
 
-test("a wire passes again when the line is mended, unless it was frozen", async () => {
-  const line = new Line();
-  const [wire, frozen] = [new Wire(line, () => false), new Wire(line, () => false)];
-  frozen.freeze();
-  line.set("offline", true);
-  assert.ok(wire.silent);
-  const passes = wire.passes();
-  line.set("offline", false);
-  await passes;
-  assert.ok(!wire.silent && frozen.silent);
-  const never = frozen.passes();
-  frozen.end();
-  await assert.rejects(never, /ended/);
-});
+const kinds: Record<string, Partial<Faults>> = {
+  "links that break": { breaks: 0.1 },
+  "a gateway that closes": { closes: 0.1 },
+  "links that stall": { stalls: 0.05 },
+  "a gateway that goes away": { goaways: 0.1 },
+  "networks that block": { unopened: 0.5, breaks: 0.02 },
+  "all of it": { breaks: 0.04, closes: 0.04, stalls: 0.02, goaways: 0.02, unopened: 0.3 },
+};
+const expected = Array.from({ length: EVENTS }, (_, index) => index + 1);
 
-test("without a network fetch fails as the browser's does", async () => {
-  const line = new Line();
-  const fetch = breakableFetch(async () => new Response("ok"), line);
-  assert.equal(await (await fetch("/x")).text(), "ok");
-  line.set("offline", true);
-  await assert.rejects(fetch("/x"), TypeError);
-});
+for (const [kind, faults] of Object.entries(kinds)) {
+  test(`with ${kind} every event arrives once and in order`, async () => {
+    for (let seed = 1; seed <= 5; seed += 1) assert.deepEqual(await log(seed, faults), expected, `seed ${seed}`);
+  });
+}
 
-test("an answer that acknowledges waits, and one that nobody waits for any more does not come", async () => {
-  const line = new Line();
-  const fetch = breakableFetch(async () => new Response("ok"), line);
-  line.set("acknowledgements", true);
-  assert.equal(await (await fetch("/discovery")).text(), "ok");
-  const patience = new AbortController();
-  const given = fetch("/events", { method: "POST", signal: patience.signal });
-  const waits = fetch("/events", { method: "POST" });
-  patience.abort(new Error("given up"));
-  await assert.rejects(given, /given up/);
-  line.set("acknowledgements", false);
-  assert.equal(await (await waits).text(), "ok");
+test("with a gateway that forgets what it knew every event still arrives", async () => {
+  for (let seed = 1; seed <= 5; seed += 1) {
+    const arrived = new Set(await log(seed, { breaks: 0.1, stalls: 0.02, forgets: 0.5 }));
+    assert.deepEqual(
+      expected.filter((data) => !arrived.has(data)),
+      [],
+      `seed ${seed}`,
+    );
+  }
 });

@@ -109,6 +109,19 @@ test("no event goes beyond credit, and more credit lets the rest go", async () =
   await bench.end();
 });
 
+test("what is on its way on a link is not sent there again", async () => {
+  const link = new GatewayEnd();
+  const bench = new Bench([link]);
+  await link.welcome();
+  await bench.send(3);
+  assert.deepEqual(await link.heardEvents(), [1, 2, 3]);
+  link.ack(1);
+  await idle();
+  await bench.send(1);
+  assert.deepEqual(await link.heardEvents(), [4]);
+  await bench.end();
+});
+
 test("payload bytes count on each connection from 0, also those sent again", async () => {
   const [before, after] = [new GatewayEnd(), new GatewayEnd()];
   const bench = new Bench([before, after]);
@@ -480,6 +493,37 @@ test("a taken-over name is left: without storage the events go on under another 
   assert.notEqual(hello.client, "web-abc-1");
   assert.deepEqual(await heardData(after), [1, 2]);
   assert.equal(bench.client.state.client, hello.client);
+  await bench.end();
+});
+
+test("a takeover just after another connection of our own is that one's, come late", async () => {
+  const links = [new GatewayEnd(), new GatewayEnd(), new GatewayEnd()] as const;
+  const bench = new Bench([...links]);
+  await links[0].welcome();
+  await bench.send(1);
+  links[0].break();
+  await bench.clock.advance(500);
+  await links[1].welcome();
+  await bench.clock.advance(1_000);
+  close(links[1], 4006);
+  await bench.clock.advance(1_000);
+  assert.equal((await links[2].welcome()).client, "web-abc-1");
+  await bench.clock.advance(20_000);
+  await bench.end();
+});
+
+test("a request of our own may take over for a minute", async () => {
+  const [https, socket, after] = [new GatewayEnd("https"), new GatewayEnd("websocket"), new GatewayEnd("websocket")];
+  const bench = new Bench([https], {}, { offers: ["websocket", "https"] });
+  await https.welcome();
+  https.break();
+  bench.links.push(socket, after);
+  await bench.clock.advance(500);
+  await socket.welcome();
+  await bench.clock.advance(40_000);
+  close(socket, 4006);
+  await bench.clock.advance(500);
+  assert.equal((await after.welcome()).client, "web-abc-1");
   await bench.end();
 });
 

@@ -144,6 +144,14 @@ test("a page that comes back from the back/forward cache connects anew and goes 
   assert.equal(before.open, false);
   await after.welcome({ upto: 1 });
   assert.deepEqual(await after.heardEvents(), [2]);
+  // It is a page like any other again.
+  void bench.client.send({ type: "t" });
+  await idle();
+  after.ack(2);
+  await idle();
+  assert.equal(bench.client.state.unsettled.events, 1);
+  await bench.clock.advance(5);
+  assert.deepEqual(await after.heardEvents(), [3]);
   await bench.end();
 });
 

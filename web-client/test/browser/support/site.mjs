@@ -1,0 +1,44 @@
+// The application's own web server: the pages of test/browser/pages and the built client. It is never broken, and its origin is not
+// the gateway's, as with most applications.
+import { once } from "node:events";
+import { readFile } from "node:fs/promises";
+import { createServer } from "node:http";
+import { extname } from "node:path";
+import { onLoopback } from "./loopback.mjs";
+
+const PAGES = new URL("../pages/", import.meta.url);
+const DIST = new URL("../../../dist/", import.meta.url);
+const TYPES = { ".html": "text/html; charset=utf-8", ".js": "text/javascript; charset=utf-8" };
+
+/** Serves on a free port of localhost; resolves with its origin and how to stop it. */
+export async function serveSite() {
+  const { port, opened } = await onLoopback(listen, closed);
+  return { origin: `http://localhost:${port}`, stop: () => Promise.all(opened.map(closed)) };
+}
+
+async function listen(host, port) {
+  const server = createServer((request, answer) => {
+    send(request, answer).catch(() => answer.writeHead(404).end());
+  });
+  server.listen(port, host);
+  await once(server, "listening");
+  return server;
+}
+
+async function send(request, answer) {
+  const { pathname } = new URL(request.url, "http://localhost");
+  if (pathname === "/favicon.ico") {
+    answer.writeHead(204).end();
+    return;
+  }
+  const file = pathname.startsWith("/dist/") ? new URL(`.${pathname.slice(5)}`, DIST) : new URL(`.${pathname}`, PAGES);
+  const body = await readFile(file);
+  // Not `no-store`: that would keep pages out of the back/forward cache.
+  answer.writeHead(200, { "content-type": TYPES[extname(pathname)] ?? "application/octet-stream" });
+  answer.end(body);
+}
+
+function closed(server) {
+  server.closeAllConnections();
+  return new Promise((resolve) => server.close(resolve));
+}
