@@ -2,7 +2,10 @@ import assert from "node:assert/strict";
 import { createServer, type RequestListener } from "node:http";
 import type { AddressInfo } from "node:net";
 import { test } from "node:test";
-import { DiscoveryError, dialer, discover, parseDiscovery, routes, type TransportName } from "../src/index.js";
+import { DiscoveryError } from "../src/errors/discovery-error.js";
+import { dialer, routes } from "../src/link/dial.js";
+import { discover, parseDiscovery } from "../src/link/discovery.js";
+import type { TransportName } from "../src/link/link.js";
 
 const base = new URL("http://gateway.test/");
 

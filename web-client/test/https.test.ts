@@ -29,7 +29,8 @@ beforeEach(async () => {
 
 afterEach(async () => {
   link.close();
-  assert.equal(clock.pending, 0, "a timer outlives the link");
+  // No timer outlives the link.
+  await settledWith(() => clock.pending === 0);
   await gateway.close();
 });
 
@@ -45,6 +46,11 @@ async function next(): Promise<GatewayFrame> {
   return value;
 }
 
+/** Sends without waiting; how it ends shows elsewhere. */
+function sendOff(frame: ClientFrame): void {
+  link.send(frame).catch(() => {});
+}
+
 /** What the gateway answers once everything up to `upto` is settled. */
 function standing(upto: number, more: object = {}): object {
   return { accepted: 0, rejected: [], level: "committed", upto, limit: upto + 1_024, limit_bytes: 400_000, ...more };
@@ -57,7 +63,7 @@ function events(first_seq: number, ...payloads: string[]): ClientFrame {
 }
 
 async function welcomed(): Promise<void> {
-  void link.send(hello);
+  sendOff(hello);
   (await gateway.heard()).answer(200, standing(4));
   assert.equal((await next()).type, "welcome");
 }
@@ -93,7 +99,7 @@ test("HELLO asks where the numbering stands, and the answer is WELCOME", async (
 });
 
 test("numbers that the client gave up without telling are settled in WELCOME, too", async () => {
-  void link.send(hello);
+  sendOff(hello);
   (await gateway.heard()).answer(200, standing(2));
   const frame = await next();
   assert(frame.type === "welcome");
@@ -123,7 +129,7 @@ test("events are lines of one request, and settle with its answer", async () => 
 
 test("422 is an answer like 200: every event was refused", async () => {
   await welcomed();
-  void link.send(events(5, "{}"));
+  sendOff(events(5, "{}"));
   const rejected = [{ index: 0, code: "malformed", message: "no type" }];
   (await gateway.heard()).answer(422, standing(5, { rejected }));
   assert.deepEqual((await acked()).list, [{ seq: 5, code: "malformed", refused: true, message: "no type" }]);
@@ -131,8 +137,8 @@ test("422 is an answer like 200: every event was refused", async () => {
 
 test("one request at a time, in order", async () => {
   await welcomed();
-  void link.send(events(5, '"5"'));
-  void link.send(events(6, '"6"'));
+  sendOff(events(5, '"5"'));
+  sendOff(events(6, '"6"'));
   const first = await gateway.heard();
   await idle();
   first.answer(200, standing(5));
@@ -165,7 +171,7 @@ test("giving numbers up is settled here, and the next number tells the gateway",
   await welcomed();
   await link.send({ type: "events", body: { first_seq: 8, records: [] } });
   assert.equal((await acked()).upto, 7);
-  void link.send(events(8, '"8"'));
+  sendOff(events(8, '"8"'));
   const asked = await gateway.heard();
   assert.equal(asked.headers["tidegate-seq"], "8");
   asked.answer(200, standing(8));
@@ -182,7 +188,7 @@ for (const [status, reason] of [
 ] as const) {
   test(`${status} ${reason} is told, and the events go again after Retry-After`, async () => {
     await welcomed();
-    void link.send(events(5, '"5"'));
+    sendOff(events(5, '"5"'));
     (await gateway.heard()).answer(status, problem(status, reason), { "retry-after": "3" });
     const told = await acked();
     assert.deepEqual([told.upto, told.reason, told.list], [4, reason, []]);
@@ -198,7 +204,7 @@ for (const [status, reason] of [
 
 test("a Retry-After of a year is cut, and one that is no number backs off", async () => {
   await welcomed();
-  void link.send(events(5, '"5"'));
+  sendOff(events(5, '"5"'));
   (await gateway.heard()).answer(503, problem(503, "broker"), { "retry-after": `${365 * 86_400}` });
   const { retry_ms } = await acked();
   assert(retry_ms <= 11 * 60_000, `${retry_ms}`);
@@ -248,9 +254,9 @@ for (const [status, reason, code] of [
 
 test("while another request of the client is under way the same is asked again", async () => {
   await welcomed();
-  void link.send(events(5, '"5"'));
+  sendOff(events(5, '"5"'));
   (await gateway.heard()).answer(409, problem(409, "busy"));
-  await settledWith(() => clock.pending > 0);
+  await settledWith(() => clock.dueIn === 1_000);
   const again = gateway.heard();
   await clock.advance(1_000);
   const asked = await again;
@@ -264,7 +270,7 @@ test("but not for ever", async () => {
   const sent = assert.rejects(link.send(events(5, '"5"')), /does not end/);
   for (let times = 0; times < 40; times += 1) {
     (await gateway.heard()).answer(409, problem(409, "busy"));
-    await settledWith(() => clock.pending > 0);
+    await settledWith(() => clock.dueIn === 1_000);
     await clock.advance(1_000);
   }
   await sent;
@@ -273,7 +279,7 @@ test("but not for ever", async () => {
 
 test("413 halves the body until one event is left, which is refused", async () => {
   await welcomed();
-  void link.send(events(5, '"aaaa"', '"bbbb"', `"${"c".repeat(60)}"`, '"dddd"'));
+  sendOff(events(5, '"aaaa"', '"bbbb"', `"${"c".repeat(60)}"`, '"dddd"'));
   const seen: string[] = [];
   const acks: unknown[] = [];
   for (let upto = 4; upto < 8; ) {
@@ -326,7 +332,7 @@ for (const [what, answer] of [
 ] as const) {
   test(`an answer with ${what} is no answer`, async () => {
     await welcomed();
-    link.send(events(5, '"5"')).catch(() => {});
+    sendOff(events(5, '"5"'));
     (await gateway.heard()).answer(200, answer);
     await assert.rejects(frames.next(), { name: "FrameError" });
   });
@@ -334,21 +340,21 @@ for (const [what, answer] of [
 
 test("an answer without end is not read to its end", async () => {
   await welcomed();
-  link.send(events(5, '"5"')).catch(() => {});
+  sendOff(events(5, '"5"'));
   (await gateway.heard()).answer(200, " ".repeat(1_100_000));
   await assert.rejects(frames.next(), /more than 1048576 bytes/);
 });
 
 test("a connection that breaks, breaks the link", async () => {
   await welcomed();
-  link.send(events(5, '"5"')).catch(() => {});
+  sendOff(events(5, '"5"'));
   (await gateway.heard()).cut();
   await assert.rejects(frames.next(), { name: "LinkError" });
 });
 
 test("a request without an answer is given up after 35 s", async () => {
   await welcomed();
-  link.send(events(5, '"5"')).catch(() => {});
+  sendOff(events(5, '"5"'));
   await gateway.heard();
   await clock.advance(34_999);
   const broken = assert.rejects(frames.next(), /no answer in time/);
@@ -358,20 +364,20 @@ test("a request without an answer is given up after 35 s", async () => {
 
 test("PING is answered by whatever the gateway says, while events are under way", async () => {
   await welcomed();
-  void link.send(events(5, '"5"'));
+  sendOff(events(5, '"5"'));
   const slow = await gateway.heard();
   for (const [status, body] of [
     [200, standing(4)],
     [503, problem(503, "broker")],
     [403, problem(403, "forbidden")],
   ] as const) {
-    void link.send({ type: "ping", body: Uint8Array.of(status % 256) });
+    sendOff({ type: "ping", body: Uint8Array.of(status % 256) });
     const ping = await gateway.heard();
     assert.deepEqual([ping.body, ping.headers["tidegate-seq"]], ["", undefined], "it does not touch the numbering");
     ping.answer(status, body);
     assert.deepEqual(await next(), { type: "pong", body: Uint8Array.of(status % 256) });
   }
-  link.send({ type: "ping", body: new Uint8Array(0) }).catch(() => {});
+  sendOff({ type: "ping", body: new Uint8Array(0) });
   (await gateway.heard()).answer(502, "<html>");
   await assert.rejects(frames.next(), /answered 502/);
   slow.cut();
@@ -383,20 +389,20 @@ test("one PING at a time", async () => {
   (await gateway.heard()).answer(200, standing(4));
   await Promise.all(pings);
   assert.equal((await next()).type, "pong");
-  void link.send(events(5, '"5"'));
+  sendOff(events(5, '"5"'));
   assert.equal((await gateway.heard()).body, '"5"\n', "no further PING before it");
 });
 
 test("REAUTH changes the token of what follows", async () => {
   await welcomed();
   await link.send({ type: "reauth", body: { token: "web.NEW" } });
-  void link.send(events(5, '"5"'));
+  sendOff(events(5, '"5"'));
   assert.equal((await gateway.heard()).headers.authorization, "Bearer web.NEW");
 });
 
 test("CLOSE is answered once everything before it is", async () => {
   await welcomed();
-  void link.send(events(5, '"5"'));
+  sendOff(events(5, '"5"'));
   const closing = link.send({ type: "close", body: { code: 4013, reason: "done" } });
   (await gateway.heard()).answer(200, standing(5));
   await closing;
@@ -437,6 +443,7 @@ test("after a refused lossy event there is a pause", async () => {
   link.sendLossy(event);
   (await gateway.heard()).answer(503, problem(503, "broker"));
   await settledWith(() => clock.pending === 0);
+  await idle();
   assert.equal(link.sendLossy(event), false);
   await clock.advance(1_000);
   assert.equal(link.sendLossy(event), true);

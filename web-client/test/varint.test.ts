@@ -1,17 +1,14 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { FrameError } from "../src/errors/frame-error.js";
-import { readVarint, varintLength, writeVarint } from "../src/wire/varint.js";
+import { readVarint, varint } from "../src/wire/varint.js";
 
 function written(value: number): string {
-  const bytes = new Uint8Array(varintLength(value));
-  assert.equal(writeVarint(new DataView(bytes.buffer), 0, value), bytes.length);
-  return Buffer.from(bytes).toString("hex");
+  return Buffer.from(varint(value)).toString("hex");
 }
 
 function read(hex: string): ReturnType<typeof readVarint> {
-  const bytes = Uint8Array.from(Buffer.from(hex, "hex"));
-  return readVarint(new DataView(bytes.buffer), 0);
+  return readVarint(Uint8Array.from(Buffer.from(hex, "hex")), 0);
 }
 
 // The examples of RFC 9000, appendix A.1, but for the one above 2^53-1, and the edges of each length.
@@ -44,5 +41,5 @@ test("a varint whose bytes have not all come is not there yet", () => {
 
 test("what a JavaScript number cannot say exactly is refused both ways", () => {
   assert.throws(() => read("c020000000000000"), FrameError);
-  for (const value of [-1, 0.5, 2 ** 53, Number.NaN]) assert.throws(() => varintLength(value), RangeError);
+  for (const value of [-1, 0.5, 2 ** 53, Number.NaN]) assert.throws(() => varint(value), RangeError);
 });

@@ -5,6 +5,7 @@ import { LinkError } from "../src/errors/link-error.js";
 import type { Link } from "../src/link/link.js";
 import { webSocket } from "../src/link/websocket.js";
 import type { ClientFrame } from "../src/wire/frames.js";
+import { varint } from "../src/wire/varint.js";
 import { utf8 } from "../src/wire/writer.js";
 import { idle } from "./support/clock.js";
 import { decodeClientFrame, encodeGatewayFrame } from "./support/frames.js";
@@ -165,7 +166,9 @@ for (const [what, data] of [
 
 test("a message longer than any frame ends the link", async () => {
   const { link, socket } = await opened();
-  socket.message(new ArrayBuffer(2 * 1024 * 1024 + 10));
+  const ignored = new Uint8Array(2 * 1024 * 1024 + 10);
+  ignored.set([0x80, ...varint(ignored.length - 5)]);
+  socket.message(ignored.buffer);
   await assert.rejects(rest(link), FrameError);
   assert.equal(socket.closes.length, 1);
 });

@@ -1,13 +1,9 @@
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, test } from "node:test";
-import {
-  type CertificateHash,
-  type ClientFrame,
-  type Link,
-  LinkError,
-  type Welcome,
-  webTransport,
-} from "../src/index.js";
+import { LinkError } from "../src/errors/link-error.js";
+import type { Link } from "../src/link/link.js";
+import { type CertificateHash, webTransport } from "../src/link/webtransport.js";
+import type { ClientFrame, Welcome } from "../src/wire/frames.js";
 import { utf8 } from "../src/wire/writer.js";
 import { idle } from "./support/clock.js";
 import { decodeClientFrame, encodeGatewayFrame } from "./support/frames.js";

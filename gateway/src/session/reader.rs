@@ -49,6 +49,16 @@ pub(super) struct Reader<'a, R> {
     is_used_up: bool,
 }
 
+/// Events in a row, as they came.
+#[derive(Clone, Copy)]
+struct Row {
+    first_seq: u64,
+    count: u32,
+    /// Of their payloads.
+    bytes: u64,
+    received_at: Instant,
+}
+
 impl<'a, R: LinkReader> Reader<'a, R> {
     pub(super) fn new(
         core: &'a Arc<Core>,
@@ -216,8 +226,8 @@ impl<'a, R: LinkReader> Reader<'a, R> {
                     self.lossy(&batch, self.peer.carrier, received_at);
                     return Ok(());
                 }
-                self.numbered(batch.first_seq, batch.count, batch.payload_bytes, batch.iter(), received_at)
-                    .await
+                let (first_seq, count, bytes) = (batch.first_seq, batch.count, batch.payload_bytes);
+                self.numbered(Row { first_seq, count, bytes, received_at }, batch.iter()).await
             }
             ClientFrame::Define(define) => {
                 self.aliases.define(&define, self.core.pipeline.limits()).map_err(violated)
@@ -240,34 +250,21 @@ impl<'a, R: LinkReader> Reader<'a, R> {
     }
 
     /// Events with numbers: they settle, and the client hears of it.
-    async fn numbered<'b>(
-        &mut self,
-        first_seq: u64,
-        count: u32,
-        bytes: u64,
-        events: impl Iterator<Item = Raw<'b>>,
-        received_at: Instant,
-    ) -> Result<(), Stop> {
+    async fn numbered<'b>(&mut self, row: Row, events: impl Iterator<Item = Raw<'b>>) -> Result<(), Stop> {
         let turn = match self.session.numbering.try_turn() {
             Some(turn) => turn,
             // Waits are boxed: they are rare, and an idle session should not hold the room for all of them.
             None => Box::pin(self.turn()).await?,
         };
-        match self.offer(first_seq, count, bytes, events, received_at)? {
+        match self.offer(row, events)? {
             None => Ok(()),
             Some(rest) => Box::pin(self.finish(rest, turn)).await,
         }
     }
 
     /// Hands over what there is room for now, and returns the rest.
-    fn offer<'b>(
-        &mut self,
-        first_seq: u64,
-        count: u32,
-        bytes: u64,
-        events: impl Iterator<Item = Raw<'b>>,
-        received_at: Instant,
-    ) -> Result<Option<Rest>, Stop> {
+    fn offer<'b>(&mut self, row: Row, events: impl Iterator<Item = Raw<'b>>) -> Result<Option<Rest>, Stop> {
+        let Row { first_seq, count, bytes, received_at } = row;
         let Session { numbering, connection } = &*self.session;
         let Some(admission) = numbering.admit(connection, first_seq, count, bytes) else {
             return Err(Stop::Ended);
@@ -336,7 +333,8 @@ impl<'a, R: LinkReader> Reader<'a, R> {
     async fn event(&mut self, text: &[u8], received_at: Instant) -> Result<(), Stop> {
         let next = self.session.numbering.received() + 1;
         let event = std::iter::once(Raw::Structured(text));
-        self.numbered(next, 1, text.len() as u64, event, received_at).await
+        let row = Row { first_seq: next, count: 1, bytes: text.len() as u64, received_at };
+        self.numbered(row, event).await
     }
 
     fn datagram(&mut self, bytes: &Bytes, received_at: Instant) {

@@ -48,7 +48,8 @@ export function judge(answer: HttpAnswer, first: number, count: number): Answer 
   if (!isTaken(answer)) return refusal(answer);
   const members = Members.parse("answer", answer.body);
   const upto = members.integer("upto");
-  if (count > 0 && upto < first + count - 1) throw new FrameError(`answer.upto: ${upto}, sent up to ${first + count - 1}`);
+  if (count > 0 && upto < first + count - 1)
+    throw new FrameError(`answer.upto: ${upto}, sent up to ${first + count - 1}`);
   const list = members.list("rejected").map((rejected) => {
     const index = rejected.integer("index");
     if (index >= count) throw new FrameError(`answer.rejected: index ${index} of ${count} events`);

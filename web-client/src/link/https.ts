@@ -143,6 +143,7 @@ class HttpsLink implements Link {
         idle_ms: NEVER_MS,
         max_frame_bytes: Math.min(this.#limits.max_frame_bytes, this.#bodyBytesMax),
         datagrams: false,
+        // Its clock is not told.
         server_time: Date.now(),
       },
     });

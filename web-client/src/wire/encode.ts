@@ -1,12 +1,12 @@
 import type { Bytes } from "./bytes.js";
 import { FrameType } from "./codes.js";
 import type { ClientFrame, Events } from "./frames.js";
-import { varintLength } from "./varint.js";
-import { prefixedLength, utf8, Writer } from "./writer.js";
+import { varint } from "./varint.js";
+import { join, prefixedLength, utf8 } from "./writer.js";
 
 const LOSSY = 0b100;
 /** A record may have optional fields, which this client has no use for. */
-const NO_FIELDS = 0;
+const NO_FIELDS = Uint8Array.of(0);
 const PING_BYTES_MAX = 8;
 
 /** One whole frame, ready for any carrier. Throws `RangeError` for numbers that the protocol has no room for. */
@@ -37,27 +37,13 @@ export function structuredRecordLength(payload: Uint8Array): number {
 /** An upper bound of what EVENTS takes beside its records: type, length, flags, first number and count. */
 export const EVENTS_OVERHEAD_BYTES_MAX = 1 + 8 + 1 + 8 + 8;
 
-function encodeFrame(type: number, body: Uint8Array): Bytes {
-  const writer = new Writer(1 + prefixedLength(body));
-  writer.byte(type);
-  writer.prefixed(body);
-  return writer.finish();
+function encodeFrame(type: number, ...body: readonly Uint8Array[]): Bytes {
+  const length = body.reduce((sum, part) => sum + part.length, 0);
+  return join([Uint8Array.of(type), varint(length), ...body]);
 }
 
 function encodeEvents({ first_seq, lossy, records }: Events): Bytes {
-  let length = 1 + varintLength(first_seq) + varintLength(records.length);
-  for (const { alias, payload } of records) length += varintLength(alias) + 1 + prefixedLength(payload);
-
-  const writer = new Writer(1 + varintLength(length) + length);
-  writer.byte(FrameType.events);
-  writer.varint(length);
-  writer.byte(lossy ? LOSSY : 0);
-  writer.varint(first_seq);
-  writer.varint(records.length);
-  for (const { alias, payload } of records) {
-    writer.varint(alias);
-    writer.byte(NO_FIELDS);
-    writer.prefixed(payload);
-  }
-  return writer.finish();
+  const parts: Uint8Array[] = [Uint8Array.of(lossy ? LOSSY : 0), varint(first_seq), varint(records.length)];
+  for (const { alias, payload } of records) parts.push(varint(alias), NO_FIELDS, varint(payload.length), payload);
+  return encodeFrame(FrameType.events, ...parts);
 }

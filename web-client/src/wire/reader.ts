@@ -15,12 +15,10 @@ export function text(bytes: Uint8Array): string {
 /** Reads through one frame's body. Everything throws `FrameError` where the body ends too early. */
 export class Reader {
   readonly #bytes: Uint8Array;
-  readonly #view: DataView;
   #offset = 0;
 
   constructor(bytes: Uint8Array) {
     this.#bytes = bytes;
-    this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   }
 
   /** Bytes not read yet. */
@@ -29,14 +27,11 @@ export class Reader {
   }
 
   byte(): number {
-    this.#need(1);
-    const value = this.#view.getUint8(this.#offset);
-    this.#offset += 1;
-    return value;
+    return this.bytes(1)[0] ?? 0;
   }
 
   varint(): number {
-    const varint = readVarint(this.#view, this.#offset);
+    const varint = readVarint(this.#bytes, this.#offset);
     if (varint === null) throw new FrameError("frame ends inside a varint");
     this.#offset += varint.length;
     return varint.value;
@@ -44,7 +39,7 @@ export class Reader {
 
   /** A view of the next `length` bytes, not a copy. */
   bytes(length: number): Uint8Array {
-    this.#need(length);
+    if (length > this.remaining) throw new FrameError(`frame ends ${length - this.remaining} bytes too early`);
     const value = this.#bytes.subarray(this.#offset, this.#offset + length);
     this.#offset += length;
     return value;
@@ -61,11 +56,5 @@ export class Reader {
   /** Throws unless every byte has been read. */
   end(): void {
     if (this.remaining > 0) throw new FrameError(`${this.remaining} bytes too many in the frame`);
-  }
-
-  #need(length: number): void {
-    if (length > this.remaining) {
-      throw new FrameError(`frame ends ${length - this.remaining} bytes too early`);
-    }
   }
 }

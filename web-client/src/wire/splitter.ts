@@ -1,5 +1,6 @@
 import { FrameError } from "../errors/frame-error.js";
 import { readVarint } from "./varint.js";
+import { join } from "./writer.js";
 
 const NO_BYTES = new Uint8Array(0);
 /** More chunks than this are joined, so that a frame that comes byte by byte takes about as much memory as it is long. */
@@ -29,11 +30,12 @@ export class FrameSplitter {
     this.#chunks.push(chunk);
     this.#held += chunk.length;
     if (this.#held < this.#wanted) {
-      if (this.#chunks.length > CHUNKS_MAX) this.#chunks = [this.#join()];
+      if (this.#chunks.length > CHUNKS_MAX) this.#chunks = [join(this.#chunks)];
       return [];
     }
 
-    const bytes = this.#join();
+    const [first = NO_BYTES] = this.#chunks;
+    const bytes = this.#chunks.length > 1 ? join(this.#chunks) : first;
     const frames: Uint8Array[] = [];
     let offset = 0;
     for (;;) {
@@ -49,25 +51,11 @@ export class FrameSplitter {
 
   /** Length of the frame at `offset` with its type and length, `null` while that cannot be known. */
   #frameLength(bytes: Uint8Array, offset: number): number | null {
-    if (offset >= bytes.length) return null;
-    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-    const body = readVarint(view, offset + 1);
+    const body = readVarint(bytes, offset + 1);
     if (body === null) return null;
     const length = 1 + body.length + body.value;
     if (length > this.#frameBytesMax) throw new FrameError(`frame of ${length} bytes, at most ${this.#frameBytesMax}`);
     return length;
-  }
-
-  #join(): Uint8Array {
-    const [first = NO_BYTES] = this.#chunks;
-    if (this.#chunks.length < 2) return first;
-    const joined = new Uint8Array(this.#held);
-    let offset = 0;
-    for (const chunk of this.#chunks) {
-      joined.set(chunk, offset);
-      offset += chunk.length;
-    }
-    return joined;
   }
 
   #keep(rest: Uint8Array): void {

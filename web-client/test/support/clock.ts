@@ -20,6 +20,11 @@ export class FakeClock implements Clock {
     return this.#timers.size;
   }
 
+  /** Ms until the next timer fires; `Infinity` where none is set. */
+  get dueIn(): number {
+    return Math.min(...[...this.#timers].map(({ at }) => at - this.#now));
+  }
+
   /** Lets everything under way finish, then `ms` pass, timer by timer, each followed by what it sets off. */
   async advance(ms: number): Promise<void> {
     await idle();

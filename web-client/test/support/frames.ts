@@ -2,8 +2,8 @@ import type { Bytes } from "../../src/wire/bytes.js";
 import { FrameType } from "../../src/wire/codes.js";
 import type { Ack, ClientFrame, EventRecord, Events, GatewayFrame, Verdict } from "../../src/wire/frames.js";
 import { Reader, text } from "../../src/wire/reader.js";
-import { varintLength } from "../../src/wire/varint.js";
-import { prefixedLength, utf8, Writer } from "../../src/wire/writer.js";
+import { varint } from "../../src/wire/varint.js";
+import { join, utf8 } from "../../src/wire/writer.js";
 
 // The gateway's half of the codec, so that tests can play the gateway. It is held to the same golden vectors.
 
@@ -71,10 +71,7 @@ export function decodeClientFrame(frame: Uint8Array): ClientFrame {
 }
 
 function wrap(type: number, body: Uint8Array): Bytes {
-  const writer = new Writer(1 + prefixedLength(body));
-  writer.byte(type);
-  writer.prefixed(body);
-  return writer.finish();
+  return join([byte(type), varint(body.length), body]);
 }
 
 function ackBody(ack: Ack): Bytes {
@@ -88,18 +85,12 @@ function ackBody(ack: Ack): Bytes {
     varint(ack.list.length),
     ...ack.list.flatMap(verdict),
   ];
-  return new Uint8Array(Buffer.concat(parts));
+  return join(parts);
 }
 
 function verdict({ seq, code, message }: Verdict): Bytes[] {
   const text = utf8(message);
   return [varint(seq), byte(EVENT_CODES[code] ?? 0), varint(text.length), text];
-}
-
-function varint(value: number): Bytes {
-  const writer = new Writer(varintLength(value));
-  writer.varint(value);
-  return writer.finish();
 }
 
 function byte(value: number): Bytes {
