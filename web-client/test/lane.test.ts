@@ -531,7 +531,7 @@ test("what breaks the protocol settles nothing, and the client comes back", asyn
   const wrong: [string, (link: GatewayEnd) => void, RegExp][] = [
     ["an ACK of numbers never sent", (link) => link.ack(5), /settles up to 5, at most 2 was sent/],
     ["a second WELCOME", (link) => link.say(welcomeAgain), /a second WELCOME/],
-    ["bytes that are no frame", (link) => link.sayBytes(Uint8Array.of(3, 0)), /no frame of type 0x03/],
+    ["bytes that are no frame", (link) => link.sayBytes(Uint8Array.of(3, 0)), /no frame of type 3/],
   ];
   for (const [, say, message] of wrong) {
     const [before, after] = [new GatewayEnd(), new GatewayEnd()];
