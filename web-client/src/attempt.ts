@@ -97,12 +97,12 @@ export class Attempt {
 
   async #try(): Promise<Ending> {
     const { token, dial, preference } = this.#parts;
-    // Before HELLO is due, and while nothing is open that would have to wait for it.
-    await this.#unlessStopped(token.get());
     this.#routes = await this.#within(DISCOVERY_TIMEOUT_MS, dial);
     for (let left = preference.order(this.#routes); ; ) {
+      // While nothing is open that would have to wait for it.
+      const secret = await this.#unlessStopped(token.get());
       const link = await this.#open(left);
-      const ending = await this.#converse(link);
+      const ending = await this.#converse(link, secret);
       left = left.filter(({ transport }) => transport !== link.name);
       const over = ending.welcomed || ending.code !== null || this.#stopping.signal.aborted;
       if (over || left.length === 0) return ending;
@@ -115,8 +115,8 @@ export class Attempt {
   }
 
   /** From HELLO to the end of the last of the connections that take over from each other. */
-  async #converse(link: Link): Promise<Ending> {
-    let run = this.#begin(link, await this.#parts.token.get());
+  async #converse(link: Link, secret: string | undefined): Promise<Ending> {
+    let run = this.#begin(link, secret);
     this.#current = run;
     for (;;) {
       const ending = await run.ended;
@@ -191,8 +191,8 @@ export class Attempt {
     const rank = this.#routes.findIndex(({ transport }) => transport === old.transport);
     const better = preference.order(this.#routes.slice(0, rank));
     try {
-      const link = await this.#open(better);
       const secret = await token.get();
+      const link = await this.#open(better);
       if (this.connection !== old || !old.open) return link.close();
       old.pause(true);
       const heir = this.#begin(link, secret);
