@@ -1,5 +1,6 @@
 import type { Clock } from "./clock.js";
 import { Connection, type Ending } from "./connection.js";
+import { DiscoveryError } from "./errors/discovery-error.js";
 import type { Dial, Link, Route } from "./link/link.js";
 import type { Preference } from "./link/preference.js";
 import { race } from "./link/race.js";
@@ -229,6 +230,7 @@ export class Attempt {
     const { signal } = this.#stopping;
     return new Promise((resolve, reject) => {
       const stopped = () => reject(new Error("stopped"));
+      if (signal.aborted) stopped();
       signal.addEventListener("abort", stopped);
       promise.then(resolve, reject).finally(() => signal.removeEventListener("abort", stopped));
     });
@@ -240,17 +242,11 @@ function unreached(error: unknown): Ending {
     code: null,
     message: error instanceof Error ? error.message : String(error),
     error,
-    retryMs: retryAfter(error),
+    retryMs: error instanceof DiscoveryError ? error.retryMs : null,
     welcomed: false,
     useful: false,
     stalled: false,
     ahead: false,
     lastBatch: 0,
   };
-}
-
-/** Errors of answers with `Retry-After` say so. */
-function retryAfter(error: unknown): number | null {
-  const { retryMs } = (error ?? {}) as { retryMs?: unknown };
-  return typeof retryMs === "number" ? retryMs : null;
 }
