@@ -19,7 +19,7 @@ export class Adoption {
   readonly #parts: AdoptionParts;
   #everyMs = EVERY_MS;
   #notBefore = 0;
-  #busy = false;
+  #busy: Promise<void> | null = null;
   #stopped = false;
   #cancel = () => {};
 
@@ -32,16 +32,16 @@ export class Adoption {
   look(): void {
     const { clock, free } = this.#parts;
     if (this.#busy || this.#stopped || !free() || clock.now() < this.#notBefore) return;
-    this.#busy = true;
-    void this.#send().finally(() => {
-      this.#busy = false;
+    this.#busy = this.#send().finally(() => {
+      this.#busy = null;
     });
   }
 
-  /** Adopts no more. */
-  stop(): void {
+  /** Adopts no more; resolves when nothing is adopted. */
+  async stop(): Promise<void> {
     this.#stopped = true;
     this.#cancel();
+    await this.#busy;
   }
 
   async #send(): Promise<void> {

@@ -6,7 +6,7 @@ import { race } from "./link/race.js";
 import type { BatchSettings } from "./options.js";
 import type { Outbox } from "./outbox/outbox.js";
 import type { TokenSource } from "./token.js";
-import type { Reason } from "./wire/codes.js";
+import { CloseCode, type Reason } from "./wire/codes.js";
 import type { Hello, Welcome } from "./wire/frames.js";
 
 /** Whom an attempt tells. */
@@ -36,8 +36,9 @@ export interface AttemptParts {
 }
 
 const SDK = "tidegate-js/0.1.0";
-const DISCOVERY_TIMEOUT_MS = 5_000;
-const OPEN_TIMEOUT_MS = 5_000;
+const DISCOVERY_TIMEOUT_MS = 10_000;
+/** For all transports together. */
+const OPEN_TIMEOUT_MS = 10_000;
 const STAGGER_MS = 500;
 /** A better transport is not tried more often than this. */
 const UPGRADE_MIN_MS = 5_000;
@@ -56,6 +57,8 @@ export class Attempt {
   #current: Run | null = null;
   /** What is to take over from it. */
   #heir: Run | null = null;
+  /** Whether there ever was an heir. */
+  #rivalled = false;
   #cancelUpgrade: () => void = () => {};
 
   constructor(parts: AttemptParts) {
@@ -126,7 +129,7 @@ export class Attempt {
       this.#cancelUpgrade();
       if (this.#current === run) this.#current = null;
       // A takeover that came to nothing is still our own.
-      return heir ? { ...ending, code: null } : ending;
+      return this.#rivalled && ending.code === CloseCode.taken_over ? { ...ending, code: null } : ending;
     }
   }
 
@@ -194,6 +197,7 @@ export class Attempt {
       old.pause(true);
       const heir = this.#begin(link, secret);
       this.#heir = heir;
+      this.#rivalled = true;
       if (await heir.connection.welcomed) return old.stop("a better transport took over");
       this.#heir = null;
     } catch {

@@ -1,12 +1,11 @@
-import { type Batch, type BatchLimits, takeBatch } from "./batch.js";
 import type { Clock } from "./clock.js";
-import { Credit } from "./credit.js";
 import { FrameError } from "./errors/frame-error.js";
 import { LinkError } from "./errors/link-error.js";
 import type { Link, TransportName } from "./link/link.js";
 import { Liveness } from "./liveness.js";
 import type { BatchSettings } from "./options.js";
 import type { Outbox } from "./outbox/outbox.js";
+import { Sender } from "./sender.js";
 import type { Bytes } from "./wire/bytes.js";
 import { CloseCode, type Reason } from "./wire/codes.js";
 import type { Ack, ClientFrame, Close, GatewayFrame, Goaway, Hello, Report, Welcome } from "./wire/frames.js";
@@ -78,14 +77,8 @@ export class Connection {
   readonly #startedAt: number;
   #tellWelcomed: (welcomed: boolean) => void = () => {};
   #welcome: Welcome | null = null;
-  #credit: Credit | null = null;
-  /** Next number to send on this link. */
-  #cursor = 0;
-  #pumping = false;
+  #sender: Sender | null = null;
   #paused = false;
-  #cancelDelay: (() => void) | null = null;
-  #heldBack = false;
-  #lastBatch = 0;
   #useful = false;
   #stalled = false;
   #ahead = false;
@@ -120,11 +113,9 @@ export class Connection {
 
   /** Whether everything that is stored has been handed to the link and travels on even if the page ends. */
   get handed(): boolean {
-    if (!this.open || this.#pumping) return false;
     // Requests under way end with the page.
-    if (this.transport === "https") return this.#parts.outbox.length === 0;
-    for (const _ of this.#parts.outbox.from(this.#cursor)) return false;
-    return true;
+    if (this.transport === "https") return this.open && this.#parts.outbox.length === 0;
+    return this.open && this.#sender?.done === true;
   }
 
   /** Says `hello` and stays until the link ends. Never rejects: every way to end is an `Ending`. */
@@ -144,27 +135,21 @@ export class Connection {
       this.#fail(error);
     }
     this.#end ??= { code: null, message: "the connection ended", retryMs: null };
-    this.#cancelDelay?.();
+    this.#sender?.stop();
     for (const cancel of this.#timers) cancel();
     this.#parts.link.close();
     this.#tellWelcomed(false);
     return this.#ending(this.#end);
   }
 
-  /** There is something new in the outbox: it waits a little for company, unless that makes a full frame (`collected` bytes). */
+  /** There is something new in the outbox, `collected` bytes since the last time. */
   stored(collected: number): void {
-    const { outbox, batch, clock } = this.#parts;
-    if (!this.open || this.#pumping) return;
-    const full = outbox.last - this.#cursor + 1 >= batch.maxEvents || collected >= batch.maxBytes;
-    if (full || batch.delayMs === 0) this.pump();
-    else this.#cancelDelay ??= clock.after(batch.delayMs, () => this.pump());
+    if (this.open) this.#sender?.stored(collected);
   }
 
   /** Sends what may be sent, now. */
   pump(): void {
-    this.#cancelDelay?.();
-    this.#cancelDelay = null;
-    if (!this.#pumping) void this.#pump();
+    this.#sender?.pump();
   }
 
   /** Asks at once whether the gateway is still there, after something that links do not always survive. */
@@ -256,11 +241,15 @@ export class Connection {
     }
     const next = hello.next ?? 1;
     if (upto + 1 < next) throw new FrameError(`WELCOME goes back to ${upto}, asked for ${next}`);
-    this.#welcome = welcome;
-    this.#credit = new Credit(welcome.limit, welcome.limit_bytes);
     // A carrier that knows nothing of refusals learns of them by sending again.
     const settled = rej_more && rej.length === 0 ? next - 1 : upto;
-    this.#cursor = settled + 1;
+    this.#welcome = welcome;
+    this.#sender = new Sender(welcome, settled, {
+      ...this.#parts,
+      send: (frame) => this.#send(frame),
+      held: () => this.#end !== null || this.#finishing || this.#leave !== null || this.#paused,
+      oversized: () => listener.oversized(),
+    });
     for (const verdict of rej) outbox.judge(verdict);
     const knownFrom = rej_more ? Math.min(upto + 1, ...rej.map(({ seq }) => seq)) : 0;
     if (outbox.settle(settled, level, knownFrom) > 0) this.#useful = true;
@@ -271,16 +260,13 @@ export class Connection {
 
   #acknowledged(ack: Ack): void {
     const { outbox, reached, listener } = this.#parts;
-    if (!this.#credit) throw new FrameError("ACK before WELCOME");
+    if (!this.#sender) throw new FrameError("ACK before WELCOME");
     if (ack.upto > reached.seq) throw new FrameError(`ACK settles up to ${ack.upto}, at most ${reached.seq} was sent`);
     for (const verdict of ack.list) outbox.judge(verdict);
     const settled = outbox.settle(ack.upto, ack.level);
     if (settled > 0) this.#useful = true;
-    // A number that another connection had sent may be settled here before it is sent again.
-    this.#cursor = Math.max(this.#cursor, ack.upto + 1);
-    this.#credit.extend(ack.limit, ack.limit_bytes);
     listener.acknowledged(this, ack.reason, settled);
-    if (this.#heldBack) this.pump();
+    this.#sender.acknowledged(ack.upto, ack.limit, ack.limit_bytes);
   }
 
   #goAway({ after_ms, jitter_ms, url }: Goaway): void {
@@ -289,48 +275,6 @@ export class Connection {
     const delayMs = after_ms + random() * jitter_ms;
     this.#leave = { at: clock.now() + delayMs, url };
     this.#after(delayMs, () => this.stop("the gateway asked to reconnect"));
-  }
-
-  async #pump(): Promise<void> {
-    this.#pumping = true;
-    for (let frame = this.#nextFrame(); frame; frame = this.#nextFrame()) {
-      const sent = this.#send(frame);
-      await sent;
-    }
-    this.#pumping = false;
-  }
-
-  #nextFrame(): ClientFrame | null {
-    const { outbox, reached, listener } = this.#parts;
-    const [welcome, credit] = [this.#welcome, this.#credit];
-    if (!welcome || !credit || this.#end || this.#finishing || this.#leave || this.#paused) return null;
-    const idle = this.#cursor === outbox.upto + 1;
-    const batch = takeBatch(outbox.from(this.#cursor), idle, credit, this.#limits(welcome));
-    this.#heldBack = batch.kind === "none";
-    if (batch.kind === "none") return null;
-    const { first_seq, next, records } = frameOf(batch);
-    if (batch.kind === "events") {
-      this.#lastBatch = batch.events.length;
-      credit.spend(batch.payloadBytes);
-    } else {
-      const { seq, payload } = batch.event;
-      const message = `${payload.length} bytes fit no frame of ${welcome.max_frame_bytes}`;
-      outbox.judge({ seq, code: "too_large", refused: true, message });
-      listener.oversized();
-    }
-    this.#cursor = next;
-    outbox.sentUpto = next - 1;
-    reached.seq = Math.max(reached.seq, next - 1);
-    return { type: "events", body: { first_seq, records } };
-  }
-
-  #limits(welcome: Welcome): BatchLimits {
-    const { batch } = this.#parts;
-    return {
-      events: Math.max(1, Math.min(batch.maxEvents, welcome.max_batch_events)),
-      bytes: batch.maxBytes,
-      frameBytes: welcome.max_frame_bytes,
-    };
   }
 
   /** A link that does not take frames is at its end, whatever its other direction does. */
@@ -395,17 +339,9 @@ export class Connection {
       useful: this.#useful || (this.#welcome !== null && now - this.#startedAt >= USEFUL_AFTER_MS),
       stalled: this.#stalled,
       ahead: this.#ahead,
-      lastBatch: this.#lastBatch,
+      lastBatch: this.#sender?.lastBatch ?? 0,
     };
   }
-}
-
-/** The frame of a batch; one without records gives up everything below its number. */
-function frameOf(batch: Exclude<Batch, { kind: "none" }>) {
-  const events = batch.kind === "events" ? batch.events : [];
-  const first = batch.kind === "events" ? (events[0]?.seq ?? 0) : batch.event.seq + 1;
-  const records = events.map(({ payload }) => ({ alias: 0, payload }));
-  return { first_seq: first, next: first + events.length, records };
 }
 
 function closed({ code, reason, msg, retry_ms }: Close): Pick<Ending, "code" | "message" | "retryMs"> {

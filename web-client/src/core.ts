@@ -2,12 +2,14 @@ import { Adoption } from "./adoption.js";
 import { Backoff } from "./backoff.js";
 import type { Client, ClientEvents, State } from "./client.js";
 import type { Clock } from "./clock.js";
-import { Emitter } from "./emitter.js";
+import { Early } from "./early.js";
+import { Emitter, reportUncaught } from "./emitter.js";
 import { ClosedError } from "./errors/closed-error.js";
 import { RefusedError } from "./errors/refused-error.js";
 import type { TidegateError } from "./errors/tidegate-error.js";
 import { type CloudEvent, decodeEvent, encodeEvent } from "./event.js";
 import { Farewell } from "./farewell.js";
+import { Flushes } from "./flushes.js";
 import { Lane } from "./lane.js";
 import type { Page, PageSignal } from "./lifecycle.js";
 import type { Dial, TransportName } from "./link/link.js";
@@ -34,25 +36,10 @@ export interface Platform {
   readonly preference: Preference;
 }
 
-/** An event that came while there was no outbox. */
-interface Early {
-  readonly payload: Bytes;
-  readonly taken: (stored: Promise<void>) => void;
-}
-
 /** A slot in use. */
 interface Held {
   readonly outbox: Outbox;
   readonly lane: Lane;
-}
-
-/** Somebody who waits for everything up to a number. */
-interface Flush {
-  outbox: Outbox | null;
-  epoch: number;
-  upto: number;
-  readonly resolve: () => void;
-  readonly reject: (error: Error) => void;
 }
 
 /** The largest event that any gateway may be configured to take. */
@@ -68,17 +55,16 @@ export class Core implements Client {
   readonly #emitter = new Emitter<ClientEvents>();
   readonly #token: TokenSource;
   readonly #reporter = new Reporter();
+  readonly #early: Early;
+  readonly #flushes = new Flushes();
   readonly #farewell: Farewell | null;
   readonly #ended: Promise<void>;
   #slots: Slots | null = null;
   #own: Held | null = null;
   #adopted: Lane | null = null;
   #adoption: Adoption | null = null;
-  #early: Early[] = [];
-  #earlyBytes = 0;
   #handled: Promise<void> | null = null;
   #room: Promise<void> | null = null;
-  #flushes: Flush[] = [];
   #tokenError: TidegateError | null = null;
   #eventBytesMax = EVENT_BYTES_MAX;
   #closing = false;
@@ -92,6 +78,7 @@ export class Core implements Client {
     const { clock, now, random, page, fetch } = platform;
     this.#settings = settings;
     this.#platform = platform;
+    this.#early = new Early(settings.limits.bytes);
     this.#farewell = settings.farewell ? new Farewell(fetch) : null;
     this.#token = new TokenSource(settings.token, {
       clock,
@@ -112,6 +99,7 @@ export class Core implements Client {
     // Not before the caller has the client in hand.
     this.#ended = Promise.resolve()
       .then(() => this.#live())
+      .catch(reportUncaught)
       .finally(() => {
         stopListening();
         settings.signal?.removeEventListener("abort", abort);
@@ -130,7 +118,7 @@ export class Core implements Client {
       error: this.#tokenError ?? lane.error,
       unsettled: {
         events: (outbox?.length ?? 0) + this.#early.length,
-        bytes: (outbox?.bytes ?? 0) + this.#earlyBytes,
+        bytes: (outbox?.bytes ?? 0) + this.#early.bytes,
       },
       persistent: this.#slots?.persistent ?? false,
       client: outbox?.client ?? null,
@@ -163,20 +151,14 @@ export class Core implements Client {
 
   flush({ signal }: { readonly signal?: AbortSignal } = {}): Promise<void> {
     if (this.#closed) return Promise.reject(new ClosedError("the client is closed"));
-    const flushed = new Promise<void>((resolve, reject) => {
-      const outbox = this.#own?.outbox ?? null;
-      this.#flushes.push({ outbox, epoch: outbox?.epoch ?? 0, upto: outbox?.last ?? 0, resolve, reject });
-      this.#checkFlushes();
-    });
-    return this.#handle(abortable(flushed, signal));
+    return this.#handle(abortable(this.#flushes.wait(this.#own?.outbox ?? null), signal));
   }
 
   async close(): Promise<void> {
     if (!this.#closing) {
       this.#closing = true;
-      this.#adoption?.stop();
+      void this.#adoption?.stop();
       this.#own?.lane.close(true);
-      this.#adopted?.close(true);
       this.#wake();
     }
     await this.#ended;
@@ -208,10 +190,10 @@ export class Core implements Client {
       if (this.#closing) held.lane.close(true);
       const end = await held.lane.run();
       if (end === "closed" || this.#closing) break;
-      // Others have the name. What is here alone goes on under another one; what is stored is theirs to send.
-      if (slots.persistent) {
+      // Others have the name. What is stored is theirs to send; what is here alone goes on under another one.
+      if (end === "lost" || slots.persistent) {
         this.#own = null;
-        this.#failFlushes(new RefusedError(CloseCode.taken_over, "another instance has taken over the slot"));
+        this.#flushes.fail(new RefusedError(CloseCode.taken_over, "another instance has taken over the slot"));
         await this.#pause(backoff.next());
         const lease = await slots.lease();
         await this.#release(held.outbox);
@@ -221,19 +203,17 @@ export class Core implements Client {
         held = await this.#rename(held.outbox);
       }
     }
-    this.#adoption?.stop();
     this.#adopted?.end();
+    await this.#adoption?.stop();
     await this.#release(held.outbox);
   }
 
   #take(lease: Lease): Held {
     const held = this.#hold(lease, this.#reporter);
     this.#own = held;
-    this.#earlyBytes = 0;
-    for (const { payload, taken } of this.#early.splice(0)) taken(push(held, payload));
-    for (const flush of this.#flushes) flush.outbox ??= held.outbox;
     held.lane.hurried = !this.#platform.page.visible;
-    this.#checkFlushes();
+    this.#early.drain((payload) => push(held, payload));
+    this.#flushes.begin(held.outbox);
     this.#publish();
     return held;
   }
@@ -242,6 +222,7 @@ export class Core implements Client {
     const suffix = Math.floor(this.#platform.random() * 36 ** 4).toString(36);
     await outbox.restart(`${outbox.client.slice(0, 100)}-${suffix}`, this.#platform.now()).catch(() => {});
     const held = { outbox, lane: this.#lane(outbox, 0, this.#reporter) };
+    held.lane.hurried = !this.#platform.page.visible;
     this.#own = held;
     this.#publish();
     return held;
@@ -251,7 +232,11 @@ export class Core implements Client {
     const listener: OutboxListener = {
       settled: (settlements) => this.#settled(held, reporter, settlements),
       dropped: (reason, events) => this.#dropped(held, reason, events),
-      lost: () => held.lane.lose(),
+      lost: (unstored) => {
+        if (this.#own === held) this.#own = null;
+        for (const { payload } of unstored) this.#handle(this.#pushEarly(payload));
+        held.lane.lose();
+      },
     };
     const { limits } = this.#settings;
     const outbox = new Outbox(lease, { limits, now: this.#platform.now, listener });
@@ -333,15 +318,17 @@ export class Core implements Client {
       told = index + 1;
     });
     lane.settled();
-    this.#checkFlushes();
+    this.#flushes.look();
     this.#lookOnce();
   }
 
   #dropped({ lane }: Held, reason: DropReason, events: readonly StoredEvent[]): void {
-    this.#reporter.dropped(reason, events.length);
-    this.#emitter.emit("dropped", () => ({ reason, events: events.map(({ payload }) => decodeEvent(payload)) }));
+    this.#tellDropped(
+      reason,
+      events.map(({ payload }) => payload),
+    );
     lane.settled();
-    this.#checkFlushes();
+    this.#flushes.look();
   }
 
   #heed(signal: PageSignal): void {
@@ -364,7 +351,10 @@ export class Core implements Client {
         this.#adoption?.look();
         return;
       case "returned":
-        for (const lane of lanes) lane.restart();
+        for (const lane of lanes) {
+          lane.hurried = !this.#platform.page.visible;
+          lane.restart();
+        }
         return;
       case "resumed":
       case "online":
@@ -397,20 +387,12 @@ export class Core implements Client {
   }
 
   #pushEarly(payload: Bytes): Promise<void> {
-    this.#earlyBytes += payload.length;
-    const dropped: CloudEvent[] = [];
-    while (this.#earlyBytes > this.#settings.limits.bytes) {
-      const oldest = this.#early.shift();
-      if (!oldest) break;
-      this.#earlyBytes -= oldest.payload.length;
-      dropped.push(decodeEvent(oldest.payload));
-      oldest.taken(Promise.resolve());
-    }
-    if (dropped.length > 0) {
-      this.#reporter.dropped("overflow", dropped.length);
-      this.#emitter.emit("dropped", { reason: "overflow", events: dropped });
-    }
-    return new Promise((taken) => this.#early.push({ payload, taken }));
+    return this.#early.push(payload, (payloads) => this.#tellDropped("overflow", payloads));
+  }
+
+  #tellDropped(reason: DropReason, payloads: readonly Bytes[]): void {
+    this.#reporter.dropped(reason, payloads.length);
+    this.#emitter.emit("dropped", () => ({ reason, events: payloads.map(decodeEvent) }));
   }
 
   async #roomAfter(stored: Promise<void>, signal: AbortSignal | undefined): Promise<void> {
@@ -432,26 +414,6 @@ export class Core implements Client {
     if (promise !== this.#handled) promise.catch(() => {});
     this.#handled = promise;
     return promise;
-  }
-
-  #checkFlushes(): void {
-    if (this.#flushes.length === 0) return;
-    this.#flushes = this.#flushes.filter((flush) => {
-      const { outbox } = flush;
-      if (!outbox) return true;
-      if (outbox.epoch !== flush.epoch) {
-        flush.epoch = outbox.epoch;
-        flush.upto = outbox.last;
-      }
-      const [oldest] = outbox.from(outbox.upto + 1);
-      const done = outbox.length === 0 || (oldest !== undefined && oldest.seq > flush.upto);
-      if (done) flush.resolve();
-      return !done;
-    });
-  }
-
-  #failFlushes(error: Error): void {
-    for (const { reject } of this.#flushes.splice(0)) reject(error);
   }
 
   /** Gives a slot back; storage that hangs holds up nobody. */
@@ -481,7 +443,7 @@ export class Core implements Client {
 
   #abort(): void {
     this.#closing = this.#aborted = true;
-    this.#adoption?.stop();
+    void this.#adoption?.stop();
     for (const lane of this.#lanes) lane.end();
     this.#wake();
   }
@@ -489,7 +451,7 @@ export class Core implements Client {
   #end(): void {
     this.#closing = this.#closed = true;
     this.#token.stop();
-    this.#failFlushes(new ClosedError("the client was closed before everything was settled"));
+    this.#flushes.fail(new ClosedError("the client was closed before everything was settled"));
     this.#publish();
   }
 

@@ -21,13 +21,14 @@ export class Emitter<Events> {
       try {
         listener(told);
       } catch (error) {
-        report(error);
+        reportUncaught(error);
       }
     }
   }
 }
 
-function report(error: unknown): void {
+/** Tells the environment of an error that nobody catches, without ending anything. */
+export function reportUncaught(error: unknown): void {
   if (typeof reportError === "function") reportError(error);
   // biome-ignore lint/suspicious/noConsole: where nothing catches errors this is the place for them
   else console.error(error);

@@ -24,17 +24,29 @@ export interface CloudEvent {
 
 /** The event as it travels, with `time` filled in. `now` is Unix ms. Throws `EventError`; larger than `bytesMax` is one too. */
 export function encodeEvent(event: CloudEvent, now: number, bytesMax: number): Bytes {
-  if (typeof event?.type !== "string" || event.type === "")
+  if (typeof event?.type !== "string" || event.type === "") {
     throw new EventError("event.type: expected a string that is not empty");
+  }
   let json: string;
   try {
-    json = JSON.stringify(event.time == null ? { ...event, time: new Date(now).toISOString() } : event);
+    // Faster than a copy of the event with `time`.
+    json = JSON.stringify(event);
+    if (!json.startsWith('{"')) throw new Error("it has no members of its own");
+    if (event.time === undefined) json = `${json.slice(0, -1)},"time":"${isoTime(now)}"}`;
   } catch (error) {
     throw new EventError(`event cannot be written as JSON: ${error instanceof Error ? error.message : String(error)}`);
   }
   const payload = utf8(json);
   if (payload.length > bytesMax) throw new EventError(`event of ${payload.length} bytes, at most ${bytesMax}`);
   return payload;
+}
+
+let iso = { ms: Number.NaN, text: "" };
+
+/** Many events come within one millisecond. */
+function isoTime(ms: number): string {
+  if (iso.ms !== ms) iso = { ms, text: new Date(ms).toISOString() };
+  return iso.text;
 }
 
 /** The event that was encoded. */

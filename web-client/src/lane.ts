@@ -59,8 +59,9 @@ const REPORT_MS = 60_000;
 const REPORT_FIRST_MS = 1_000;
 /** Some browsers say offline when they are not. */
 const OFFLINE_MAX_MS = 30_000;
-/** How long after a request that the page has left behind a takeover may be our own. */
+/** How long after a request of ours, and after another connection of ours, a takeover may be its doing: it was late. */
 const POSTED_MS = 60_000;
+const OVERTAKEN_MS = 5_000;
 const CLOSE_TIMEOUT_MS = 5_000;
 
 /** One slot's life: connects, converses, comes back after breaks, and ends when it is told to. */
@@ -82,6 +83,7 @@ export class Lane {
   #lost = false;
   #collectedBytes = 0;
   #postedAt = Number.NEGATIVE_INFINITY;
+  #endedAt = Number.NEGATIVE_INFINITY;
   #wake: (cause: Cause | "end") => void = () => {};
   #cancelReport = () => {};
   #cancelClose = () => {};
@@ -108,8 +110,10 @@ export class Lane {
     return this.#connection?.handed ?? false;
   }
 
-  /** Lives until it is ended, or closed and empty; `left`: another instance has the slot. Never rejects. */
-  async run(): Promise<"closed" | "left"> {
+  /**
+   * Lives until it is ended, or closed and empty; `left`: another instance has the name, `lost`: and what was stored. Never rejects.
+   */
+  async run(): Promise<"closed" | "left" | "lost"> {
     let left = false;
     while (!left && !this.#over) {
       if (!this.#parts.online()) {
@@ -123,7 +127,8 @@ export class Lane {
     }
     this.end();
     this.#become({ status: "closed" });
-    return left || this.#lost ? "left" : "closed";
+    if (this.#lost) return "lost";
+    return left ? "left" : "closed";
   }
 
   /** Counts bytes that were pushed, so that a full frame need not wait for company. */
@@ -293,7 +298,10 @@ export class Lane {
       this.#renewed = false;
     }
     this.#elsewhere = elsewhere(ending.url);
-    const ourTakeover = clock.now() - this.#postedAt < POSTED_MS;
+    const now = clock.now();
+    const ourTakeover = now - this.#postedAt < POSTED_MS || now - this.#endedAt < OVERTAKEN_MS;
+    this.#endedAt = now;
+    if (this.#transport === "https") this.#postedAt = now;
     const step = stepAfter(ending, { ourTakeover, renewable: token.renewable && !this.#renewed });
     const closed = { transport: null, reason: "ok", error: errorOf(ending) } as const;
     let asked = ending.retryMs;

@@ -77,6 +77,7 @@ test("what is no event is refused before it is taken, and says why", async () =>
   await assert.rejects(bench.client.send(null as never), EventError);
   await assert.rejects(bench.client.send(circle), /cannot be written as JSON/);
   await assert.rejects(bench.client.send({ type: "t", data: "x".repeat(1_000) }), /at most 1000/);
+  await assert.rejects(bench.client.send(Object.create({ type: "inherited" })), /no members of its own/);
   assert.equal(bench.client.state.unsettled.events, 0);
   await bench.end();
 });

@@ -109,6 +109,19 @@ test("no event goes beyond credit, and more credit lets the rest go", async () =
   await bench.end();
 });
 
+test("what is on its way on a link is not sent there again", async () => {
+  const link = new GatewayEnd();
+  const bench = new Bench([link]);
+  await link.welcome();
+  await bench.send(3);
+  assert.deepEqual(await link.heardEvents(), [1, 2, 3]);
+  link.ack(1);
+  await idle();
+  await bench.send(1);
+  assert.deepEqual(await link.heardEvents(), [4]);
+  await bench.end();
+});
+
 test("payload bytes count on each connection from 0, also those sent again", async () => {
   const [before, after] = [new GatewayEnd(), new GatewayEnd()];
   const bench = new Bench([before, after]);
@@ -132,6 +145,26 @@ test("events dropped before they were sent are given up by the number of the nex
   const frame = await link.heard();
   assert(frame.type === "events");
   assert.deepEqual([frame.body.first_seq, frame.body.records.length], [2, 1]);
+  await bench.end();
+});
+
+test("what a broken link may or may not have delivered makes room too, when there is no other", async () => {
+  const link = new GatewayEnd();
+  const bench = new Bench([link], { outbox: { maxBytes: 4096 } });
+  await link.welcome();
+  const big = { type: "t", data: "x".repeat(900) };
+  for (let count = 0; count < 4; count += 1) void bench.client.send(big);
+  await bench.clock.advance(5);
+  assert.equal((await link.heardEvents()).length, 4);
+  // Nobody waits for this promise, and nothing comes of that.
+  void bench.client.send(big);
+  await assert.rejects(bench.client.send(big), { name: "OutboxFullError" });
+  link.break();
+  await idle();
+  await bench.client.send({ type: "t" }, { signal: AbortSignal.abort() }).catch(() => {});
+  void bench.client.send(big);
+  await idle();
+  assert.equal(bench.dropped.length, 1);
   await bench.end();
 });
 
@@ -220,37 +253,56 @@ test("the next transport is tried when one cannot be opened or does not answer H
   await bench.end();
 });
 
-test("a better transport is tried again later, and takes over without loss or repetition", async () => {
-  const [lesser, better] = [new GatewayEnd("websocket"), new GatewayEnd("webtransport")];
+for (const told of [true, false]) {
+  test(`a better transport takes over later without loss or repetition, the old link ${told ? "" : "not "}being told`, async () => {
+    const [lesser, better] = [new GatewayEnd("websocket"), new GatewayEnd("webtransport")];
+    const bench = new Bench([lesser], {}, { offers: ["webtransport", "websocket"] });
+    await lesser.welcome();
+    await bench.send(2);
+    assert.deepEqual(await lesser.heardEvents(), [1, 2]);
+    lesser.ack(1);
+    lesser.say({ type: "pong", body: new Uint8Array() });
+    bench.links.push(better);
+    // The rest of a minute, with a gateway that answers.
+    for (let second = 0; second < 61; second += 1) {
+      await bench.clock.advance(1_000);
+      lesser.say({ type: "pong", body: new Uint8Array() });
+    }
+    void bench.client.send({ type: "t", data: 3 });
+    await bench.clock.advance(10);
+    // Meanwhile the old link carries no events, and is taken over from.
+    const hello = await better.welcome({ resumed: true, upto: 2 });
+    if (told) close(lesser, 4006);
+    assert.deepEqual([hello.client, hello.next], ["web-abc-1", 2]);
+    assert.deepEqual(await heardData(better), [3]);
+    better.ack(3);
+    await idle();
+    assert.equal(lesser.open, false);
+    await assert.rejects(lesser.heardEvents(), /closed the link/);
+    assert.deepEqual([bench.status, bench.client.state.transport], ["open", "webtransport"]);
+    assert.equal(bench.acknowledgedCount, 3);
+    assert.equal(bench.client.state.client, "web-abc-1");
+    assert.equal(
+      bench.states.some(({ status }) => status === "waiting"),
+      false,
+    );
+    await bench.end();
+  });
+}
+
+test("a takeover of our own that comes to nothing is no other instance", async () => {
+  const [lesser, better, after] = [new GatewayEnd("websocket"), new GatewayEnd(), new GatewayEnd("websocket")];
   const bench = new Bench([lesser], {}, { offers: ["webtransport", "websocket"] });
   await lesser.welcome();
-  await bench.send(2);
-  assert.deepEqual(await lesser.heardEvents(), [1, 2]);
-  lesser.ack(1);
-  lesser.say({ type: "pong", body: new Uint8Array() });
   bench.links.push(better);
-  // The rest of a minute, with a gateway that answers.
-  for (let second = 0; second < 61; second += 1) {
-    await bench.clock.advance(1_000);
-    lesser.say({ type: "pong", body: new Uint8Array() });
-  }
-  void bench.client.send({ type: "t", data: 3 });
-  await bench.clock.advance(10);
-  // Meanwhile the old link carries no events, and is taken over from.
-  const hello = await better.welcome({ resumed: true, upto: 2 });
+  await bench.clock.advance(60_000);
+  await better.heard();
   close(lesser, 4006);
-  assert.deepEqual([hello.client, hello.next], ["web-abc-1", 2]);
-  assert.deepEqual(await heardData(better), [3]);
-  better.ack(3);
+  better.break();
   await idle();
-  assert.equal(lesser.open, false);
-  assert.deepEqual([bench.status, bench.client.state.transport], ["open", "webtransport"]);
-  assert.equal(bench.acknowledgedCount, 3);
-  assert.equal(bench.client.state.client, "web-abc-1");
-  assert.equal(
-    bench.states.some(({ status }) => status === "waiting"),
-    false,
-  );
+  bench.links.push(after);
+  await bench.clock.advance(1_000);
+  assert.equal((await after.welcome()).client, "web-abc-1");
   await bench.end();
 });
 
@@ -444,8 +496,39 @@ test("a taken-over name is left: without storage the events go on under another 
   await bench.end();
 });
 
+test("a takeover just after another connection of our own is that one's, come late", async () => {
+  const links = [new GatewayEnd(), new GatewayEnd(), new GatewayEnd()] as const;
+  const bench = new Bench([...links]);
+  await links[0].welcome();
+  await bench.send(1);
+  links[0].break();
+  await bench.clock.advance(500);
+  await links[1].welcome();
+  await bench.clock.advance(1_000);
+  close(links[1], 4006);
+  await bench.clock.advance(1_000);
+  assert.equal((await links[2].welcome()).client, "web-abc-1");
+  await bench.clock.advance(20_000);
+  await bench.end();
+});
+
+test("a request of our own may take over for a minute", async () => {
+  const [https, socket, after] = [new GatewayEnd("https"), new GatewayEnd("websocket"), new GatewayEnd("websocket")];
+  const bench = new Bench([https], {}, { offers: ["websocket", "https"] });
+  await https.welcome();
+  https.break();
+  bench.links.push(socket, after);
+  await bench.clock.advance(500);
+  await socket.welcome();
+  await bench.clock.advance(40_000);
+  close(socket, 4006);
+  await bench.clock.advance(500);
+  assert.equal((await after.welcome()).client, "web-abc-1");
+  await bench.end();
+});
+
 test("what breaks the protocol settles nothing, and the client comes back", async () => {
-  const wrong: [string, (link: GatewayEnd) => unknown, RegExp][] = [
+  const wrong: [string, (link: GatewayEnd) => void, RegExp][] = [
     ["an ACK of numbers never sent", (link) => link.ack(5), /settles up to 5, at most 2 was sent/],
     ["a second WELCOME", (link) => link.say(welcomeAgain), /a second WELCOME/],
     ["bytes that are no frame", (link) => link.sayBytes(Uint8Array.of(3, 0)), /no frame of type 3/],

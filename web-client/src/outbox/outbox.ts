@@ -51,8 +51,11 @@ export interface OutboxListener {
   settled(settlements: readonly Settlement[]): void;
   /** Given up, in order. */
   dropped(reason: DropReason, events: readonly StoredEvent[]): void;
-  /** Another tab has the slot and what was stored in it; this outbox is empty from here on and takes nothing more. */
-  lost?(): void;
+  /**
+   * Another tab has the slot and what was stored in it; this outbox is empty from here on and takes nothing more. What was not
+   * stored yet, in order, is the listener's again.
+   */
+  lost?(unstored: readonly StoredEvent[]): void;
 }
 
 /** Numbers events and keeps them, in memory and in the slot's store, until they are settled. */
@@ -132,7 +135,7 @@ export class Outbox {
   /**
    * Takes an event and numbers it at once; resolves when it is stored, or when it is clear that storage does not take it and it
    * lives in memory alone. Oldest events that are not on their way make room and are reported. Rejects with `OutboxFullError`
-   * when that is not enough, and with `StorageError` when the slot is not ours any more: the event was not taken then.
+   * when that is not enough, and with `StorageError` once the slot is not ours any more: the event was not taken then.
    */
   push(payload: Bytes): Promise<void> {
     const { length } = payload;
@@ -254,10 +257,7 @@ export class Outbox {
     try {
       await written;
     } catch (error) {
-      if ((error as StorageError).reason === "lost") {
-        this.#lose(error as StorageError);
-        throw error;
-      }
+      if ((error as StorageError).reason === "lost") return this.#lose(error as StorageError);
     }
     if (restarts !== this.#restarts) return this.#restarted;
     if (last <= this.#stored) return;
@@ -268,11 +268,11 @@ export class Outbox {
   #lose(error: StorageError): void {
     if (this.#gone?.reason === "lost") return;
     this.#gone = error;
-    this.#events = [];
+    const unstored = this.#take(this.#search(this.#stored + 1), this.length);
+    this.#take(0, this.length);
     this.#fresh = [];
-    this.bytes = 0;
     this.#look();
-    this.#listener.lost?.();
+    this.#listener.lost?.(unstored);
   }
 
   /** Drops the oldest events not on their way until `bytes` more fit; nothing, and false, when they would not. */

@@ -111,6 +111,9 @@ export class Bench {
     await this.clock.advance(5);
   }
 
+  /** How the gateway can be reached. */
+  routes: () => readonly Route[] = () => this.offers.map((transport) => this.#route(transport));
+
   /** Ends the client so that nothing of it lives on. */
   async end(): Promise<void> {
     const closed = this.client.close();
@@ -121,7 +124,7 @@ export class Bench {
   #dial(endpoint: URL): Dial {
     return async () => {
       this.dialled.push(endpoint.href);
-      return this.offers.map((transport) => this.#route(transport));
+      return this.routes();
     };
   }
 
