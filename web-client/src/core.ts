@@ -206,6 +206,8 @@ export class Core implements Client {
     this.#adopted?.end();
     await this.#adoption?.stop();
     await this.#release(held.outbox);
+    // A slot that was lost at the very end has left something behind.
+    if (this.#early.length > 0) await this.#release(this.#take(await slots.lease()).outbox);
   }
 
   #take(lease: Lease): Held {

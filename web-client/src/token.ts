@@ -118,6 +118,7 @@ export class TokenSource {
   #keep(kept: { readonly token: string; readonly expiresAt: number }): void {
     const lifeMs = kept.expiresAt - this.#parts.now();
     this.#kept = kept;
+    if (!this.#stopped) this.#parts.failed(null);
     this.#backoff.reset();
     this.#cancelRenewal();
     // One that has ended already, by this device's clock, is for the gateway to judge.
@@ -136,9 +137,7 @@ export class TokenSource {
     if (typeof source !== "function" || this.#stopped) return;
     this.#ask(source).then(
       (token) => {
-        if (this.#source !== source || this.#stopped) return;
-        this.#parts.failed(null);
-        this.#parts.renewed(token);
+        if (this.#source === source && !this.#stopped) this.#parts.renewed(token);
       },
       (error: TokenError) => {
         if (this.#source !== source || this.#stopped) return;

@@ -13,17 +13,18 @@ class SharedSlots implements Slots {
   readonly persistent = true;
   readonly left: SlotState[] = [];
   readonly released: SlotState[] = [];
-  /** Whether another tab finds its way into the slots that are leased. */
-  taken = false;
+  /** The slot that another tab has found its way into. */
+  taken = 0;
   leased = 0;
 
   async lease(): Promise<Lease> {
     this.leased += 1;
-    const client = `web-abc-${this.leased}`;
+    const slot = this.leased;
+    const client = `web-abc-${slot}`;
     const state = { client, epoch: START, upto: 0, last: 0, events: [] };
     const lease = keptLease(state, (now) => this.released.push(now));
     const append = async (events: readonly StoredEvent[]) => {
-      if (this.taken) throw new StorageError("lost", "another tab has the slot");
+      if (slot === this.taken) throw new StorageError("lost", "another tab has the slot");
       return lease.store.append(events);
     };
     return { ...lease, store: { ...lease.store, append } };
@@ -162,14 +163,28 @@ test("a slot that another tab took with what is stored is left, and what was not
   await links[0].welcome();
   await bench.send(1);
   assert.deepEqual(await heardData(links[0]), [1]);
-  slots.taken = true;
+  slots.taken = 1;
   const sent = bench.client.send({ type: "t", data: 2 });
-  await idle();
-  slots.taken = false;
   await sent;
   assert.equal(links[0].open, false);
   await bench.clock.advance(500);
   assert.equal((await links[1].welcome()).client, "web-abc-2");
   assert.deepEqual(await heardData(links[1]), [2]);
   await bench.end();
+});
+
+test("what a slot that is lost at the very end has not stored is stored in another one", async () => {
+  const slots = new SharedSlots();
+  const bench = new Bench([], {}, { slots });
+  await idle();
+  slots.taken = 1;
+  void bench.client.send({ type: "t" });
+  const closed = bench.client.close();
+  await bench.clock.advance(5_000);
+  await closed;
+  assert.deepEqual(
+    slots.released.map(({ client, events }) => [client, events.length]),
+    [["web-abc-2", 1]],
+  );
+  assert.equal(bench.clock.pending, 0);
 });

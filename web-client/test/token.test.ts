@@ -122,6 +122,26 @@ test("a renewal that fails leaves the session open, is told, and is tried again"
   await bench.end();
 });
 
+test("a renewal that failed is forgotten when a reconnect brings a token", async () => {
+  const [before, after] = [new GatewayEnd(), new GatewayEnd()];
+  let asked = 0;
+  const token = (): TokenAnswer => {
+    asked += 1;
+    if (asked === 2) throw new Error("no network");
+    return { token: `t.${asked}`, expiresAt: START + (asked === 1 ? 20_000 : 1_000_000) };
+  };
+  const bench = new Bench([before, after], { token }, { random: () => 0.99 });
+  await before.welcome();
+  await bench.clock.advance(5_000);
+  assert.match(bench.message, /no network/);
+  before.say({ type: "close", body: { code: 4004, reason: "auth_expired" } });
+  await bench.clock.advance(600);
+  assert.equal((await after.welcome()).token, "t.3");
+  await idle();
+  assert.equal(bench.client.state.error, null);
+  await bench.end();
+});
+
 test("a token function that never answers is given up after 30 s", async () => {
   const bench = new Bench([], { token: () => new Promise<string>(() => {}) });
   await bench.clock.advance(30_000);

@@ -136,7 +136,10 @@ class ModelLink implements Link {
     const { numberings, faults } = this.#gateway;
     if (this.#gateway.chance(faults.forgets)) numberings.clear();
     const known = numberings.get(client);
-    if (known && known.epoch > epoch) return this.#close(CloseCode.stale_epoch);
+    if (known && known.epoch > epoch) {
+      this.#close(CloseCode.stale_epoch);
+      return;
+    }
     if (known?.session && known.session !== this) known.session.#close(CloseCode.taken_over);
     const resumed = known?.epoch === epoch;
     const numbering = resumed ? known : { epoch, received: next - 1, session: null };
