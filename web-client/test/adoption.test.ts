@@ -1,11 +1,12 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { StorageError } from "../src/errors/storage-error.js";
-import type { Lease, SlotState, SlotStore, Slots } from "../src/outbox/store.js";
+import type { Lease, SlotState, Slots, StoredEvent } from "../src/outbox/store.js";
 import { utf8 } from "../src/wire/writer.js";
 import { Bench, heardData, START } from "./support/bench.js";
 import { idle } from "./support/clock.js";
 import { GatewayEnd } from "./support/gateway.js";
+import { keptLease } from "./support/lease.js";
 
 /** Slots of a profile in which other tabs have left some behind. */
 class SharedSlots implements Slots {
@@ -20,36 +21,18 @@ class SharedSlots implements Slots {
     this.leased += 1;
     const slot = this.leased;
     const client = `web-abc-${slot}`;
-    return this.#hold(slot, { client, epoch: START, upto: 0, last: 0, events: [] });
+    const state = { client, epoch: START, upto: 0, last: 0, events: [] };
+    const lease = keptLease(state, (now) => this.released.push(now));
+    const append = async (events: readonly StoredEvent[]) => {
+      if (slot === this.taken) throw new StorageError("lost", "another tab has the slot");
+      return lease.store.append(events);
+    };
+    return { ...lease, store: { ...lease.store, append } };
   }
 
   async adopt(): Promise<Lease | null> {
     const state = this.left.shift();
-    return state ? this.#hold(0, state) : null;
-  }
-
-  #hold(slot: number, state: SlotState): Lease {
-    const kept = new Map(state.events.map((event) => [event.seq, event]));
-    let { upto, last } = state;
-    const store: SlotStore = {
-      append: async (events) => {
-        if (slot > 0 && slot === this.taken) throw new StorageError("lost", "another tab has the slot");
-        for (const event of events) kept.set(event.seq, event);
-        last = Math.max(last, ...kept.keys());
-      },
-      settle: (to) => {
-        upto = to;
-        for (const seq of kept.keys()) if (seq <= to) kept.delete(seq);
-      },
-      drop: (seqs) => {
-        for (const seq of seqs) kept.delete(seq);
-      },
-      restart: () => assert.fail("nothing here starts anew"),
-      release: async () => {
-        this.released.push({ ...state, upto, last, events: [...kept.values()] });
-      },
-    };
-    return { state, store };
+    return state ? keptLease(state, (now) => this.released.push(now)) : null;
   }
 
   /** A tab has ended with events `first`..`last` unsettled. */

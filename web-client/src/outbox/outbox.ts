@@ -268,10 +268,9 @@ export class Outbox {
   #lose(error: StorageError): void {
     if (this.#gone?.reason === "lost") return;
     this.#gone = error;
-    const unstored = this.#events.filter(({ seq }) => seq > this.#stored);
-    this.#events = [];
+    const unstored = this.#take(this.#search(this.#stored + 1), this.length);
+    this.#take(0, this.length);
     this.#fresh = [];
-    this.bytes = 0;
     this.#look();
     this.#listener.lost?.(unstored);
   }
