@@ -177,6 +177,8 @@ export class Lane {
   /** Events up to number `seq` were sent beside the lane, by a request that takes its session over. */
   posted(seq: number): void {
     this.#reached.seq = Math.max(this.#reached.seq, seq);
+    const { outbox } = this.#parts;
+    outbox.sentUpto = Math.max(outbox.sentUpto, seq);
     this.#postedAt = this.#parts.clock.now();
   }
 
