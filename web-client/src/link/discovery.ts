@@ -82,7 +82,7 @@ export async function discover(endpoint: URL, signal: AbortSignal): Promise<Disc
 function advice({ status }: Response): string {
   return status < 500
     ? "the endpoint must be the gateway's own address, and a proxy before it must pass this path on"
-    : "the gateway is not up, or not reached by the proxy before it";
+    : "is the gateway up?";
 }
 
 /** Reads the document; relative URLs in it start at `base`. Throws `DiscoveryError`. */
