@@ -100,6 +100,21 @@ test("settling is written once in 100 ms, and on release at once", async () => {
   assert.deepEqual({ upto, last }, { upto: 599, last: 600 });
 });
 
+test("a slot that is released while it writes is written once more, and then nothing", async () => {
+  const given = await bench();
+  const { store } = given.lease;
+  const appended = store.append(events(1, 2));
+  await null;
+  await null;
+  store.settle(1);
+  const released = store.release();
+  await given.tab.clock.advance(100);
+  await appended;
+  await released;
+  assert.equal(given.tab.clock.pending, 0);
+  assert.equal((await leaseAfterCrash(given)).state.upto, 1);
+});
+
 test("what overflow drops leaves the database, and the record of what is given up stays short", async () => {
   const given = await bench();
   const { store } = given.lease;
