@@ -181,6 +181,14 @@ for (const [what, status, body, advice] of [
   });
 }
 
+test("how long the gateway asks to wait is handed on", async () => {
+  const answer: RequestListener = (_, response) => {
+    response.writeHead(503, { "retry-after": "7" });
+    response.end();
+  };
+  await served(answer, (url) => assert.rejects(discover(url, signal), { name: "DiscoveryError", retryMs: 7_000 }));
+});
+
 test("where the gateway cannot be asked any more, its last good document is used", async () => {
   let status = 503;
   const answer: RequestListener = (_, response) => {

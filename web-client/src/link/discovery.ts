@@ -70,8 +70,10 @@ export async function discover(endpoint: URL, signal: AbortSignal): Promise<Disc
   let document: string;
   try {
     const response = await fetch(url, { signal, cache: "no-store", credentials: "omit", redirect: "manual" });
-    if (!response.ok)
-      throw new DiscoveryError(`${url} answered ${response.status || "with a redirect"}: ${advice(response)}`);
+    if (!response.ok) {
+      const message = `${url} answered ${response.status || "with a redirect"}: ${advice(response)}`;
+      throw new DiscoveryError(message, Number(response.headers.get("retry-after")) * 1_000 || null);
+    }
     document = await readText(response, DOCUMENT_BYTES_MAX);
   } catch (error) {
     if (signal.aborted || error instanceof DiscoveryError) throw error;
