@@ -1,6 +1,6 @@
 import { EventError } from "./errors/event-error.js";
 import type { Bytes } from "./wire/bytes.js";
-import { text } from "./wire/reader.js";
+import { text } from "./wire/text.js";
 import { utf8 } from "./wire/writer.js";
 
 /** Anything JSON can say. */

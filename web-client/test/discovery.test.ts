@@ -162,7 +162,7 @@ test("the document is asked for at its fixed path", async () => {
 
 for (const [what, status, body, advice] of [
   ["404", 404, "", /well-known\/tidegate answered 404: the endpoint must be the gateway's own address/],
-  ["502", 502, "", /answered 502: the gateway is not up/],
+  ["502", 502, "", /answered 502: is the gateway up/],
   ["a redirect", 302, "", /answered 302/],
   ["a page", 200, "<html>", /"v" is missing.*is the endpoint a gateway's/],
   ["bytes without end", 200, " ".repeat(70_000), /more than 65536 bytes/],

@@ -4,7 +4,7 @@ import type { Limits } from "../src/link/discovery.js";
 import { https } from "../src/link/https.js";
 import type { Link } from "../src/link/link.js";
 import type { ClientFrame, GatewayFrame } from "../src/wire/frames.js";
-import { text } from "../src/wire/reader.js";
+import { text } from "../src/wire/text.js";
 import { utf8 } from "../src/wire/writer.js";
 import { FakeClock, idle } from "./support/clock.js";
 import { type HeardRequest, HttpEnd, problem } from "./support/http.js";

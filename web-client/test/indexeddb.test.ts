@@ -102,6 +102,40 @@ test("settling is written once in 100 ms, and on release at once", async () => {
   assert.deepEqual({ upto, last }, { upto: 0, last: 0 });
 });
 
+test("a slot that is released while it writes is written once more, and then nothing", async () => {
+  const given = await bench();
+  const { store } = given.lease;
+  const appended = store.append(events(1, 2));
+  await null;
+  await null;
+  store.settle(1);
+  const released = store.release();
+  await given.tab.clock.advance(100);
+  await appended;
+  await released;
+  assert.equal(given.tab.clock.pending, 0);
+  assert.equal((await leaseAfterCrash(given)).state.upto, 1);
+});
+
+test("what overflow drops leaves the database, and the record of what is given up stays short", async () => {
+  const given = await bench();
+  const { store } = given.lease;
+  for (let first = 1; first <= 5_000; first += 100) {
+    await store.append(events(first, first + 99));
+    // 1 to 70 stay, as if they were on their way, and the newest 130.
+    if (first > 200) store.drop(events(first - 130, first - 31).map(({ seq }) => seq));
+  }
+  await given.tab.clock.advance(100);
+  assert.ok((await given.profile.count("chunks")) <= 5);
+  const record = await given.profile.edit<{ gone: number[] }>((tables) => tables("slots").get(1));
+  assert.ok(record.gone.length <= 200, `${record.gone.length}`);
+  const { state } = await leaseAfterCrash(given);
+  assert.deepEqual(
+    state.events.map(({ seq }) => seq),
+    [...events(1, 70), ...events(4_871, 5_000)].map(({ seq }) => seq),
+  );
+});
+
 test("100,000 events pushed and settled leave nothing, and never pile up", async () => {
   const given = await bench();
   let settled = 0;

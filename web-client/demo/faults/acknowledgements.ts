@@ -1,4 +1,5 @@
 import { FrameSplitter } from "../../src/wire/splitter.js";
+import { varint } from "../../src/wire/varint.js";
 
 /** Type of the frame that acknowledges. */
 const ACK = 0x04;
@@ -14,10 +15,11 @@ export class AcknowledgementGate {
   /** What of `chunk`, and of what came before, may pass; `hold`: acknowledgements may not. */
   pass(chunk: Uint8Array, hold: boolean): Uint8Array {
     const passing: Uint8Array[] = hold ? [] : this.#held.splice(0);
-    for (const frame of this.#splitter.push(chunk)) {
-      if (!hold || frame[0] !== ACK) passing.push(frame);
-      // A copy: the frame may be a view of a buffer that is used again.
-      else if (this.#held.length < HELD_MAX) this.#held.push(frame.slice());
+    for (const { number, body } of this.#splitter.push(chunk)) {
+      // Copied: the body is a view of a buffer that is used again.
+      const frame = joined([Uint8Array.of(number), varint(body.length), body]);
+      if (!hold || number !== ACK) passing.push(frame);
+      else if (this.#held.length < HELD_MAX) this.#held.push(frame);
     }
     return joined(passing);
   }

@@ -16,18 +16,13 @@ export interface Exclusion {
 }
 
 // In this order: Edge calls itself Chrome too, and nearly everybody calls itself Safari.
-const MARKS = {
-  edge: /Edg\/([\d.]+)/,
-  firefox: /Firefox\/([\d.]+)/,
-  chrome: /Chrome\/([\d.]+)/,
-  safari: /Version\/([\d.]+).* Safari\//,
-};
+const MARKS = { edge: "Edg", firefox: "Firefox", chrome: "Chrome", safari: "Version" };
 
 /** The browser that sends this `User-Agent`; `null` for one without a name here, which nothing excludes. */
 export function browserOf(userAgent: string): Browser | null {
   for (const [name, mark] of Object.entries(MARKS)) {
-    const version = mark.exec(userAgent)?.[1];
-    if (version) return { name, version };
+    const version = userAgent.split(` ${mark}/`)[1];
+    if (version) return { name, version: version.replace(/ .*/, "") };
   }
   return null;
 }

@@ -1,5 +1,5 @@
 import { DiscoveryError } from "../errors/discovery-error.js";
-import { type Check, integer, listOf, optional, parse, string, wrongMember } from "../wire/shape.js";
+import { type Check, integer, listOf, optional, parse, string } from "../wire/shape.js";
 import { readText } from "./body.js";
 import type { Exclusion } from "./browser.js";
 import type { CertificateHash } from "./webtransport.js";
@@ -50,15 +50,17 @@ const LIMITS: Limits = {
   max_body_bytes: 4 * 1024 * 1024,
 };
 
-const positive: Check = (value) => value !== 0 && integer(value);
-
-const LIMITS_SHAPE = Object.fromEntries(Object.keys(LIMITS).map((name) => [name, positive]));
+/** Those that are told must be positive integers. */
+const areLimits: Check = (value) => {
+  const limits: Record<string, unknown> = { ...LIMITS, ...Object(value) };
+  return Object.keys(LIMITS).every((name) => integer(limits[name]) && limits[name] !== 0);
+};
 
 const DOCUMENT = {
   v: (version: unknown) => version === 1,
   transports: optional(listOf({ type: string, url: string })),
   certificate_hashes: optional(listOf({ algorithm: string, value: string })),
-  limits: optional((limits) => wrongMember({ ...LIMITS, ...Object(limits) }, LIMITS_SHAPE) === undefined),
+  limits: areLimits,
   exclude: optional(listOf({ transport: string, browser: string, below: optional(string) })),
 };
 
@@ -84,7 +86,7 @@ export async function discover(endpoint: URL, signal: AbortSignal): Promise<Disc
 function advice({ status }: Response): string {
   return status < 500
     ? "the endpoint must be the gateway's own address, and a proxy before it must pass this path on"
-    : "the gateway is not up, or not reached by the proxy before it";
+    : "is the gateway up?";
 }
 
 /** Reads the document; relative URLs in it start at `base`. Throws `DiscoveryError`. */

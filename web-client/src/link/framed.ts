@@ -41,8 +41,8 @@ export function framed(carrier: Carrier): Link {
     const splitter = new FrameSplitter(FRAME_BYTES_MAX);
     try {
       for await (const chunk of carrier.chunks) {
-        for (const bytes of splitter.push(chunk)) {
-          const frame = decode(bytes);
+        for (const raw of splitter.push(chunk)) {
+          const frame = decode(raw);
           if (frame.type === "welcome") welcome = frame.body;
           yield frame;
         }

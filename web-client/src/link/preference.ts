@@ -4,40 +4,35 @@ const WINNER_MS = 24 * 60 * 60_000;
 const AVOID_FIRST_MS = 60_000;
 const AVOID_MAX_MS = 30 * 60_000;
 
-/** How long a transport is avoided, and until when (Unix ms). */
-interface Stall {
-  readonly ms: number;
-  readonly until: number;
-}
+/** What of a browser's storage is needed. */
+type Storage = Pick<globalThis.Storage, "getItem" | "setItem">;
 
 /** Which transports did well and which stalled, per gateway; the winner is remembered for a day (localStorage where there is one). */
 export class Preference {
   readonly #key: string;
   readonly #now: () => number;
-  readonly #storage: Pick<globalThis.Storage, "getItem" | "setItem"> | null;
-  readonly #stalls = new Map<TransportName, Stall>();
-  #winner: { readonly transport: string; readonly at: number } | null;
+  readonly #storage: Storage | null;
+  /** For how long a transport is avoided, and until when (Unix ms). */
+  readonly #stalls = new Map<TransportName, { readonly ms: number; readonly until: number }>();
+  #winner: { readonly transport?: unknown; readonly at?: unknown } = {};
 
   /** `now` is Unix ms. Without `storage`, and where it fails, the winner is remembered as long as this object. */
-  constructor(
-    origin: string,
-    { now, storage }: { now: () => number; storage: Pick<globalThis.Storage, "getItem" | "setItem"> | null },
-  ) {
+  constructor(origin: string, { now, storage }: { now: () => number; storage: Storage | null }) {
     this.#key = `tidegate:${origin}`;
     this.#now = now;
     this.#storage = storage;
-    this.#winner = this.#load();
+    try {
+      this.#winner = Object(JSON.parse(storage?.getItem(this.#key) ?? ""));
+    } catch {
+      // Denied, or nobody has won yet.
+    }
   }
 
   /** The same routes, remembered winner first, those that stalled lately last. */
   order(routes: readonly Route[]): readonly Route[] {
-    const now = this.#now();
-    const age = this.#winner ? now - this.#winner.at : WINNER_MS;
-    const winner = age >= 0 && age < WINNER_MS ? this.#winner?.transport : null;
-    const rank = ({ transport }: Route) => {
-      if (this.#avoidedMs(transport) > 0) return 2;
-      return transport === winner ? 0 : 1;
-    };
+    const age = this.#now() - Number(this.#winner.at);
+    const winner = age >= 0 && age < WINNER_MS && this.#winner.transport;
+    const rank = ({ transport }: Route) => (this.#avoidedMs(transport) > 0 ? 2 : Number(transport !== winner));
     return [...routes].sort((a, b) => rank(a) - rank(b));
   }
 
@@ -55,7 +50,7 @@ export class Preference {
     const before = this.#stalls.get(transport);
     const now = this.#now();
     // Long after the last time it is a first time again.
-    const again = before !== undefined && now < before.until + AVOID_MAX_MS;
+    const again = before && now < before.until + AVOID_MAX_MS;
     const ms = again ? Math.min(2 * before.ms, AVOID_MAX_MS) : AVOID_FIRST_MS;
     this.#stalls.set(transport, { ms, until: now + ms });
   }
@@ -75,14 +70,5 @@ export class Preference {
     const left = (this.#stalls.get(transport)?.until ?? 0) - this.#now();
     // A clock that was set back must not avoid for longer.
     return Math.min(Math.max(left, 0), AVOID_MAX_MS);
-  }
-
-  #load(): { transport: string; at: number } | null {
-    try {
-      const { transport, at } = JSON.parse(this.#storage?.getItem(this.#key) ?? "");
-      return typeof transport === "string" && typeof at === "number" ? { transport, at } : null;
-    } catch {
-      return null;
-    }
   }
 }

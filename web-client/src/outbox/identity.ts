@@ -1,5 +1,5 @@
 import type { Bytes } from "../wire/bytes.js";
-import { text } from "../wire/reader.js";
+import { text } from "../wire/text.js";
 import { utf8 } from "../wire/writer.js";
 
 /** The structured event with `id`, unless it has one. What is not JSON stays as it is. */

@@ -124,7 +124,13 @@ export class IndexedDbStore implements SlotStore {
   }
 
   #trim(): void {
-    void this.#do(() => {});
+    this.#cancelTrim();
+    this.#do(() => {}).catch(() => {});
+  }
+
+  #cancelTrim(): void {
+    this.#trimming?.();
+    this.#trimming = null;
   }
 
   async #run(): Promise<void> {
@@ -166,8 +172,7 @@ export class IndexedDbStore implements SlotStore {
 
   /** Writes `events`, what has become of older ones, and where the numbering stands. */
   async #commit(replacing: SlotState | null, events: readonly StoredEvent[]): Promise<void> {
-    this.#trimming?.();
-    this.#trimming = null;
+    this.#cancelTrim();
     const { write, slot } = this.#parts;
     const replace = replacing ?? this.#restarting;
     const { client, epoch } = replace ?? this.#written;
@@ -205,7 +210,7 @@ export class IndexedDbStore implements SlotStore {
     if (this.#ended?.reason === "lost") return;
     this.#ended = lost();
     this.reserved = 0;
-    this.#trimming?.();
+    this.#cancelTrim();
     void this.#parts.hold.release().catch(() => {});
     this.#tell(true);
     this.onLost?.(this.#ended);

@@ -1,8 +1,10 @@
 import { FrameError } from "../errors/frame-error.js";
 import { eventCodeName, FIRST_INFORMATIVE_CODE, FRAME_TYPES, isLevel, LEVELS, REASONS } from "./codes.js";
 import type { Ack, Close, GatewayFrame, Goaway, Verdict, Welcome } from "./frames.js";
-import { reader, text } from "./reader.js";
 import { boolean, integer, listOf, optional, parse, string } from "./shape.js";
+import type { RawFrame } from "./splitter.js";
+import { text } from "./text.js";
+import { readVarint } from "./varint.js";
 
 const FIRST_IGNORED_TYPE = 0x80;
 const PING_BYTES_MAX = 8;
@@ -27,12 +29,8 @@ const SHAPES = {
   close: { code: integer, reason: string, msg: optional(string), retry_ms: optional(integer) },
 };
 
-/** Reads one whole frame of a gateway. Throws `FrameError` where it is none. */
-export function decode(frame: Uint8Array): GatewayFrame {
-  const read = reader(frame);
-  const number = read.byte();
-  const body = read.prefixed();
-  read.end();
+/** Reads a frame of a gateway. Throws `FrameError` where it is none. */
+export function decode({ number, body }: RawFrame): GatewayFrame {
   const type = FRAME_TYPES[number];
   switch (type) {
     case "ack":
@@ -64,7 +62,18 @@ function welcome(body: Omit<Welcome, "rej"> & { readonly rej?: readonly Rejectio
 }
 
 function ack(body: Uint8Array): Ack {
-  const { byte, varint, prefixed, end } = reader(body);
+  let offset = 0;
+  const take = (length: number) => {
+    offset += length;
+    if (offset > body.length) throw new FrameError("ack: cut short");
+    return body.subarray(offset - length, offset);
+  };
+  const byte = () => take(1)[0] ?? 0;
+  const varint = () => {
+    const { value, length } = readVarint(body, offset) ?? { value: 0, length: body.length + 1 };
+    take(length);
+    return value;
+  };
   // In the order of the bytes.
   const upto = varint();
   const level = LEVELS[byte() - 1];
@@ -75,9 +84,9 @@ function ack(body: Uint8Array): Ack {
   // A count beyond the bytes that follow ends in an error at the first missing one, so it cannot make this loop long.
   for (let count = varint(); count > 0; count -= 1) {
     const [seq, code] = [varint(), byte()];
-    list.push({ seq, code: eventCodeName(code), refused: code < FIRST_INFORMATIVE_CODE, message: text(prefixed()) });
+    const message = text(take(varint()));
+    list.push({ seq, code: eventCodeName(code), refused: code < FIRST_INFORMATIVE_CODE, message });
   }
-  end();
-  if (!level) throw new FrameError("ack: no such level");
+  if (!level || offset < body.length) throw new FrameError("ack: no such level, or bytes too many");
   return { upto, level, limit, limit_bytes, reason, retry_ms, list };
 }

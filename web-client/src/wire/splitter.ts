@@ -1,6 +1,13 @@
 import { FrameError } from "../errors/frame-error.js";
 import { readVarint } from "./varint.js";
 
+/** A frame whose body is not read yet. */
+export interface RawFrame {
+  /** Its type. */
+  readonly number: number;
+  readonly body: Uint8Array;
+}
+
 /** Cuts a stream of bytes into whole frames. Holds at most one unfinished frame and the chunk it was given. */
 export class FrameSplitter {
   readonly #frameBytesMax: number;
@@ -15,7 +22,7 @@ export class FrameSplitter {
   }
 
   /** The frames that `chunk` completes, in order, as views. They must be taken before another chunk comes. */
-  *push(chunk: Uint8Array): Generator<Uint8Array, void> {
+  *push(chunk: Uint8Array): Generator<RawFrame, void> {
     const held = this.unfinishedBytes;
     const end = held + chunk.length;
     const before = this.#buffer;
@@ -31,8 +38,9 @@ export class FrameSplitter {
       const length = 1 + body.length + body.value;
       if (length > this.#frameBytesMax) throw new FrameError(`a frame of ${length} bytes`);
       if (offset + length > end) break;
-      yield bytes.subarray(offset, offset + length);
+      const number = bytes[offset] ?? 0;
       offset += length;
+      yield { number, body: bytes.subarray(offset - body.value, offset) };
     }
     bytes.copyWithin(0, offset);
     this.unfinishedBytes = end - offset;

@@ -8,14 +8,17 @@ export function varintLength(value: number): 1 | 2 | 4 | 8 {
   return value < 0x4000_0000 ? 4 : 8;
 }
 
-/** `value` in its shortest form. Throws `RangeError` unless it is an integer. */
+/** `value` in its shortest form. */
 export function varint(value: number): Bytes {
-  const length = varintLength(value);
-  const bytes = new DataView(new ArrayBuffer(8));
+  const bytes = new Uint8Array(varintLength(value));
+  let rest = value;
+  for (let index = bytes.length - 1; index >= 0; index -= 1) {
+    bytes[index] = rest;
+    rest = Math.floor(rest / 256);
+  }
   // The length goes into the two top bits.
-  const top = BigInt(Math.log2(length)) << BigInt(8 * length - 2);
-  bytes.setBigUint64(0, BigInt(value) | top);
-  return new Uint8Array(bytes.buffer, 8 - length);
+  bytes[0] = (bytes[0] ?? 0) | (Math.log2(bytes.length) << 6);
+  return bytes;
 }
 
 /** A varint and how many bytes it took. */
@@ -29,10 +32,11 @@ export interface Varint {
  * has it. Throws `FrameError` above 2^53-1, which no number of the protocol exceeds.
  */
 export function readVarint(bytes: Uint8Array, offset: number): Varint | null {
-  const [first = 0, ...rest] = bytes.subarray(offset, offset + 8);
+  const first = bytes[offset] ?? 0;
   const length = 1 << (first >> 6);
   if (offset + length > bytes.length) return null;
-  const value = rest.slice(0, length - 1).reduce((high, byte) => high * 256 + byte, first & 0x3f);
+  let value = first & 0x3f;
+  for (const byte of bytes.subarray(offset + 1, offset + length)) value = value * 256 + byte;
   if (!Number.isSafeInteger(value)) throw new FrameError("varint above 2^53-1");
   return { value, length };
 }

@@ -3,6 +3,7 @@ import { Inbox } from "../../src/link/inbox.js";
 import type { Link, TransportName } from "../../src/link/link.js";
 import { decode } from "../../src/wire/decode.js";
 import type { Ack, ClientFrame, GatewayFrame, Hello, Welcome } from "../../src/wire/frames.js";
+import { FrameSplitter } from "../../src/wire/splitter.js";
 
 /** A link in memory whose other end is the test, playing the gateway frame by frame. */
 export class GatewayEnd implements Link {
@@ -59,7 +60,7 @@ export class GatewayEnd implements Link {
   /** What comes next is no frame. */
   sayBytes(bytes: Uint8Array): void {
     try {
-      this.frames.push(decode(bytes));
+      for (const raw of new FrameSplitter(1_000_000).push(bytes)) this.frames.push(decode(raw));
     } catch (error) {
       this.frames.end(error);
     }

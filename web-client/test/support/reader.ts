@@ -1,16 +1,5 @@
-import { FrameError } from "../errors/frame-error.js";
-import { readVarint } from "./varint.js";
-
-const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
-
-/** UTF-8 as text. Throws `FrameError` where it is not UTF-8. */
-export function text(bytes: Uint8Array): string {
-  try {
-    return decoder.decode(bytes);
-  } catch {
-    throw new FrameError("text is not UTF-8");
-  }
-}
+import { FrameError } from "../../src/errors/frame-error.js";
+import { readVarint } from "../../src/wire/varint.js";
 
 /** Reads through `bytes`, piece by piece. Every piece throws `FrameError` where the bytes end too early. */
 export interface Reader {
