@@ -1,5 +1,6 @@
 import type { Clock } from "./clock.js";
 import { Connection, type Ending } from "./connection.js";
+import { DiscoveryError } from "./errors/discovery-error.js";
 import type { Dial, Link, Route } from "./link/link.js";
 import type { Preference } from "./link/preference.js";
 import { race } from "./link/race.js";
@@ -97,12 +98,12 @@ export class Attempt {
 
   async #try(): Promise<Ending> {
     const { token, dial, preference } = this.#parts;
-    // Before HELLO is due, and while nothing is open that would have to wait for it.
-    await this.#unlessStopped(token.get());
     this.#routes = await this.#within(DISCOVERY_TIMEOUT_MS, dial);
     for (let left = preference.order(this.#routes); ; ) {
+      // While nothing is open that would have to wait for it.
+      const secret = await this.#unlessStopped(token.get());
       const link = await this.#open(left);
-      const ending = await this.#converse(link);
+      const ending = await this.#converse(link, secret);
       left = left.filter(({ transport }) => transport !== link.name);
       const over = ending.welcomed || ending.code !== null || this.#stopping.signal.aborted;
       if (over || left.length === 0) return ending;
@@ -115,8 +116,8 @@ export class Attempt {
   }
 
   /** From HELLO to the end of the last of the connections that take over from each other. */
-  async #converse(link: Link): Promise<Ending> {
-    let run = this.#begin(link, await this.#parts.token.get());
+  async #converse(link: Link, secret: string | undefined): Promise<Ending> {
+    let run = this.#begin(link, secret);
     this.#current = run;
     for (;;) {
       const ending = await run.ended;
@@ -191,8 +192,8 @@ export class Attempt {
     const rank = this.#routes.findIndex(({ transport }) => transport === old.transport);
     const better = preference.order(this.#routes.slice(0, rank));
     try {
-      const link = await this.#open(better);
       const secret = await token.get();
+      const link = await this.#open(better);
       if (this.connection !== old || !old.open) return link.close();
       old.pause(true);
       const heir = this.#begin(link, secret);
@@ -229,6 +230,7 @@ export class Attempt {
     const { signal } = this.#stopping;
     return new Promise((resolve, reject) => {
       const stopped = () => reject(new Error("stopped"));
+      if (signal.aborted) stopped();
       signal.addEventListener("abort", stopped);
       promise.then(resolve, reject).finally(() => signal.removeEventListener("abort", stopped));
     });
@@ -240,17 +242,11 @@ function unreached(error: unknown): Ending {
     code: null,
     message: error instanceof Error ? error.message : String(error),
     error,
-    retryMs: retryAfter(error),
+    retryMs: error instanceof DiscoveryError ? error.retryMs : null,
     welcomed: false,
     useful: false,
     stalled: false,
     ahead: false,
     lastBatch: 0,
   };
-}
-
-/** Errors of answers with `Retry-After` say so. */
-function retryAfter(error: unknown): number | null {
-  const { retryMs } = (error ?? {}) as { retryMs?: unknown };
-  return typeof retryMs === "number" ? retryMs : null;
 }

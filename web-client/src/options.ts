@@ -1,6 +1,7 @@
 import { OptionError } from "./errors/option-error.js";
 import type { TransportName } from "./link/link.js";
 import type { OutboxLimits } from "./outbox/outbox.js";
+import { boolean, type Check, string } from "./wire/shape.js";
 
 /** What a token function gives: the token, and when it ends if that is known (Unix ms or a `Date`). */
 export type TokenAnswer = string | { readonly token: string; readonly expiresAt: number | Date };
@@ -82,88 +83,88 @@ export interface BatchSettings {
   readonly delayMs: number;
 }
 
-const TRANSPORTS: readonly unknown[] = ["webtransport", "websocket", "https"];
+/** An option: its default, and what is allowed, in words and as a check. */
+type Rule = readonly [preset: unknown, allowed: string, check: Check];
+
 const HOUR_MS = 3_600_000;
 const MIB = 1024 * 1024;
+
+const TOKEN: Rule = [
+  undefined,
+  "a string that is not empty, or a function",
+  (value) => typeof value === "function" || isName(value),
+];
+const OBJECT: Rule = [{}, "an object", (value) => typeof value === "object" && value !== null];
+
+const OPTIONS: Readonly<Record<keyof Options, Rule>> = {
+  token: TOKEN,
+  name: ["web", "1-64 of A-Z a-z 0-9 . _ : -", (value) => string(value) && /^[\w.:-]{1,64}$/.test(value as string)],
+  transports: [undefined, "a list of at least one of webtransport, websocket, https", isTransports],
+  outbox: OBJECT,
+  batch: OBJECT,
+  signal: [undefined, "an AbortSignal", (value) => typeof Object(value).addEventListener === "function"],
+  farewell: [true, "true or false", boolean],
+};
+
+const OUTBOX: Readonly<Record<keyof OutboxOptions, Rule>> = {
+  storage: ["auto", "auto or memory", (value) => value === "auto" || value === "memory"],
+  maxBytes: integer(5 * MIB, 4096, 1024 * MIB),
+  maxAgeMs: integer(48 * HOUR_MS, 1000, Number.MAX_SAFE_INTEGER),
+  database: [undefined, "a name", isName],
+};
+
+const BATCH: Readonly<Record<keyof BatchOptions, Rule>> = {
+  maxEvents: integer(1000, 1, 1000),
+  maxBytes: integer(64 * 1024, 1024, 2 * MIB),
+  delayMs: integer(5, 0, 1000),
+};
 
 /** Checks everything that `connect` was given. Throws `OptionError`. */
 export function settingsOf(url: string | URL, options: Options = {}): Settings {
   const endpoint = endpointOf(url);
-  known("", options, ["token", "name", "transports", "outbox", "batch", "signal", "farewell"]);
-  const { name = "web", transports, outbox = {}, batch = {}, signal, farewell = true } = options;
-  known("outbox", outbox, ["storage", "maxBytes", "maxAgeMs", "database"]);
-  known("batch", batch, ["maxEvents", "maxBytes", "delayMs"]);
-  allow("name", name, "1-64 of A-Z a-z 0-9 . _ : -", typeof name === "string" && /^[\w.:-]{1,64}$/.test(name));
-  allow(
-    "transports",
-    transports,
-    `a list of at least one of ${TRANSPORTS.join(", ")}`,
-    transports === undefined ||
-      (Array.isArray(transports) && transports.length > 0 && transports.every((each) => TRANSPORTS.includes(each))),
-  );
-  const { storage = "auto", database = `tidegate:${endpoint.host}` } = outbox;
-  allow("outbox.storage", storage, "auto or memory", storage === "auto" || storage === "memory");
-  allow("outbox.database", database, "a name", typeof database === "string" && database !== "");
-  allow("signal", signal, "an AbortSignal", signal === undefined || typeof signal?.addEventListener === "function");
-  allow("farewell", farewell, "true or false", typeof farewell === "boolean");
-  const bytes = integer("outbox.maxBytes", outbox.maxBytes, 5 * MIB, 4096, 1024 * MIB);
+  const { token, name, transports, outbox, batch, signal, farewell } = members("", options, OPTIONS);
+  const { storage, maxBytes = 0, maxAgeMs, database } = members("outbox.", outbox, OUTBOX);
   return {
     endpoint,
-    token: checkToken(options.token),
+    token,
     name,
     transports,
     storage,
-    database,
-    limits: {
-      bytes,
-      roomBytes: bytes / 2,
-      ageMs: integer("outbox.maxAgeMs", outbox.maxAgeMs, 48 * HOUR_MS, 1000, Number.MAX_SAFE_INTEGER),
-    },
-    batch: {
-      maxEvents: integer("batch.maxEvents", batch.maxEvents, 1000, 1, 1000),
-      maxBytes: integer("batch.maxBytes", batch.maxBytes, 64 * 1024, 1024, 2 * MIB),
-      delayMs: integer("batch.delayMs", batch.delayMs, 5, 0, 1000),
-    },
+    database: database ?? `tidegate:${endpoint.host}`,
+    limits: { bytes: maxBytes, roomBytes: maxBytes / 2, ageMs: maxAgeMs },
+    batch: members("batch.", batch, BATCH) as BatchSettings,
     signal,
     farewell,
-  };
+  } as Settings;
 }
 
 /** The token as it is. Throws `OptionError` where it is none. */
 export function checkToken(token: unknown): Token | undefined {
-  const good = token === undefined || typeof token === "function" || (typeof token === "string" && token !== "");
-  allow("token", typeof token === "string" ? "" : token, "a string that is not empty, or a function", good);
-  return token as Token | undefined;
+  return checked("token", token, TOKEN) as Token | undefined;
 }
 
 function endpointOf(url: string | URL): URL {
   const base = (globalThis as { location?: { href: string } }).location?.href;
-  const endpoint = URL.canParse(url, base) ? new URL(url, base) : null;
-  allow("url", String(url), "an http: or https: URL of the gateway", /^https?:$/.test(endpoint?.protocol ?? ""));
-  return endpoint as URL;
+  const isHttp = () => URL.canParse(url, base) && /^https?:$/.test(new URL(url, base).protocol);
+  checked("url", String(url), [undefined, "an http: or https: URL of the gateway", isHttp]);
+  return new URL(url, base);
 }
 
-function integer(name: string, value: unknown, preset: number, min: number, max: number): number {
-  if (value === undefined) return preset;
-  allow(
-    name,
-    value,
-    `an integer in ${min}..${max}`,
-    Number.isSafeInteger(value) && Number(value) >= min && Number(value) <= max,
-  );
-  return value as number;
-}
-
-function known(name: string, value: unknown, members: readonly string[]): void {
-  allow(name || "options", value, "an object", typeof value === "object" && value !== null);
-  for (const member of Object.keys(value as object)) {
-    const path = name ? `${name}.${member}` : member;
-    if (!members.includes(member)) throw new OptionError(`${path}: no such option; there are ${members.join(", ")}`);
+/** The options of `given`, all of which must be known, with their defaults. */
+function members<T extends object>(prefix: string, given: T | undefined, rules: Readonly<Record<keyof T, Rule>>): T {
+  checked(prefix.slice(0, -1) || "options", given, OBJECT);
+  const names = Object.keys(rules) as (keyof T & string)[];
+  for (const name of Object.keys(given ?? {})) {
+    if (names.every((known) => known !== name))
+      throw new OptionError(`${prefix}${name}: no such option; there are ${names.join(", ")}`);
   }
+  const entries = names.map((name) => [name, checked(prefix + name, given?.[name], rules[name])]);
+  return Object.fromEntries(entries) as T;
 }
 
-function allow(name: string, value: unknown, allowed: string, good: boolean): void {
-  if (good) return;
+function checked(name: string, value: unknown, [preset, allowed, check]: Rule): unknown {
+  if (value === undefined) return preset;
+  if (check(value)) return value;
   let found: string | undefined;
   try {
     found = JSON.stringify(value);
@@ -171,4 +172,18 @@ function allow(name: string, value: unknown, allowed: string, good: boolean): vo
     // Not something that JSON can show.
   }
   throw new OptionError(`${name}: expected ${allowed}, found ${(found ?? String(value)).slice(0, 80)}`);
+}
+
+function integer(preset: number, min: number, max: number): Rule {
+  const check = (value: unknown) => Number.isSafeInteger(value) && Number(value) >= min && Number(value) <= max;
+  return [preset, `an integer in ${min}..${max}`, check];
+}
+
+function isName(value: unknown): boolean {
+  return string(value) && value !== "";
+}
+
+function isTransports(value: unknown): boolean {
+  const isKnown = (name: unknown) => name === "webtransport" || name === "websocket" || name === "https";
+  return Array.isArray(value) && value.length > 0 && value.every(isKnown);
 }

@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { StorageError } from "../src/errors/storage-error.js";
-import { memoryLease } from "../src/outbox/memory.js";
 import type { Lease, SlotState, Slots, StoredEvent } from "../src/outbox/store.js";
 import { utf8 } from "../src/wire/writer.js";
 import { Bench, heardData, START } from "./support/bench.js";
 import { idle } from "./support/clock.js";
 import { GatewayEnd } from "./support/gateway.js";
+import { keptLease } from "./support/lease.js";
 
 /** Slots of a profile in which other tabs have left some behind. */
 class SharedSlots implements Slots {
@@ -22,7 +22,7 @@ class SharedSlots implements Slots {
     const slot = this.leased;
     const client = `web-abc-${slot}`;
     const state = { client, epoch: START, upto: 0, last: 0, events: [] };
-    const lease = memoryLease(state, (now) => this.released.push(now));
+    const lease = keptLease(state, (now) => this.released.push(now));
     const append = async (events: readonly StoredEvent[]) => {
       if (slot === this.taken) throw new StorageError("lost", "another tab has the slot");
       return lease.store.append(events);
@@ -32,7 +32,7 @@ class SharedSlots implements Slots {
 
   async adopt(): Promise<Lease | null> {
     const state = this.left.shift();
-    return state ? memoryLease(state, (now) => this.released.push(now)) : null;
+    return state ? keptLease(state, (now) => this.released.push(now)) : null;
   }
 
   /** A tab has ended with events `first`..`last` unsettled. */

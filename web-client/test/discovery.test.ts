@@ -48,13 +48,13 @@ test("without certificate hashes the ordinary check holds", () => {
 });
 
 for (const [what, wrong] of [
-  ["is not JSON", "<html>"],
-  ["is not a JSON object", "[]"],
-  ["of version 2", { ...document, v: 2 }],
-  ["expected a list", { v: 1, transports: "all" }],
-  ["expected a string", { v: 1, transports: [{ type: "websocket" }] }],
-  ["not a URL", { v: 1, transports: [{ type: "websocket", url: "http://[" }] }],
-  ["not base64", { v: 1, transports: [], certificate_hashes: [{ algorithm: "sha-256", value: "?" }] }],
+  ['"v" is missing', "<html>"],
+  ['"v" is missing', "[]"],
+  ["of version 1", { ...document, v: 2 }],
+  ['"transports" is', { v: 1, transports: "all" }],
+  ['"transports" is', { v: 1, transports: [{ type: "websocket" }] }],
+  ["URL", { v: 1, transports: [{ type: "websocket", url: "http://[" }] }],
+  ["is the endpoint", { v: 1, transports: [], certificate_hashes: [{ algorithm: "sha-256", value: "?" }] }],
 ] as const) {
   test(`a wrong document is refused: ${what}`, () => {
     assert.throws(
@@ -132,9 +132,9 @@ test("limits that are not told are the protocol's, and none is 0", () => {
     max_body_bytes: 4_194_304,
   };
   assert.deepEqual(parsed({ v: 1, transports: [] }).limits, usual);
-  const told = { max_body_bytes: 65_536, max_batch_events: 0 };
-  assert.deepEqual(parsed({ v: 1, limits: told }).limits, { ...usual, max_body_bytes: 65_536, max_batch_events: 1 });
-  assert.throws(() => parsed({ v: 1, limits: { max_body_bytes: 2 ** 53 } }), DiscoveryError);
+  assert.deepEqual(parsed({ v: 1, limits: { max_body_bytes: 65_536 } }).limits, { ...usual, max_body_bytes: 65_536 });
+  for (const wrong of [0, 2 ** 53, null, "1"])
+    assert.throws(() => parsed({ v: 1, limits: { max_body_bytes: wrong } }), DiscoveryError);
 });
 
 /** A server that answers with what `answer` does. */
@@ -164,7 +164,7 @@ for (const [what, status, body, advice] of [
   ["404", 404, "", /well-known\/tidegate answered 404: the endpoint must be the gateway's own address/],
   ["502", 502, "", /answered 502: the gateway is not up/],
   ["a redirect", 302, "", /answered 302/],
-  ["a page", 200, "<html>", /is not JSON.*is the endpoint a gateway's/],
+  ["a page", 200, "<html>", /"v" is missing.*is the endpoint a gateway's/],
   ["bytes without end", 200, " ".repeat(70_000), /more than 65536 bytes/],
 ] as const) {
   test(`an endpoint that answers ${what} is refused with advice`, async () => {
@@ -180,6 +180,14 @@ for (const [what, status, body, advice] of [
     );
   });
 }
+
+test("how long the gateway asks to wait is handed on", async () => {
+  const answer: RequestListener = (_, response) => {
+    response.writeHead(503, { "retry-after": "7" });
+    response.end();
+  };
+  await served(answer, (url) => assert.rejects(discover(url, signal), { name: "DiscoveryError", retryMs: 7_000 }));
+});
 
 test("where the gateway cannot be asked any more, its last good document is used", async () => {
   let status = 503;

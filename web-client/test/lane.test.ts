@@ -531,7 +531,7 @@ test("what breaks the protocol settles nothing, and the client comes back", asyn
   const wrong: [string, (link: GatewayEnd) => void, RegExp][] = [
     ["an ACK of numbers never sent", (link) => link.ack(5), /settles up to 5, at most 2 was sent/],
     ["a second WELCOME", (link) => link.say(welcomeAgain), /a second WELCOME/],
-    ["bytes that are no frame", (link) => link.sayBytes(Uint8Array.of(3, 0)), /no frame of type 0x03/],
+    ["bytes that are no frame", (link) => link.sayBytes(Uint8Array.of(3, 0)), /no frame of type 3/],
   ];
   for (const [, say, message] of wrong) {
     const [before, after] = [new GatewayEnd(), new GatewayEnd()];
@@ -629,7 +629,20 @@ test("a gateway that cannot be found is looked for with growing waits, and why i
   await bench.clock.advance(60_000);
   assert(bench.tried.length > 4 && bench.tried.length < 14, `${bench.tried.length} attempts`);
   await bench.end();
-  assert(new DiscoveryError("") instanceof Error);
+});
+
+test("a gateway that asks to come back later with its very first answer is obeyed", async () => {
+  const bench = new Bench([]);
+  let asked = 0;
+  bench.routes = () => {
+    asked += 1;
+    throw new DiscoveryError("answered 503", 10_000);
+  };
+  await bench.clock.advance(9_900);
+  assert.deepEqual([asked, bench.message], [1, "answered 503"]);
+  await bench.clock.advance(1_000);
+  assert.equal(asked, 2);
+  await bench.end();
 });
 
 const welcomeAgain = {

@@ -25,20 +25,20 @@ for (const size of [1, 2, 3, 7, stream.length]) {
 
 test("an unfinished frame is known as such", () => {
   const splitter = new FrameSplitter(1_000);
-  assert.deepEqual(splitter.push(Uint8Array.of(0x06, 2, 1)), []);
+  assert.deepEqual([...splitter.push(Uint8Array.of(0x06, 2, 1))], []);
   assert.equal(splitter.unfinishedBytes, 3);
 });
 
 test("a frame beyond the limit is refused by its length alone", () => {
   const splitter = new FrameSplitter(10);
-  assert.equal(splitter.push(Uint8Array.of(0x04, 8, ...new Array<number>(8).fill(0))).length, 1);
-  assert.throws(() => splitter.push(Uint8Array.of(0x04, 9)), FrameError);
+  assert.equal([...splitter.push(Uint8Array.of(0x04, 8, ...new Array<number>(8).fill(0)))].length, 1);
+  assert.throws(() => [...splitter.push(Uint8Array.of(0x04, 9))], FrameError);
 });
 
 test("a long frame that comes byte by byte is joined on the way", () => {
   const splitter = new FrameSplitter(20_000);
   const body = Uint8Array.from({ length: 10_000 }, (_, index) => index % 251);
-  assert.deepEqual(splitter.push(Uint8Array.of(0x04, 0x67, 0x10)), []);
-  const whole = [...body].flatMap((byte) => splitter.push(Uint8Array.of(byte)));
+  assert.deepEqual([...splitter.push(Uint8Array.of(0x04, 0x67, 0x10))], []);
+  const whole = [...body].flatMap((byte) => [...splitter.push(Uint8Array.of(byte))].map((frame) => frame.slice()));
   assert.deepEqual(whole, [Uint8Array.of(0x04, 0x67, 0x10, ...body)]);
 });

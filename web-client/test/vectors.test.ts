@@ -34,7 +34,11 @@ for (const vector of vectors) {
   if (vector.from === "gateway") {
     test(`reads: ${vector.name}`, () => {
       const frame = decode(unhex(digits));
-      assert.deepEqual(gatewayValue(frame), { type: vector.type, value: vector.value });
+      const { type, value } = gatewayValue(frame);
+      assert.equal(type, vector.type);
+      // Members of later versions are let through.
+      if (vector.decode_only && value) assert.deepEqual({ ...(value as object), ...(vector.value as object) }, value);
+      else assert.deepEqual(value, vector.value);
       if (!vector.decode_only) assert.equal(hex(encodeGatewayFrame(frame)), digits, "as the tests' gateway writes it");
     });
     continue;

@@ -173,17 +173,11 @@ test("a message longer than any frame ends the link", async () => {
   assert.equal(socket.closes.length, 1);
 });
 
-test("a gateway that sends tiny frames without end is cut off", async () => {
+test("a gateway that sends tiny messages without end is cut off", async () => {
   const { link, socket } = await opened();
-  const pings = new Uint8Array(2_000_000);
-  for (let offset = 0; offset < pings.length; offset += 2) pings[offset] = 0x06;
-  socket.message(pings.buffer);
-  assert.equal(socket.closes.length, 1);
-  const frames = link.frames[Symbol.asyncIterator]();
-  const read = async () => {
-    for (let count = 0; ; count += 1) if ((await frames.next()).done) return count;
-  };
-  await assert.rejects(read(), LinkError);
+  for (let count = 0; count < 10_000; count += 1) socket.message(Uint8Array.of(0x06, 0).buffer);
+  assert(socket.closes.length > 0);
+  await assert.rejects(rest(link), LinkError);
 });
 
 test("a gateway that makes us answer and does not read is cut off", async () => {
@@ -202,6 +196,7 @@ test("a lossy event goes where hardly anything waits, and not before WELCOME", a
   const event = utf8('{"type":"t"}');
   assert.equal(link.sendLossy(event), false, "before WELCOME");
   socket.message(encodeGatewayFrame({ type: "welcome", body: { ...usualWelcome, max_frame_bytes: 30 } }).buffer);
+  await link.frames[Symbol.asyncIterator]().next();
   assert.equal(link.sendLossy(event), true);
   const lossy = { first_seq: 0, lossy: true, records: [{ alias: 0, payload: event }] };
   assert.deepEqual(decodeClientFrame(socket.sent[0] ?? event), { type: "events", body: lossy });

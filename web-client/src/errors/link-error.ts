@@ -11,9 +11,9 @@ export class LinkError extends TidegateError {
     this.code = code;
   }
 
-  /** What a carrier threw, in its own words; one that is thrown on stays as it is. */
-  static from(carrier: string, error: unknown): LinkError {
-    if (error instanceof LinkError) return error;
+  /** What a carrier threw, in its own words; what this package threw stays as it is. */
+  static from(carrier: string, error: unknown): TidegateError {
+    if (error instanceof TidegateError) return error;
     return new LinkError(`${carrier}: ${error instanceof Error ? error.message : String(error)}`);
   }
 }

@@ -1,8 +1,8 @@
 import { FrameError } from "../errors/frame-error.js";
 import { LinkError } from "../errors/link-error.js";
-import { CloseCode, LEVELS, type Level, type Reason, reasonNamed } from "../wire/codes.js";
+import { CloseCode, isLevel, type Level, REASONS, type Reason } from "../wire/codes.js";
 import type { Close, Verdict } from "../wire/frames.js";
-import { Members } from "../wire/members.js";
+import { integer, listOf, optional, parse, string } from "../wire/shape.js";
 
 /** An HTTP answer, read to its end. */
 export interface HttpAnswer {
@@ -13,16 +13,16 @@ export interface HttpAnswer {
 }
 
 /** What an answer means. */
-export type Answer =
-  /** The events are settled: where the numbering stands now. */
-  | {
-      readonly kind: "settled";
-      readonly upto: number;
-      readonly level: Level;
-      readonly limit: number;
-      readonly list: readonly Verdict[];
-    }
-  | Refusal;
+export type Answer = Settled | Refusal;
+
+/** The events are settled: where the numbering stands now. */
+interface Settled {
+  readonly kind: "settled";
+  readonly upto: number;
+  readonly level: Level;
+  readonly limit: number;
+  readonly list: readonly Verdict[];
+}
 
 /** Why nothing of a request was taken, and what that calls for. */
 export type Refusal =
@@ -35,6 +35,28 @@ export type Refusal =
   /** A session would have been closed like this. */
   | { readonly kind: "close"; readonly close: Close };
 
+/** The body of an answer that is taken. */
+interface Body extends Omit<Settled, "kind" | "list"> {
+  readonly rejected?: readonly { readonly index: number; readonly code: string; readonly message: string }[] | null;
+}
+
+const BODY = {
+  upto: integer,
+  level: isLevel,
+  limit: integer,
+  rejected: optional(listOf({ index: integer, code: string, message: string })),
+};
+
+/** CLOSE codes by the reason of a refusal, or by its status. */
+const CLOSES: Readonly<Record<string, CloseCode>> = {
+  origin: CloseCode.origin,
+  stale_epoch: CloseCode.stale_epoch,
+  taken_over: CloseCode.taken_over,
+  400: CloseCode.bad_frame,
+  401: CloseCode.auth,
+  403: CloseCode.auth,
+};
+
 /** Whether the gateway took the request; it may have refused single events. */
 export function isTaken({ status }: HttpAnswer): boolean {
   return status === 200 || status === 422;
@@ -46,16 +68,17 @@ export function isTaken({ status }: HttpAnswer): boolean {
  */
 export function judge(answer: HttpAnswer, first: number, count: number): Answer {
   if (!isTaken(answer)) return refusal(answer);
-  const members = Members.parse("answer", answer.body);
-  const upto = members.integer("upto");
-  if (count > 0 && upto < first + count - 1)
-    throw new FrameError(`answer.upto: ${upto}, sent up to ${first + count - 1}`);
-  const list = members.list("rejected").map((rejected) => {
-    const index = rejected.integer("index");
-    if (index >= count) throw new FrameError(`answer.rejected: index ${index} of ${count} events`);
-    return { seq: first + index, code: rejected.string("code"), refused: true, message: rejected.string("message") };
-  });
-  return { kind: "settled", upto, level: members.choice("level", LEVELS), limit: members.integer("limit"), list };
+  const { upto, level, limit, rejected } = parse<Body>("answer", answer.body, BODY);
+  const list = (rejected ?? []).map(({ index, code, message }) => ({
+    seq: first + index,
+    code,
+    refused: true,
+    message,
+  }));
+  const last = first + count - 1;
+  if (count > 0 && upto < last) throw new FrameError(`answer: settles up to ${upto}, asked for ${last}`);
+  if (list.some(({ seq }) => seq > last)) throw new FrameError("answer: refuses an event that was not sent");
+  return { kind: "settled", upto, level, limit, list };
 }
 
 /** What an answer that is not taken says. Throws `LinkError` where it is not the gateway's, or calls for another link. */
@@ -65,20 +88,13 @@ export function refusal({ status, body, retryAfter }: HttpAnswer): Refusal {
   const { reason, detail } = problem(status, body);
   if (reason && (status === 429 || status === 503)) {
     // As seconds; a date, which this gateway does not send, counts as missing.
-    const retryMs = Number(retryAfter ?? "") * 1_000;
-    return { kind: "busy", reason: reasonNamed(reason), retryMs: retryMs > 0 ? retryMs : null };
+    const retryMs = Number(retryAfter) * 1_000 || null;
+    return { kind: "busy", reason: REASONS.find((name) => name === reason) ?? "unknown", retryMs };
   }
-  const name = reason && closeName(status, reason);
-  if (name) return { kind: "close", close: { code: CloseCode[name], reason: name, msg: detail } };
+  const code = reason && (CLOSES[reason] ?? CLOSES[status]);
+  if (code) return { kind: "close", close: { code, reason, msg: detail } };
   if (reason && status === 409) return { kind: "conflict" };
-  throw new LinkError(`HTTPS: answered ${status || "with a redirect"} ${detail}`);
-}
-
-function closeName(status: number, reason: string): keyof typeof CloseCode | null {
-  if (status === 400) return "bad_frame";
-  if (status === 401) return "auth";
-  if (status === 403) return reason === "origin" ? reason : "auth";
-  return status === 409 && (reason === "stale_epoch" || reason === "taken_over") ? reason : null;
+  throw new LinkError(`https: answered ${status || "with a redirect"} ${detail}`);
 }
 
 /** The problem document; without `reason` it is something else that answered. */

@@ -11,23 +11,23 @@ export interface Exclusion {
   readonly transport: string;
   /** As in `Browser`. */
   readonly browser: string;
-  /** The first version that may use it; `null` where none may. */
-  readonly below: string | null;
+  /** The first version that may use it; without it none may. */
+  readonly below?: string | null;
 }
 
 // In this order: Edge calls itself Chrome too, and nearly everybody calls itself Safari.
-const MARKS: readonly (readonly [name: string, mark: RegExp])[] = [
-  ["edge", /\bEdg\/([\d.]+)/],
-  ["firefox", /\bFirefox\/([\d.]+)/],
-  ["chrome", /\bChrome\/([\d.]+)/],
-  ["safari", /\bVersion\/([\d.]+).* Safari\//],
-];
+const MARKS = {
+  edge: /Edg\/([\d.]+)/,
+  firefox: /Firefox\/([\d.]+)/,
+  chrome: /Chrome\/([\d.]+)/,
+  safari: /Version\/([\d.]+).* Safari\//,
+};
 
 /** The browser that sends this `User-Agent`; `null` for one without a name here, which nothing excludes. */
 export function browserOf(userAgent: string): Browser | null {
-  for (const [name, mark] of MARKS) {
+  for (const [name, mark] of Object.entries(MARKS)) {
     const version = mark.exec(userAgent)?.[1];
-    if (version !== undefined) return { name, version };
+    if (version) return { name, version };
   }
   return null;
 }
@@ -43,16 +43,12 @@ export function isExcluded(exclusions: readonly Exclusion[], transport: string, 
     (exclusion) =>
       exclusion.transport === transport &&
       exclusion.browser === browser?.name &&
-      (exclusion.below === null || isBelow(browser.version, exclusion.below)),
+      (exclusion.below == null || isBelow(browser.version, exclusion.below)),
   );
 }
 
 /** Compares part by part as numbers; a part that is not there is 0. */
 function isBelow(version: string, limit: string): boolean {
-  const [parts, limits] = [version.split(".").map(Number), limit.split(".").map(Number)];
-  for (let index = 0; index < Math.max(parts.length, limits.length); index += 1) {
-    const difference = (parts[index] ?? 0) - (limits[index] ?? 0);
-    if (difference !== 0) return difference < 0;
-  }
-  return false;
+  const [ours, theirs] = [version, limit].map((text) => text.replace(/(\.0)+$/, ""));
+  return (ours ?? "").localeCompare(theirs ?? "", "en", { numeric: true }) < 0;
 }

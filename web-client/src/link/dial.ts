@@ -37,13 +37,12 @@ export function routes(
   const { transports, exclude } = discovery;
   const found = transports.flatMap(({ type, url }): Route[] => {
     const transport = type as TransportName;
-    if (only && !only.includes(transport)) return [];
     const open = opener(transport, discovery);
-    return open ? [{ transport, url, open }] : [];
+    return open && (only?.includes(transport) ?? true) ? [{ transport, url, open }] : [];
   });
   if (found.length === 0) {
     const offered = transports.map(({ type }) => type).join(", ") || "nothing";
-    const allowed = only ? `, the application allows ${only.join(", ") || "nothing"}` : "";
+    const allowed = only ? `, the application allows ${only.join(", ")}` : "";
     throw new DiscoveryError(`no transport: the gateway offers ${offered}${allowed}; what is both must exist here`);
   }
   const welcome = found.filter(({ transport }) => !isExcluded(exclude, transport, browser));

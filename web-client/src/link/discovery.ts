@@ -1,7 +1,5 @@
 import { DiscoveryError } from "../errors/discovery-error.js";
-import { FrameError } from "../errors/frame-error.js";
-import type { Bytes } from "../wire/bytes.js";
-import { Members } from "../wire/members.js";
+import { type Check, integer, listOf, optional, parse, string, wrongMember } from "../wire/shape.js";
 import { readText } from "./body.js";
 import type { Exclusion } from "./browser.js";
 import type { CertificateHash } from "./webtransport.js";
@@ -34,14 +32,34 @@ export interface Discovery {
   readonly exclude: readonly Exclusion[];
 }
 
+/** The document as it is written. */
+interface Document {
+  readonly transports?: readonly { readonly type: string; readonly url: string }[] | null;
+  readonly certificate_hashes?: readonly { readonly algorithm: string; readonly value: string }[] | null;
+  readonly limits?: Partial<Limits> | null;
+  readonly exclude?: readonly Exclusion[] | null;
+}
+
 const PATH = "/.well-known/tidegate";
 const DOCUMENT_BYTES_MAX = 64 * 1024;
-const VERSION = 1;
+
 const LIMITS: Limits = {
   max_event_bytes: 256 * 1024,
   max_frame_bytes: 512 * 1024,
   max_batch_events: 1000,
   max_body_bytes: 4 * 1024 * 1024,
+};
+
+const positive: Check = (value) => value !== 0 && integer(value);
+
+const LIMITS_SHAPE = Object.fromEntries(Object.keys(LIMITS).map((name) => [name, positive]));
+
+const DOCUMENT = {
+  v: (version: unknown) => version === 1,
+  transports: optional(listOf({ type: string, url: string })),
+  certificate_hashes: optional(listOf({ algorithm: string, value: string })),
+  limits: optional((limits) => wrongMember({ ...LIMITS, ...Object(limits) }, LIMITS_SHAPE) === undefined),
+  exclude: optional(listOf({ transport: string, browser: string, below: optional(string) })),
 };
 
 /** Asks the gateway at `endpoint`, whose path does not matter, for its document. Rejects with `DiscoveryError`, or as `fetch` does when aborted. */
@@ -50,8 +68,10 @@ export async function discover(endpoint: URL, signal: AbortSignal): Promise<Disc
   let document: string;
   try {
     const response = await fetch(url, { signal, cache: "no-store", credentials: "omit", redirect: "manual" });
-    if (!response.ok)
-      throw new DiscoveryError(`${url} answered ${response.status || "with a redirect"}: ${advice(response)}`);
+    if (!response.ok) {
+      const message = `${url} answered ${response.status || "with a redirect"}: ${advice(response)}`;
+      throw new DiscoveryError(message, Number(response.headers.get("retry-after")) * 1_000 || null);
+    }
     document = await readText(response, DOCUMENT_BYTES_MAX);
   } catch (error) {
     if (signal.aborted || error instanceof DiscoveryError) throw error;
@@ -70,56 +90,21 @@ function advice({ status }: Response): string {
 /** Reads the document; relative URLs in it start at `base`. Throws `DiscoveryError`. */
 export function parseDiscovery(document: string, base: URL): Discovery {
   try {
-    const members = Members.parse(`discovery document of ${base}`, document);
-    const version = members.integer("v");
-    if (version !== VERSION) throw new DiscoveryError(`discovery document of version ${version}, expected ${VERSION}`);
+    const { transports, certificate_hashes, limits, exclude } = parse<Document>("document", document, DOCUMENT);
     return {
-      transports: members.list("transports").map((entry) => transport(entry, base)),
-      certificateHashes: members.list("certificate_hashes").flatMap(certificateHash),
-      limits: members.has("limits") ? limits(members.object("limits")) : LIMITS,
-      exclude: members.list("exclude").map(exclusion),
+      transports: (transports ?? []).map(({ type, url }) => ({ type, url: new URL(url, base) })),
+      // Browsers know SHA-256 alone; hashes of other algorithms are left to clients that can use them.
+      certificateHashes: (certificate_hashes ?? [])
+        .filter(({ algorithm }) => algorithm === "sha-256")
+        .map(({ value }) => ({ algorithm: "sha-256", value: base64(value) })),
+      limits: { ...LIMITS, ...limits },
+      exclude: exclude ?? [],
     };
   } catch (error) {
-    if (error instanceof FrameError) throw new DiscoveryError(`${error.message}: is the endpoint a gateway's?`);
-    throw error;
+    throw new DiscoveryError(`${base}: ${(error as Error).message}; is the endpoint a gateway's, of version 1?`);
   }
 }
 
-function transport(entry: Members, base: URL): Transport {
-  const type = entry.string("type");
-  const url = entry.string("url");
-  if (!URL.canParse(url, base.href)) throw new DiscoveryError(`discovery document: not a URL: ${url.slice(0, 80)}`);
-  return { type, url: new URL(url, base) };
-}
-
-function limits(members: Members): Limits {
-  const limit = (name: keyof Limits) => (members.has(name) ? Math.max(1, members.integer(name)) : LIMITS[name]);
-  return {
-    max_event_bytes: limit("max_event_bytes"),
-    max_frame_bytes: limit("max_frame_bytes"),
-    max_batch_events: limit("max_batch_events"),
-    max_body_bytes: limit("max_body_bytes"),
-  };
-}
-
-function exclusion(entry: Members): Exclusion {
-  return {
-    transport: entry.string("transport"),
-    browser: entry.string("browser"),
-    below: entry.has("below") ? entry.string("below") : null,
-  };
-}
-
-/** Browsers know SHA-256 alone; hashes of other algorithms are left to clients that can use them. */
-function certificateHash(entry: Members): CertificateHash[] {
-  if (entry.string("algorithm") !== "sha-256") return [];
-  return [{ algorithm: "sha-256", value: base64(entry.string("value")) }];
-}
-
-function base64(value: string): Bytes {
-  try {
-    return Uint8Array.from(atob(value), (character) => character.charCodeAt(0));
-  } catch {
-    throw new DiscoveryError(`discovery document: not base64: ${value.slice(0, 80)}`);
-  }
+function base64(value: string): CertificateHash["value"] {
+  return Uint8Array.from(atob(value), (character) => character.charCodeAt(0));
 }

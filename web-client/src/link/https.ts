@@ -4,6 +4,7 @@ import { LinkError } from "../errors/link-error.js";
 import type { Bytes } from "../wire/bytes.js";
 import { CloseCode } from "../wire/codes.js";
 import type { Ack, ClientFrame, Close, Events, GatewayFrame, Hello } from "../wire/frames.js";
+import { join } from "../wire/writer.js";
 import { type Answer, type HttpAnswer, isTaken, judge, refusal } from "./answer.js";
 import { readText } from "./body.js";
 import type { Limits } from "./discovery.js";
@@ -17,8 +18,6 @@ export interface HttpsParts {
   readonly random: () => number;
 }
 
-/** First body: a slow network takes it in time, too. Bodies grow while they leave something waiting. */
-const BODY_BYTES_FIRST = 64 * 1024;
 const ANSWER_BYTES_MAX = 1024 * 1024;
 /** The gateway answers within 30 s. */
 const REQUEST_TIMEOUT_MS = 35_000;
@@ -29,8 +28,7 @@ const LOSSY_MAX = 4;
 const UNREAD_FRAMES_MAX = 256;
 /** The longest time that timers know. */
 const NEVER_MS = 2 ** 31 - 1;
-const LINE_FEED = 0x0a;
-const SPACE = 0x20;
+const LINE_FEED = Uint8Array.of(0x0a);
 
 /**
  * Sessions over plain requests, one at a time: HELLO asks where the numbering stands, EVENTS are bodies of NDJSON, PING asks whether
@@ -38,7 +36,7 @@ const SPACE = 0x20;
  */
 export function https(limits: Limits, parts: HttpsParts = { clock: systemClock, random: Math.random }): Open {
   return async (url, signal) => {
-    if (signal.aborted) throw new LinkError("HTTPS: given up");
+    if (signal.aborted) throw new LinkError("https: given up");
     return new HttpsLink(url, limits, parts);
   };
 }
@@ -59,7 +57,6 @@ class HttpsLink implements Link {
   /** Frames one after the other. */
   #turn: Promise<void> = Promise.resolve();
   #cancelPause = () => {};
-  #bodyBytes = BODY_BYTES_FIRST;
   #bodyBytesMax: number;
   #pinging = false;
   /** CLOSE has been told. */
@@ -76,9 +73,10 @@ class HttpsLink implements Link {
   }
 
   async send(frame: ClientFrame): Promise<void> {
+    // The frame CLOSE says how the link has ended.
     if (this.#bye) return;
     try {
-      if (this.#gone.signal.aborted) throw new LinkError("HTTPS: closed");
+      this.#gone.signal.throwIfAborted();
       if (frame.type === "ping") await this.#ping(frame.body);
       else if (frame.type === "reauth") this.#token = frame.body.token;
       else if (frame.type !== "pong" && frame.type !== "report") {
@@ -86,7 +84,6 @@ class HttpsLink implements Link {
         await this.#turn;
       }
     } catch (error) {
-      // The frame CLOSE says how the link has ended.
       if (this.#bye) return;
       this.#end(error);
       throw error;
@@ -115,12 +112,12 @@ class HttpsLink implements Link {
   async #hello({ client = "", epoch = 0, next = 1, token }: Hello): Promise<void> {
     this.#token = token;
     this.#session = { "tidegate-client": client, "tidegate-epoch": `${epoch}` };
-    const answer = await this.#ask(next, []);
+    const answer = await this.#ask(next, lines([]), 0);
     if (answer.kind === "busy") {
-      const name = answer.reason === "draining" ? "drain" : "overload";
-      throw this.#close({ code: CloseCode[name], reason: name, retry_ms: answer.retryMs ?? PAUSE_MS });
+      const code = answer.reason === "draining" ? CloseCode.drain : CloseCode.overload;
+      throw this.#close({ code, reason: answer.reason, retry_ms: answer.retryMs ?? PAUSE_MS });
     }
-    if (answer.kind !== "settled") throw new LinkError("HTTPS: a body of nothing is too large");
+    if (answer.kind === "too_large") throw new LinkError("https: a body of nothing is too large");
     const { level, limit } = answer;
     // Asking gives nothing up: numbers that the client gave up are not settled there yet.
     const upto = Math.max(answer.upto, next - 1);
@@ -131,20 +128,14 @@ class HttpsLink implements Link {
       body: {
         ...this.#limits,
         ...credit,
-        v: 1,
-        session: "",
-        client,
         epoch,
         resumed: upto >= next,
         rej: [],
         // What was refused of the numbers settled meanwhile is not told to those who only ask.
         rej_more: upto >= next,
         ping_ms: NEVER_MS,
-        idle_ms: NEVER_MS,
         max_frame_bytes: Math.min(this.#limits.max_frame_bytes, this.#bodyBytesMax),
         datagrams: false,
-        // Its clock is not told.
-        server_time: Date.now(),
       },
     });
   }
@@ -155,40 +146,27 @@ class HttpsLink implements Link {
     // No events give up everything below: it is settled here, and the gateway hears of it by the next number.
     if (payloads.length === 0) this.#tell({ upto: Math.max(upto, first - 1) });
     while (payloads.length > 0) {
-      const body = this.#fitting(payloads);
-      const answer = await this.#ask(first, body);
+      const count = fitting(payloads, this.#bodyBytesMax);
+      const body = lines(payloads.slice(0, count));
+      const answer = await this.#ask(first, body, count);
       if (answer.kind === "busy") {
         await this.#wait(answer);
         continue;
       }
-      if (answer.kind === "too_large" && body.length > 1) {
-        this.#bodyBytesMax = this.#bodyBytes = bytesOf(body) / 2;
+      if (answer.kind === "too_large" && count > 1) {
+        this.#bodyBytesMax = body.length / 2;
         continue;
       }
-      payloads = payloads.slice(body.length);
       if (answer.kind === "settled") {
-        const { upto, level, limit, list } = answer;
         this.#backoff.reset();
-        if (payloads.length > 0) this.#bodyBytes = Math.min(2 * this.#bodyBytes, this.#bodyBytesMax);
+        const { upto, level, limit, list } = answer;
         this.#tell({ upto, level, limit, list });
       } else {
         this.#tell({ upto: first, list: [{ seq: first, code: "too_large", refused: true, message: "by HTTPS" }] });
       }
-      first += body.length;
+      payloads = payloads.slice(count);
+      first += count;
     }
-  }
-
-  /** As many as go into one body, at least one. */
-  #fitting(payloads: readonly Uint8Array[]): readonly Uint8Array[] {
-    const bytesMax = Math.min(this.#bodyBytes, this.#bodyBytesMax);
-    let count = 0;
-    let bytes = 0;
-    for (const { length } of payloads.slice(0, this.#limits.max_batch_events)) {
-      bytes += length + 1;
-      if (bytes > bytesMax) break;
-      count += 1;
-    }
-    return payloads.slice(0, Math.max(count, 1));
   }
 
   #tell(changes: Partial<Ack>): void {
@@ -206,7 +184,7 @@ class HttpsLink implements Link {
     if (this.#pinging) return;
     this.#pinging = true;
     // Without session headers it may overtake the request under way, and any word of the gateway is a sign of life.
-    const answer = await this.#post([], {});
+    const answer = await this.#post(lines([]), {});
     if (!isTaken(answer)) refusal(answer);
     this.#pinging = false;
     this.frames.push({ type: "pong", body });
@@ -215,7 +193,7 @@ class HttpsLink implements Link {
   async #sendLossy(payload: Bytes): Promise<void> {
     this.#lossy += 1;
     try {
-      const { status } = await this.#post([payload], { prefer: "respond-async" });
+      const { status } = await this.#post(lines([payload]), { prefer: "respond-async" });
       if (status !== 202) this.#lossyFrom = this.#clock.now() + PAUSE_MS;
     } catch (error) {
       this.#end(error);
@@ -224,21 +202,19 @@ class HttpsLink implements Link {
   }
 
   /** One request of the numbering, again while an earlier one of this client has not ended. */
-  async #ask(first: number, payloads: readonly Uint8Array[]): Promise<Exclude<Answer, { kind: "conflict" | "close" }>> {
+  async #ask(first: number, body: Bytes, count: number): Promise<Exclude<Answer, { kind: "conflict" | "close" }>> {
     for (let conflicts = 0; conflicts < CONFLICTS_MAX; conflicts += 1) {
-      const headers = { ...this.#session, "tidegate-seq": `${first}` };
-      const answer = judge(await this.#post(payloads, headers), first, payloads.length);
+      const answer = judge(await this.#post(body, { ...this.#session, "tidegate-seq": `${first}` }), first, count);
       if (answer.kind === "close") throw this.#close(answer.close);
       if (answer.kind !== "conflict") return answer;
       await this.#pause(PAUSE_MS);
     }
-    throw new LinkError("HTTPS: another request of this client does not end");
+    throw new LinkError("https: another request of this client does not end");
   }
 
-  async #post(payloads: readonly Uint8Array[], headers: Readonly<Record<string, string>>): Promise<HttpAnswer> {
-    const { signal } = this.#gone;
+  async #post(body: Bytes, headers: Readonly<Record<string, string>>): Promise<HttpAnswer> {
     const cancelTimeout = this.#clock.after(REQUEST_TIMEOUT_MS, () =>
-      this.#end(new LinkError("HTTPS: no answer in time")),
+      this.#end(new LinkError("https: no answer in time")),
     );
     try {
       const response = await fetch(this.#url, {
@@ -248,19 +224,17 @@ class HttpsLink implements Link {
           ...(this.#token !== undefined && { authorization: `Bearer ${this.#token}` }),
           ...headers,
         },
-        body: lines(payloads),
+        body,
         cache: "no-store",
         credentials: "omit",
-        mode: "cors",
         // The token is for this address alone.
         redirect: "manual",
-        keepalive: false,
-        signal,
+        signal: this.#gone.signal,
       });
-      const body = await readText(response, ANSWER_BYTES_MAX);
-      return { status: response.status, body, retryAfter: response.headers.get("retry-after") };
+      const text = await readText(response, ANSWER_BYTES_MAX);
+      return { status: response.status, body: text, retryAfter: response.headers.get("retry-after") };
     } catch (error) {
-      throw LinkError.from("HTTPS", error);
+      throw LinkError.from("https", error);
     } finally {
       cancelTimeout();
     }
@@ -271,7 +245,7 @@ class HttpsLink implements Link {
       const cancel = this.#clock.after(delayMs, resolve);
       this.#cancelPause = () => {
         cancel();
-        reject(new LinkError("HTTPS: closed"));
+        reject(new LinkError("https: closed"));
       };
     });
   }
@@ -281,28 +255,27 @@ class HttpsLink implements Link {
     this.#bye = true;
     this.frames.push({ type: "close", body: close });
     this.#end();
-    return new LinkError("HTTPS: closed");
+    return new LinkError("https: closed");
   }
 
   #end(error?: unknown): void {
     this.frames.end(error);
-    this.#gone.abort(error ?? new LinkError("HTTPS: closed"));
+    this.#gone.abort(error ?? new LinkError("https: closed"));
     this.#cancelPause();
   }
 }
 
-function bytesOf(payloads: readonly Uint8Array[]): number {
-  return payloads.reduce((bytes, { length }) => bytes + length + 1, 0);
+/** How many go into one body, at least one. */
+function fitting(payloads: readonly Uint8Array[], bytesMax: number): number {
+  let bytes = 0;
+  const count = payloads.findIndex(({ length }) => {
+    bytes += length + 1;
+    return bytes > bytesMax;
+  });
+  return count < 0 ? payloads.length : Math.max(count, 1);
 }
 
-/** NDJSON in which every payload is one line, whatever is in it, since lines are counted. */
+/** NDJSON. The client's own events have no line feed inside. */
 function lines(payloads: readonly Uint8Array[]): Bytes {
-  const body = new Uint8Array(bytesOf(payloads)).fill(LINE_FEED);
-  let offset = 0;
-  for (const payload of payloads) {
-    const spaced = () => payload.map((byte) => (byte === LINE_FEED ? SPACE : byte));
-    body.set(payload.includes(LINE_FEED) ? spaced() : payload, offset);
-    offset += payload.length + 1;
-  }
-  return body;
+  return join(payloads.flatMap((payload) => [payload, LINE_FEED]));
 }

@@ -35,9 +35,3 @@ export interface Route {
 
 /** Finds out which transports to try, best first; never an empty list. Rejects with `DiscoveryError`. */
 export type Dial = (signal: AbortSignal) => Promise<readonly Route[]>;
-
-/** Longest frame that is taken from a gateway: the largest that may be configured there, 2 MiB, with its type and length. */
-export const FRAME_BYTES_MAX = 2 * 1024 * 1024 + 9;
-
-/** Frames that may wait for room at once; more come only of a gateway that makes us answer and does not read. */
-export const WAITING_MAX = 256;

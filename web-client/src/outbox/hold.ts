@@ -1,5 +1,5 @@
 import type { Clock } from "../clock.js";
-import { answer, type Database, type Tables } from "./database.js";
+import { answer, type Tables, type Write } from "./database.js";
 
 /** A slot that no other tab has as long as we hold it. */
 export interface Hold {
@@ -21,67 +21,58 @@ const STALE_MS = 5_000;
 export function webLocks(locks: Pick<LockManager, "request">, name: string): Grasp {
   return (slot) =>
     new Promise((resolve, reject) => {
-      const held = (lock: Lock | null) => {
-        if (!lock) return resolve(null);
-        return new Promise<void>((free) => {
-          resolve({ check: async () => true, release: async () => free(), onLost: () => {} });
+      const held = (lock: Lock | null) =>
+        new Promise<void>((free) => {
+          resolve(lock && { check: async () => true, release: async () => free(), onLost: () => {} });
         });
-      };
       locks.request(`tidegate:${name}:${slot}`, { ifAvailable: true }, held).catch(reject);
     });
 }
 
 /** Holds by records in the database, renewed every second; one that was not renewed for 5 s can be taken over. */
-export function leases(parts: {
-  readonly database: Database;
-  readonly clock: Clock;
-  readonly now: () => number;
-  readonly newId: () => string;
-}): Grasp {
-  const { database, clock, now, newId } = parts;
+export function leases(write: Write, clock: Clock, now: () => number, newId: () => string): Grasp {
   return async (slot) => {
     const owner = newId();
-    const taken = await database.write(async ({ leases }) => {
-      if (isFresh(await answer(leases.get(slot)), now())) return false;
-      await answer(leases.put({ owner, at: now() }, slot));
-      return true;
+    const renew = ({ leases }: Tables) => answer(leases.put({ owner, at: now() }, slot));
+    const taken = await write(async (tables) => {
+      // A clock that was set back must not keep a slot locked.
+      const free = !(Math.abs(now() - (await leaseOf(tables, slot)).at) < STALE_MS);
+      if (free) await renew(tables);
+      return free;
     });
     if (!taken) return null;
 
-    let ended = false;
-    const check = async ({ leases }: Tables): Promise<boolean> => {
-      if (ownerOf(await answer(leases.get(slot))) !== owner) return false;
-      leases.put({ owner, at: now() }, slot);
-      return true;
+    const check = async (tables: Tables) => {
+      const ours = (await leaseOf(tables, slot)).owner === owner;
+      if (ours) await renew(tables);
+      return ours;
     };
-    const renew = async () => {
-      const ours = await database.write(check).catch(() => true);
-      if (ended) return;
-      if (ours) cancel = clock.after(RENEW_MS, renew);
-      else hold.onLost();
+    let released = false;
+    let cancel: () => void;
+    const renewLater = () => {
+      cancel = clock.after(RENEW_MS, async () => {
+        const ours = await write(check).catch(() => true);
+        if (released) return;
+        if (ours) renewLater();
+        else hold.onLost();
+      });
     };
     const hold: Hold = {
       check,
       release: async () => {
-        ended = true;
+        released = true;
         cancel();
-        await database.write(async (tables) => {
+        await write(async (tables) => {
           if (await check(tables)) tables.leases.delete(slot);
         });
       },
       onLost: () => {},
     };
-    let cancel = clock.after(RENEW_MS, renew);
+    renewLater();
     return hold;
   };
 }
 
-function isFresh(record: unknown, now: number): boolean {
-  const { at } = Object(record) as { at?: unknown };
-  // A clock that was set back must not keep a slot locked.
-  return typeof at === "number" && Math.abs(now - at) < STALE_MS;
-}
-
-function ownerOf(record: unknown): unknown {
-  return (Object(record) as { owner?: unknown }).owner;
+async function leaseOf({ leases }: Tables, slot: number): Promise<{ readonly owner?: unknown; readonly at: number }> {
+  return Object(await answer<unknown>(leases.get(slot)));
 }

@@ -1,8 +1,8 @@
 import { type Clock, systemClock } from "../clock.js";
-import { answer, Database } from "./database.js";
+import { answer, database } from "./database.js";
 import { leases, webLocks } from "./hold.js";
 import { memorySlots } from "./memory.js";
-import { IndexedDbSlots } from "./slots.js";
+import { indexedDbSlots } from "./slots.js";
 import type { Slots } from "./store.js";
 
 /** What `openSlots` needs to know. */
@@ -32,24 +32,25 @@ const ID = /^[A-Za-z0-9]{1,64}$/;
 
 /** IndexedDB (one database per `name`), or memory where storage is denied, broken, or `kind` says so. Never rejects. */
 export async function openSlots(options: OpenOptions, surroundings: Surroundings = {}): Promise<Slots> {
-  if (options.kind === "memory") return memorySlots(options);
-  const { name, prefix, now, newId, onPersistence = () => {} } = options;
-  const { clock = systemClock } = surroundings;
+  const { name, kind, now, newId } = options;
   try {
     // Reading either may throw where storage is denied.
     const { indexedDB: factory = globalThis.indexedDB, locks = globalThis.navigator?.locks } = surroundings;
-    if (!factory) return memorySlots(options);
-    const database = new Database(factory, name, clock);
-    const id = await database.write(async ({ meta }) => {
-      const kept: unknown = await answer(meta.get("id"));
-      if (typeof kept === "string" && ID.test(kept)) return kept;
-      const id = newId();
-      meta.put(id, "id");
-      return id;
-    });
-    const grasp = locks ? webLocks(locks, name) : leases({ database, clock, now, newId });
-    return new IndexedDbSlots({ database, grasp, id, prefix, now, newId, clock, onPersistence });
+    if (factory && kind === "auto") {
+      const { clock = systemClock } = surroundings;
+      const write = database(factory, name, clock);
+      const id = await write(async ({ meta }) => {
+        const kept: unknown = await answer(meta.get("id"));
+        if (ID.test(String(kept ?? ""))) return String(kept);
+        const id = newId();
+        meta.put(id, "id");
+        return id;
+      });
+      const grasp = locks ? webLocks(locks, name) : leases(write, clock, now, newId);
+      return indexedDbSlots({ onPersistence: () => {}, ...options, write, grasp, id, clock });
+    }
   } catch {
-    return memorySlots(options);
+    // Then memory it is.
   }
+  return memorySlots(options);
 }

@@ -4,9 +4,7 @@ import type { Bytes } from "../wire/bytes.js";
 import type { Level } from "../wire/codes.js";
 import type { Verdict } from "../wire/frames.js";
 import { withId } from "./identity.js";
-import { Row } from "./row.js";
 import type { Lease, SlotStore, StoredEvent } from "./store.js";
-import { Waiters } from "./waiters.js";
 
 /** Durable as `level` says, or left out by a filter of the gateway. */
 interface Acknowledged {
@@ -66,13 +64,9 @@ export class Outbox {
   readonly #limits: OutboxLimits;
   readonly #now: () => number;
   readonly #listener: OutboxListener;
-  readonly #waiters = new Waiters();
   readonly #refusals = new Map<number, Verdict>();
-  #row = new Row();
-  #client: string;
-  #epoch: number;
-  #last: number;
-  #upto: number;
+  /** Unsettled, in order of their numbers. */
+  #events: StoredEvent[];
   #sentUpto: number;
   /** No number above was ever on its way. */
   #everSent: number;
@@ -84,24 +78,37 @@ export class Outbox {
   #restarted: Promise<void> = Promise.resolve();
   #restarts = 0;
   #gone: StorageError | null = null;
-  /** Called when there is something new in `from`. */
+  #waiting: (() => void)[] = [];
+
+  // The following are for others to read.
+
+  /** Name that the gateway knows the numbering by. */
+  client: string;
+  epoch: number;
+  /** Highest number given out; 0 before the first. */
+  last: number;
+  /** Everything up to here is settled. */
+  upto: number;
+  /** Payload bytes of unsettled events. */
+  bytes = 0;
+  /** To be set: called when there is something new in `from`. */
   onStored: () => void = () => {};
 
   /** Goes on where the lease's state stands. Loaded events beyond the limits are dropped and told of soon after. */
   constructor(
-    lease: Lease,
+    { state, store }: Lease,
     parts: { readonly limits: OutboxLimits; readonly now: () => number; readonly listener: OutboxListener },
   ) {
-    const { state, store } = lease;
     this.#store = store;
     this.#limits = parts.limits;
     this.#now = parts.now;
     this.#listener = parts.listener;
-    this.#client = state.client;
-    this.#epoch = state.epoch;
-    this.#upto = this.#sentUpto = state.upto;
-    this.#last = this.#stored = this.#everSent = state.last;
-    for (const event of state.events) this.#row.push(event);
+    this.client = state.client;
+    this.epoch = state.epoch;
+    this.upto = this.#sentUpto = state.upto;
+    this.last = this.#stored = this.#everSent = state.last;
+    this.#events = [...state.events];
+    for (const { payload } of state.events) this.bytes += payload.length;
     store.onLost = (error) => this.#lose(error);
     // Not before the listener's owner has this outbox in hand.
     queueMicrotask(() => {
@@ -110,33 +117,9 @@ export class Outbox {
     });
   }
 
-  /** Name that the gateway knows the numbering by. */
-  get client(): string {
-    return this.#client;
-  }
-
-  get epoch(): number {
-    return this.#epoch;
-  }
-
-  /** Highest number given out; 0 before the first. */
-  get last(): number {
-    return this.#last;
-  }
-
-  /** Everything up to here is settled. */
-  get upto(): number {
-    return this.#upto;
-  }
-
   /** Unsettled events. */
   get length(): number {
-    return this.#row.length;
-  }
-
-  /** Payload bytes of unsettled events. */
-  get bytes(): number {
-    return this.#row.bytes;
+    return this.#events.length;
   }
 
   /** Numbers up to here are on their way on the current link, and never dropped; to be set to `upto` when it ends. */
@@ -155,32 +138,35 @@ export class Outbox {
    * when that is not enough, and with `StorageError` once the slot is not ours any more: the event was not taken then.
    */
   push(payload: Bytes): Promise<void> {
+    const { length } = payload;
     if (this.#gone) return Promise.reject(this.#gone);
-    if (!this.#makeRoom(payload.length)) return Promise.reject(this.#full(payload.length));
-    this.#last += 1;
-    const event: StoredEvent = { seq: this.#last, payload, at: this.#now() };
-    this.#row.push(event);
+    if (!this.#makeRoom(length)) {
+      const message = `no room for ${length} bytes: ${this.bytes} of ${this.#limits.bytes} are taken by events on their way`;
+      return Promise.reject(new OutboxFullError(message));
+    }
+    this.last += 1;
+    this.bytes += length;
+    const event: StoredEvent = { seq: this.last, payload, at: this.#now() };
+    this.#events.push(event);
     this.#fresh.push(event);
     // Pushes of one go share the write and its promise.
     this.#commit ??= Promise.resolve().then(() => this.#write());
     return this.#commit;
   }
 
-  /** Resolves when unsettled bytes are at most `roomBytes`. Rejects with the signal's reason, or `StorageError` after `release`. */
-  room(signal?: AbortSignal): Promise<void> {
-    return this.#wait(() => this.bytes <= this.#limits.roomBytes, signal);
-  }
-
-  /** Resolves when nothing is unsettled. Rejects as `room` does. */
-  empty(signal?: AbortSignal): Promise<void> {
-    return this.#wait(() => this.length === 0, signal);
+  /** Resolves when unsettled bytes are at most `roomBytes`, and when the outbox is over. */
+  room(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#waiting.push(resolve);
+      this.#look();
+    });
   }
 
   /** Stored (so sendable) events in order, from `seq` on; expired ones are dropped on the way. The outbox may change meanwhile. */
   *from(seq: number): Iterable<StoredEvent> {
     this.#expire();
     for (let next = seq; ; ) {
-      const event = this.#row.at(this.#row.search(next));
+      const event = this.#events[this.#search(next)];
       if (!event || event.seq > this.#stored) return;
       next = event.seq + 1;
       yield event;
@@ -189,7 +175,7 @@ export class Outbox {
 
   /** Remembers a refusal until the number is settled. Verdicts that only inform, and numbers not waiting, change nothing. */
   judge(verdict: Verdict): void {
-    if (verdict.refused && this.#row.has(verdict.seq)) this.#refusals.set(verdict.seq, verdict);
+    if (verdict.refused && this.#has(verdict.seq)) this.#refusals.set(verdict.seq, verdict);
   }
 
   /**
@@ -197,19 +183,24 @@ export class Outbox {
    * without a refusal nobody knows whether they had one.
    */
   settle(upto: number, level: Level, knownFrom = 0): number {
-    const end = Math.min(upto, this.#last);
-    const count = end - this.#upto;
+    const end = Math.min(upto, this.last);
+    const count = end - this.upto;
     if (count <= 0) return 0;
     const now = this.#now();
-    const settlements = this.#row
-      .take(0, this.#row.search(end + 1))
-      .map((event) => this.#settlement(event, now, level, knownFrom));
-    this.#upto = end;
+    const settlements = this.#take(0, this.#search(end + 1)).map((event): Settlement => {
+      const { seq, at } = event;
+      const told = { seq, event, latencyMs: Math.max(0, now - at) };
+      const refusal = this.#refusals.get(seq);
+      this.#refusals.delete(seq);
+      if (refusal) return { ...told, outcome: "refused", code: refusal.code, message: refusal.message };
+      return seq < knownFrom ? { ...told, outcome: "unknown" } : { ...told, outcome: "acknowledged", level };
+    });
+    this.upto = end;
     this.#stored = Math.max(this.#stored, end);
     this.sentUpto = Math.max(this.#sentUpto, end);
     this.#store.settle(end);
     if (settlements.length > 0) this.#listener.settled(settlements);
-    this.#waiters.look();
+    this.#look();
     return count;
   }
 
@@ -219,31 +210,30 @@ export class Outbox {
    */
   restart(client: string, epoch: number): Promise<void> {
     if (this.#gone) return Promise.reject(this.#gone);
-    const row = new Row();
-    for (const { seq, payload, at } of this.#row.all()) {
+    this.#events = this.#events.map(({ seq, payload, at }, index) => {
       // Numbers that were never sent may belong to other events at the gateway.
-      const kept = seq <= this.#everSent ? withId(payload, `${this.#client}-${this.#epoch}-${seq}`) : payload;
-      row.push({ seq: row.length + 1, payload: kept, at });
-    }
-    this.#row = row;
+      const kept = seq <= this.#everSent ? withId(payload, `${this.client}-${this.epoch}-${seq}`) : payload;
+      this.bytes += kept.length - payload.length;
+      return { seq: index + 1, payload: kept, at };
+    });
     this.#refusals.clear();
     this.#fresh = [];
-    this.#client = client;
-    this.#epoch = epoch;
-    this.#last = row.length;
-    this.#upto = this.#sentUpto = this.#everSent = this.#stored = 0;
+    this.client = client;
+    this.epoch = epoch;
+    this.last = this.length;
+    this.upto = this.#sentUpto = this.#everSent = this.#stored = 0;
     this.#restarts += 1;
-    const state = { client, epoch, upto: 0, last: row.length, events: row.all() };
-    this.#restarted = this.#keep(this.#store.restart(state), state.last);
+    const state = { client, epoch, upto: 0, last: this.last, events: [...this.#events] };
+    this.#restarted = this.#keep(this.#store.restart(state), this.last);
     return this.#restarted;
   }
 
-  /** Writes what is pending and gives the slot back. Nothing is taken any more; who waits is told so. */
+  /** Writes what is pending and gives the slot back. Nothing is taken any more. */
   async release(): Promise<void> {
     if (this.#gone) return;
     const pending = this.#commit;
     this.#gone = new StorageError("released", "the outbox was released");
-    this.#waiters.fail(this.#gone);
+    this.#look();
     try {
       await pending;
       await this.#restarted;
@@ -255,12 +245,10 @@ export class Outbox {
 
   async #write(): Promise<void> {
     // What overflow has taken back meanwhile is not worth storing.
-    const events = this.#fresh.filter(({ seq }) => this.#row.has(seq));
-    const last = this.#last;
+    const events = this.#fresh.filter(({ seq }) => this.#has(seq));
     this.#fresh = [];
     this.#commit = null;
-    if (events.length > 0) await this.#keep(this.#store.append(events), last);
-    else await this.#restarted;
+    await (events.length > 0 ? this.#keep(this.#store.append(events), this.last) : this.#restarted);
   }
 
   /** Numbers up to `last` are as safe as they get when `written` ends: storage that fails leaves them to memory. */
@@ -269,8 +257,7 @@ export class Outbox {
     try {
       await written;
     } catch (error) {
-      if (!(error instanceof StorageError)) throw error;
-      if (error.reason === "lost") return this.#lose(error);
+      if ((error as StorageError).reason === "lost") return this.#lose(error as StorageError);
     }
     if (restarts !== this.#restarts) return this.#restarted;
     if (last <= this.#stored) return;
@@ -281,69 +268,74 @@ export class Outbox {
   #lose(error: StorageError): void {
     if (this.#gone?.reason === "lost") return;
     this.#gone = error;
-    const unstored = this.#row.take(this.#row.search(this.#stored + 1), this.length);
-    this.#row = new Row();
+    const unstored = this.#take(this.#search(this.#stored + 1), this.length);
+    this.#take(0, this.length);
     this.#fresh = [];
-    this.#refusals.clear();
-    this.#waiters.fail(error);
+    this.#look();
     this.#listener.lost?.(unstored);
-  }
-
-  #settlement(event: StoredEvent, now: number, level: Level, knownFrom: number): Settlement {
-    const { seq } = event;
-    const latencyMs = Math.max(0, now - event.at);
-    const refusal = this.#refusals.get(seq);
-    if (refusal) {
-      this.#refusals.delete(seq);
-      return { seq, event, latencyMs, outcome: "refused", code: refusal.code, message: refusal.message };
-    }
-    if (seq < knownFrom) return { seq, event, latencyMs, outcome: "unknown" };
-    return { seq, event, latencyMs, outcome: "acknowledged", level };
-  }
-
-  #full(bytes: number): OutboxFullError {
-    const most = this.#limits.bytes;
-    if (bytes > most) return new OutboxFullError(`event of ${bytes} bytes, the outbox holds ${most}`);
-    return new OutboxFullError(`no room for ${bytes} bytes: ${this.bytes} of ${most} are taken by events on their way`);
-  }
-
-  #wait(ready: () => boolean, signal?: AbortSignal): Promise<void> {
-    return this.#gone ? Promise.reject(this.#gone) : this.#waiters.wait(ready, signal);
   }
 
   /** Drops the oldest events not on their way until `bytes` more fit; nothing, and false, when they would not. */
   #makeRoom(bytes: number): boolean {
     const excess = () => this.bytes + bytes - this.#limits.bytes;
     if (excess() > 0) this.#expire();
-    const first = this.#row.search(this.#sentUpto + 1);
-    let end = first;
     let left = excess();
-    while (left > 0) {
-      const event = this.#row.at(end);
+    let end = this.#search(this.#sentUpto + 1);
+    for (const first = end; ; end += 1) {
+      if (left <= 0) {
+        this.#drop("overflow", first, end);
+        return true;
+      }
+      const event = this.#events[end];
       if (!event) return false;
       left -= event.payload.length;
-      end += 1;
     }
-    this.#drop("overflow", first, end - first);
-    return true;
   }
 
   /** Events are about as old as their place says, so the first that is young enough ends the search. */
   #expire(): void {
     const oldest = this.#now() - this.#limits.ageMs;
-    const first = this.#row.search(this.#sentUpto + 1);
+    const first = this.#search(this.#sentUpto + 1);
     let end = first;
-    for (let event = this.#row.at(end); event && event.at <= oldest; event = this.#row.at(end)) end += 1;
-    this.#drop("expired", first, end - first);
+    while ((this.#events[end]?.at ?? Number.POSITIVE_INFINITY) <= oldest) end += 1;
+    this.#drop("expired", first, end);
   }
 
-  #drop(reason: DropReason, first: number, count: number): void {
-    if (count === 0) return;
-    const events = this.#row.take(first, count);
+  #drop(reason: DropReason, first: number, end: number): void {
+    if (end <= first) return;
+    const events = this.#take(first, end);
     const seqs = events.map(({ seq }) => seq);
     for (const seq of seqs) this.#refusals.delete(seq);
     this.#store.drop(seqs);
     this.#listener.dropped(reason, events);
-    this.#waiters.look();
+    this.#look();
+  }
+
+  #take(first: number, end: number): StoredEvent[] {
+    const events = this.#events.splice(first, end - first);
+    for (const { payload } of events) this.bytes -= payload.length;
+    return events;
+  }
+
+  /** Position of the first event with a number of at least `seq`; `length` if there is none. */
+  #search(seq: number): number {
+    let low = 0;
+    let high = this.length;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if ((this.#events[middle]?.seq ?? 0) < seq) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  }
+
+  #has(seq: number): boolean {
+    return this.#events[this.#search(seq)]?.seq === seq;
+  }
+
+  /** Lets those go who wait for room. */
+  #look(): void {
+    if (!this.#gone && this.bytes > this.#limits.roomBytes) return;
+    for (const resolve of this.#waiting.splice(0)) resolve();
   }
 }

@@ -28,13 +28,11 @@ export interface Verdict {
   readonly message: string;
 }
 
-/** The gateway's answer to HELLO. */
+/** The gateway's answer to HELLO, as far as this client looks at it. */
 export interface Welcome {
-  readonly v: number;
-  readonly session: string;
-  readonly client: string | null;
   /** Null for an anonymous session. */
-  readonly epoch: number | null;
+  readonly epoch?: number | null;
+  /** Whether the gateway knew this client and epoch. */
   readonly resumed: boolean;
   /** Everything up to here is settled; send again from `upto + 1`. */
   readonly upto: number;
@@ -46,13 +44,10 @@ export interface Welcome {
   /** Older refusals are forgotten. */
   readonly rej_more: boolean;
   readonly ping_ms: number;
-  readonly idle_ms: number;
   readonly max_event_bytes: number;
   readonly max_frame_bytes: number;
   readonly max_batch_events: number;
   readonly datagrams: boolean;
-  /** Unix ms. */
-  readonly server_time: number;
 }
 
 /** One event as it travels. */

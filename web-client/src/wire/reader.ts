@@ -12,49 +12,35 @@ export function text(bytes: Uint8Array): string {
   }
 }
 
-/** Reads through one frame's body. Everything throws `FrameError` where the body ends too early. */
-export class Reader {
-  readonly #bytes: Uint8Array;
-  #offset = 0;
-
-  constructor(bytes: Uint8Array) {
-    this.#bytes = bytes;
-  }
-
-  /** Bytes not read yet. */
-  get remaining(): number {
-    return this.#bytes.length - this.#offset;
-  }
-
-  byte(): number {
-    return this.bytes(1)[0] ?? 0;
-  }
-
-  varint(): number {
-    const varint = readVarint(this.#bytes, this.#offset);
-    if (varint === null) throw new FrameError("frame ends inside a varint");
-    this.#offset += varint.length;
-    return varint.value;
-  }
-
-  /** A view of the next `length` bytes, not a copy. */
-  bytes(length: number): Uint8Array {
-    if (length > this.remaining) throw new FrameError(`frame ends ${length - this.remaining} bytes too early`);
-    const value = this.#bytes.subarray(this.#offset, this.#offset + length);
-    this.#offset += length;
-    return value;
-  }
-
-  prefixed(): Uint8Array {
-    return this.bytes(this.varint());
-  }
-
-  string(): string {
-    return text(this.prefixed());
-  }
-
+/** Reads through `bytes`, piece by piece. Every piece throws `FrameError` where the bytes end too early. */
+export interface Reader {
+  byte(): number;
+  varint(): number;
+  /** Bytes with their length before them: a view, not a copy. */
+  prefixed(): Uint8Array;
   /** Throws unless every byte has been read. */
-  end(): void {
-    if (this.remaining > 0) throw new FrameError(`${this.remaining} bytes too many in the frame`);
-  }
+  end(): void;
+}
+
+export function reader(bytes: Uint8Array): Reader {
+  let offset = 0;
+  const require = (good: boolean) => {
+    if (!good) throw new FrameError("a length in the frame is wrong");
+  };
+  const take = (length: number) => {
+    offset += length;
+    require(offset <= bytes.length);
+    return bytes.subarray(offset - length, offset);
+  };
+  const varint = () => {
+    const { value, length } = readVarint(bytes, offset) ?? { value: 0, length: Number.MAX_SAFE_INTEGER };
+    take(length);
+    return value;
+  };
+  return {
+    byte: () => take(1)[0] ?? 0,
+    varint,
+    prefixed: () => take(varint()),
+    end: () => require(offset === bytes.length),
+  };
 }

@@ -1,24 +1,21 @@
 import { FrameError } from "../errors/frame-error.js";
 import type { Bytes } from "./bytes.js";
 
-/** Bytes that `value` takes as a varint (RFC 9000, section 16). Throws `RangeError` unless it is an integer in 0..2^53-1. */
+/** Bytes that `value`, an integer in 0..2^53-1, takes as a varint (RFC 9000, section 16). */
 export function varintLength(value: number): 1 | 2 | 4 | 8 {
-  if (!Number.isSafeInteger(value) || value < 0) throw new RangeError(`not an integer in 0..2^53-1: ${value}`);
   if (value < 0x40) return 1;
   if (value < 0x4000) return 2;
   return value < 0x4000_0000 ? 4 : 8;
 }
 
-/** `value` in its shortest form. */
+/** `value` in its shortest form. Throws `RangeError` unless it is an integer. */
 export function varint(value: number): Bytes {
   const length = varintLength(value);
-  const bytes = new Uint8Array(length);
-  for (let index = length - 1, rest = value; index >= 0; index -= 1) {
-    bytes[index] = rest % 256;
-    rest = Math.floor(rest / 256);
-  }
-  bytes[0] = (bytes[0] ?? 0) | (Math.log2(length) << 6);
-  return bytes;
+  const bytes = new DataView(new ArrayBuffer(8));
+  // The length goes into the two top bits.
+  const top = BigInt(Math.log2(length)) << BigInt(8 * length - 2);
+  bytes.setBigUint64(0, BigInt(value) | top);
+  return new Uint8Array(bytes.buffer, 8 - length);
 }
 
 /** A varint and how many bytes it took. */

@@ -1,16 +1,10 @@
 import type { Bytes } from "./bytes.js";
-import { varintLength } from "./varint.js";
 
 const encoder = new TextEncoder();
 
 /** Text as UTF-8. */
 export function utf8(text: string): Bytes {
   return encoder.encode(text);
-}
-
-/** Bytes that `bytes` takes with its length before it. */
-export function prefixedLength(bytes: Uint8Array): number {
-  return varintLength(bytes.length) + bytes.length;
 }
 
 /** One after the other. */

@@ -1,7 +1,7 @@
 import type { Bytes } from "../../src/wire/bytes.js";
-import { FrameType } from "../../src/wire/codes.js";
+import { FRAME_TYPES } from "../../src/wire/codes.js";
 import type { Ack, ClientFrame, EventRecord, Events, GatewayFrame, Verdict } from "../../src/wire/frames.js";
-import { Reader, text } from "../../src/wire/reader.js";
+import { type Reader, reader, text } from "../../src/wire/reader.js";
 import { varint } from "../../src/wire/varint.js";
 import { join, utf8 } from "../../src/wire/writer.js";
 
@@ -25,53 +25,47 @@ const EVENT_CODES: Readonly<Record<string, number>> = {
 export function encodeGatewayFrame(frame: GatewayFrame): Bytes {
   switch (frame.type) {
     case "ack":
-      return wrap(FrameType.ack, ackBody(frame.body));
+      return wrap("ack", ackBody(frame.body));
     case "ping":
     case "pong":
-      return wrap(FrameType[frame.type], frame.body);
+      return wrap(frame.type, frame.body);
     case "welcome": {
       const rej = frame.body.rej.map(({ seq, code, message }) => ({ s: seq, code, msg: message }));
-      return wrap(FrameType.welcome, utf8(JSON.stringify({ ...frame.body, rej })));
+      return wrap("welcome", utf8(JSON.stringify({ ...frame.body, rej })));
     }
     case "goaway":
     case "close":
-      return wrap(FrameType[frame.type], utf8(JSON.stringify(frame.body)));
+      return wrap(frame.type, utf8(JSON.stringify(frame.body)));
     case "unknown":
-      return wrap(0x80, new Uint8Array(3));
+      return join([byte(0x80), varint(3), new Uint8Array(3)]);
   }
 }
 
 /** A client frame whose records are not compressed. */
 export function decodeClientFrame(frame: Uint8Array): ClientFrame {
-  const reader = new Reader(frame);
-  const type = reader.byte();
-  const body = reader.prefixed();
-  reader.end();
-  const json = () => JSON.parse(text(body));
+  const read = reader(frame);
+  const type = FRAME_TYPES[read.byte()];
+  const body = read.prefixed();
+  read.end();
   switch (type) {
-    case FrameType.hello:
-      return { type: "hello", body: json() };
-    case FrameType.events:
-      return { type: "events", body: events(new Reader(body)) };
-    case FrameType.define:
-      return { type: "define", body: json() };
-    case FrameType.ping:
-      return { type: "ping", body };
-    case FrameType.pong:
-      return { type: "pong", body };
-    case FrameType.close:
-      return { type: "close", body: json() };
-    case FrameType.report:
-      return { type: "report", body: json() };
-    case FrameType.reauth:
-      return { type: "reauth", body: json() };
+    case "hello":
+    case "define":
+    case "close":
+    case "report":
+    case "reauth":
+      return { type, body: JSON.parse(text(body)) };
+    case "events":
+      return { type, body: events(reader(body)) };
+    case "ping":
+    case "pong":
+      return { type, body };
     default:
       throw new Error(`a client sends no frame of type ${type}`);
   }
 }
 
-function wrap(type: number, body: Uint8Array): Bytes {
-  return join([byte(type), varint(body.length), body]);
+function wrap(type: (typeof FRAME_TYPES)[number], body: Uint8Array): Bytes {
+  return join([byte(FRAME_TYPES.indexOf(type)), varint(body.length), body]);
 }
 
 function ackBody(ack: Ack): Bytes {

@@ -87,9 +87,6 @@ export class GatewayEnd implements Link {
 
 /** As a gateway with its default limits answers. */
 export const usualWelcome: Welcome = {
-  v: 1,
-  session: "s-1",
-  client: "test",
   epoch: 77,
   resumed: false,
   upto: 0,
@@ -99,12 +96,10 @@ export const usualWelcome: Welcome = {
   rej: [],
   rej_more: false,
   ping_ms: 25_000,
-  idle_ms: 75_000,
   max_event_bytes: 262_144,
   max_frame_bytes: 524_288,
   max_batch_events: 1_000,
   datagrams: true,
-  server_time: 1_767_225_600_000,
 };
 
 const usualAck: Ack = {
