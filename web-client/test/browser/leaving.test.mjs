@@ -12,6 +12,7 @@ const KEEPALIVE_BYTES_MAX = 64 * 1024;
 const COUNT = 200;
 const PADDING = 1024;
 const VISITS = 10;
+const BACKS_MAX = 10;
 /** For every chunk, each way. */
 const SLOW_MS = 200;
 
@@ -77,12 +78,21 @@ for (const browser of ["chromium", "firefox"]) {
 test("chromium comes back to a page by the back button: its client goes on", async (t) => {
   const stage = await Stage.set(t);
   const tab = await Tab.open(await stage.chromium(), stage.site);
-  await tab.connect(stage.network);
-  await tab.send("a", 1, 100);
+  let sent = 0;
+  let isKept = false;
+  // Chromium may always decide to keep none.
+  for (let attempt = 0; attempt < BACKS_MAX && !isKept; attempt += 1) {
+    await tab.connect(stage.network);
+    await tab.send("a", sent + 1, sent + 100);
+    await tab.flush();
+    sent += 100;
+    await tab.leave();
+    const { kept, reasons } = await tab.back();
+    if (!kept) t.diagnostic(`not kept: ${reasons}`);
+    isKept = kept;
+  }
+  assert.ok(isKept, "Chromium kept the page");
+  await tab.send("a", sent + 1, sent + 100);
   await tab.flush();
-  // Only a page that was frozen and kept still knows that it shall.
-  await tab.sendOnReturn("a", 101, 200);
-  await tab.leave();
-  await tab.back();
-  assertArrived(await stage.gateway.settled(200), { a: 200 });
+  assertArrived(await stage.gateway.settled(sent + 100), { a: sent + 100 });
 });

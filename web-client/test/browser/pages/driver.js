@@ -38,13 +38,6 @@ function sendOn(what) {
   send(what);
 }
 
-/** The same, when the page is shown again after it was frozen in the back/forward cache. */
-function sendOnReturn(what) {
-  addEventListener("pageshow", ({ persisted }) => {
-    if (persisted) send(what);
-  });
-}
-
 /** At most once each; says how many were handed over. */
 function sendLossy({ tab, first, last }) {
   let handed = 0;
@@ -92,7 +85,6 @@ export const driver = {
   start,
   send,
   sendOn,
-  sendOnReturn,
   sendLossy,
   authenticate,
   flush,

@@ -1,10 +1,14 @@
 // All that a scenario plays on: a gateway, the network before it, the application's site, and browsers. Gone with the test.
+import { access } from "node:fs/promises";
+import { fileURLToPath } from "node:url";
 import { Chromium } from "./chromium.mjs";
 import { Firefox } from "./firefox.mjs";
-import { Gateway } from "./gateway.mjs";
+import { binary, Gateway } from "./gateway.mjs";
 import { Network } from "./network.mjs";
 import { Profile } from "./profile.mjs";
 import { serveSite } from "./site.mjs";
+
+const DIST = fileURLToPath(new URL("../../../dist/index.js", import.meta.url));
 
 /** What a test gets. */
 export class Stage {
@@ -18,6 +22,8 @@ export class Stage {
   static async set(t, more = "") {
     const stage = new Stage();
     stage.#test = t;
+    await there(binary(), "run `cargo build` first, or set TIDEGATE_BIN");
+    await there(DIST, "run `npm run build` first");
     t.after(() => stage.#clear());
     stage.site = await serveSite();
     stage.#ends.push(() => stage.site.stop());
@@ -57,4 +63,10 @@ export class Stage {
     for (const end of this.#ends.reverse()) await end().catch((error) => failures.push(error));
     if (failures.length > 0) this.#test.diagnostic(`not cleared: ${failures.map(String).join("; ")}`);
   }
+}
+
+async function there(file, remedy) {
+  await access(file).catch(() => {
+    throw new Error(`${file} is missing: ${remedy}`);
+  });
 }

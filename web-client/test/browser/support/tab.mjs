@@ -1,6 +1,6 @@
 // One tab with the client in it: drives test/browser/pages/tab.html in either browser.
 import assert from "node:assert/strict";
-import { within } from "./deadline.mjs";
+import { until, within } from "./deadline.mjs";
 
 /** A tab. Calls are awaited with a deadline, and a failure tells what the page saw. */
 export class Tab {
@@ -43,11 +43,6 @@ export class Tab {
   /** Begins to send, and waits for nothing. */
   async sendOn(tab, first, last, padding = 0) {
     await this.call("sendOn", { tab, first, last, padding });
-  }
-
-  /** Sends them as soon as the page comes back from the back/forward cache, and only then. */
-  async sendOnReturn(tab, first, last) {
-    await this.call("sendOnReturn", { tab, first, last, padding: 0 });
   }
 
   /** Sends events that may get lost; resolves with how many were handed over. */
@@ -100,12 +95,31 @@ export class Tab {
     return this.#goto(this.#url);
   }
 
-  /** Presses the back button. The page that comes may be one that was frozen, and its script does not run again. */
-  back() {
-    return within(
-      "page that was left",
+  /**
+   * Presses the back button, from another page. Resolves with `kept`, whether the page that comes is the one that was left, frozen and
+   * kept; if not, `reasons` is why as far as the browser tells.
+   */
+  async back() {
+    await within(
+      "back button",
       this.page.evaluate(() => void setTimeout(() => history.back())),
     );
+    const look = () => {
+      const [{ notRestoredReasons }] = performance.getEntriesByType("navigation");
+      const kept = globalThis.driver?.story().states.length > 0;
+      return {
+        path: location.pathname,
+        ready: "driver" in globalThis,
+        kept,
+        reasons: JSON.stringify(notRestoredReasons),
+      };
+    };
+    const { pathname } = new URL(this.#url);
+    return until("page that was left", async () => {
+      // It fails where the page changes meanwhile.
+      const seen = await this.page.evaluate(look).catch(() => null);
+      return seen?.path === pathname && seen.ready && seen;
+    });
   }
 
   /** The user has come back to the tab. */
