@@ -5,11 +5,11 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use prometheus_client::registry::Registry;
 use tidegate_wire::{Limits, Reason, limits};
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -33,18 +33,54 @@ use crate::session::{Parts, Sessions};
 const HEALTH_EVERY: Duration = Duration::from_millis(100);
 /// Of the drain's time, what is left for the destination and the connections once sessions have been ended.
 const LAST_WORDS: Duration = Duration::from_millis(500);
+/// A signal that comes so soon after another says the same.
+const ECHO: Duration = Duration::from_millis(500);
 
-/// Serves until SIGTERM or SIGINT, then drains. Errors are of the start alone: what cannot be bound, read or made.
+/// Serves until SIGTERM or SIGINT, then drains; a second signal ends the drain at once. Errors are of the start, what
+/// cannot be bound, read or made, and of a drain that was ended.
 pub async fn run(config: Config) -> Result<()> {
-    let mut terminate = signal(SignalKind::terminate()).context("cannot wait for SIGTERM")?;
-    let mut interrupt = signal(SignalKind::interrupt()).context("cannot wait for SIGINT")?;
+    let mut signals = Signals::listen()?;
     let gateway = Gateway::start(&config)?;
+    signals.next().await;
     tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+        () = gateway.stop() => Ok(()),
+        () = signals.insist() => {
+            bail!("a second signal has ended the drain: what had not settled is not acknowledged")
+        }
     }
-    gateway.stop().await;
-    Ok(())
+}
+
+/// What asks the process to end.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn listen() -> Result<Self> {
+        let terminate = signal(SignalKind::terminate()).context("cannot wait for SIGTERM")?;
+        let interrupt = signal(SignalKind::interrupt()).context("cannot wait for SIGINT")?;
+        Ok(Self { terminate, interrupt })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+
+    /// Resolves with the next signal that is not the echo of the one before: some send a signal to a process, and
+    /// again to its group.
+    async fn insist(&mut self) {
+        let asked_at = clock();
+        loop {
+            self.next().await;
+            if asked_at.elapsed() >= ECHO {
+                return;
+            }
+        }
+    }
 }
 
 /// A gateway that serves.

@@ -3,14 +3,24 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use futures_util::StreamExt as _;
+use tokio_tungstenite::tungstenite::handshake::server::{Request, Response};
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+
 use crate::gateway::Gateway;
 use crate::token;
 
 /// What one token of an example's gateway looks like in its configuration.
 async fn gateway_with_token() -> (Gateway, String) {
+    gateway_with("").await
+}
+
+/// The same with `more` lines.
+async fn gateway_with(more: &str) -> (Gateway, String) {
     let (token, hash) = token::make("device");
     let tokens = format!(
-        "auth.mode = \"tokens\"\n[[auth.tokens]]\nid = \"device\"\nhash = \"{hash}\"\ntenant = \"hall\""
+        "{more}\nauth.mode = \"tokens\"\n[[auth.tokens]]\nid = \"device\"\nhash = \"{hash}\"\ntenant = \"hall\""
     );
     (Gateway::start(&tokens).await, token)
 }
@@ -56,6 +66,54 @@ async fn an_event_goes_in_by_curl_and_by_the_standard_sdk() {
     let refused = run(&mut Command::new(example("first_event.sh")), &gateway.url(""), "device.wrong");
     assert!(!refused.status.success(), "a refused event is a failed command");
     assert!(String::from_utf8_lossy(&refused.stdout).contains("401"));
+    let refused = run(&mut python("python/standard_sdk.py"), &gateway.url(""), "device.wrong");
+    let why = String::from_utf8_lossy(&refused.stderr);
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(why.starts_with("refused: 401") && why.contains("this token is not known"), "{why}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_simple_device_leaves_when_it_is_asked_to_and_comes_back() {
+    let (mut gateway, token) =
+        gateway_with("shutdown.drain_ms = 60000\nshutdown.reconnect_jitter_ms = 10").await;
+    let url = format!("ws://{}/v1/stream", gateway.plain);
+    let device = std::thread::spawn(move || {
+        let output = run(python("python/websocket_device.py").arg("2000"), &url, &token);
+        (printed(&output), String::from_utf8_lossy(&output.stderr).into_owned())
+    });
+    while gateway.metrics().await.sum("tidegate_events_total", "stored") < 10.0 {
+        tokio::task::yield_now().await;
+    }
+    gateway.terminate();
+    assert!(gateway.ended().await.success());
+    gateway.launch();
+    gateway.ready().await;
+    let (printed, away) = tokio::task::spawn_blocking(|| device.join().unwrap()).await.unwrap();
+    assert_eq!(printed.lines().count(), 2000);
+    // It may have come back before the next gateway was there, but it did not have to be thrown out.
+    assert!(!away.contains("received 4000"), "{away}");
+    assert_eq!(gateway.tail().len(), 2000, "nothing is sent twice by a device that left in order");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_simple_device_stops_for_a_final_code_although_it_saw_no_close_frame() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("ws://{}/v1/stream", listener.local_addr().unwrap());
+    let device =
+        tokio::task::spawn_blocking(move || run(&mut python("python/websocket_device.py"), &url, "t"));
+    let (stream, _) = listener.accept().await.unwrap();
+    let subprotocol = |_: &Request, mut response: Response| {
+        response.headers_mut().insert("sec-websocket-protocol", "tidegate.v1.json".parse().unwrap());
+        Ok(response)
+    };
+    let mut socket = tokio_tungstenite::accept_hdr_async(stream, subprotocol).await.unwrap();
+    socket.next().await.unwrap().unwrap();
+    let close = CloseFrame { code: CloseCode::Library(4006), reason: "taken_over".into() };
+    socket.close(Some(close)).await.unwrap();
+    drop(listener);
+    let output = device.await.unwrap();
+    let why = String::from_utf8_lossy(&output.stderr);
+    assert_eq!((output.status.code(), why.trim_end()), (Some(1), "refused: 4006 taken_over"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
