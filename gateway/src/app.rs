@@ -38,9 +38,9 @@ const ECHO: Duration = Duration::from_millis(500);
 
 /// Serves until SIGTERM or SIGINT, then drains; a second signal ends the drain at once. Errors are of the start, what
 /// cannot be bound, read or made, and of a drain that was ended.
-pub async fn run(config: Config) -> Result<()> {
+pub async fn run(config: &Config) -> Result<()> {
     let mut signals = Signals::listen()?;
-    let gateway = Gateway::start(&config)?;
+    let gateway = Gateway::start(config)?;
     signals.next().await;
     tokio::select! {
         () = gateway.stop() => Ok(()),

@@ -1,5 +1,6 @@
 //! The command line: what can be asked for, one file for each command.
 
+mod blame;
 mod certs;
 mod check;
 mod health;
@@ -13,8 +14,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
-use crate::config::{Config, ConfigError};
-use crate::deliver::kafka::KafkaError;
+use crate::config::{ConfigError, Loaded};
 
 /// Takes events from browsers and devices over WebTransport, QUIC, WebSocket and HTTPS into Kafka or a log of its own,
 /// and acknowledges them once they are durable.
@@ -46,12 +46,12 @@ enum Command {
 
 /// Does what was asked for. Blocks until it is done.
 pub fn run(cli: Cli) -> Result<()> {
-    let config = || Config::load(cli.config.as_deref());
+    let loaded = || Loaded::read(cli.config.as_deref());
     match cli.command.unwrap_or(Command::Serve) {
-        Command::Serve => serve::run(config()?),
-        Command::Tail(args) => tail::run(args, &config()?),
-        Command::Check => check::run(&config()?, cli.config.as_deref()),
-        Command::Health(args) => health::run(&args, &config()?),
+        Command::Serve => serve::run(&loaded()?),
+        Command::Tail(args) => tail::run(args, &loaded()?.config),
+        Command::Check => check::run(&loaded()?, cli.config.as_deref()),
+        Command::Health(args) => health::run(&args, &loaded()?.config),
         Command::Certs(args) => certs::run(&args, wall_clock()),
         Command::Token(args) => token::run(&args),
     }
@@ -66,9 +66,7 @@ pub fn report(error: &anyhow::Error) -> ExitCode {
         Some(unreadable) => eprintln!("tidegate: {unreadable}"),
         None => eprintln!("tidegate: {error:#}"),
     }
-    // What librdkafka alone can judge is the configuration's fault too.
-    let is_configuration = error.is::<ConfigError>() || error.is::<KafkaError>();
-    ExitCode::from(if is_configuration { 78 } else { 1 })
+    ExitCode::from(if error.is::<ConfigError>() { 78 } else { 1 })
 }
 
 #[expect(clippy::disallowed_methods, reason = "certificates are dated by the wall clock")]
