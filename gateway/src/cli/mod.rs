@@ -64,12 +64,44 @@ pub fn report(error: &anyhow::Error) -> ExitCode {
     match error.downcast_ref::<ConfigError>() {
         Some(ConfigError::Invalid { report }) => eprintln!("{report}"),
         Some(unreadable) => eprintln!("tidegate: {unreadable}"),
-        None => eprintln!("tidegate: {error:#}"),
+        None => eprintln!("tidegate: {}", in_one_line(error)),
     }
     ExitCode::from(if error.is::<ConfigError>() { 78 } else { 1 })
+}
+
+/// The error and its causes, each said once: many messages have their cause in them.
+fn in_one_line(error: &anyhow::Error) -> String {
+    error.chain().map(ToString::to_string).fold(String::new(), |line, cause| {
+        if line.contains(&cause) {
+            line
+        } else if line.is_empty() {
+            cause
+        } else {
+            format!("{line}: {cause}")
+        }
+    })
 }
 
 #[expect(clippy::disallowed_methods, reason = "certificates are dated by the wall clock")]
 fn wall_clock() -> std::time::SystemTime {
     std::time::SystemTime::now()
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::Context as _;
+
+    use super::*;
+    use crate::deliver::log::Cursor;
+
+    #[test]
+    fn each_cause_is_said_once() {
+        let error = Cursor::end(std::path::Path::new("/nowhere/log")).context("is it there?").unwrap_err();
+        assert_eq!(
+            in_one_line(&error),
+            "is it there?: the log: cannot list /nowhere/log: No such file or directory (os error 2)"
+        );
+        let error = anyhow::anyhow!("the cause").context("the matter");
+        assert_eq!(in_one_line(&error), "the matter: the cause");
+    }
 }

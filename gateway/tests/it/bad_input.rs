@@ -179,6 +179,7 @@ fn what_cannot_be_had_is_said_in_one_line() {
         let (status, stderr) = gateway::refused(directory.path(), &config);
         assert_eq!(status, Some(1), "{stderr}");
         assert!(stderr.lines().any(|line| line.contains(&says)), "{says} is not in: {stderr}");
+        assert_eq!(stderr.matches("os error").count(), 1, "a cause is repeated: {stderr}");
     }
 }
 

@@ -1,14 +1,16 @@
 //! The examples, run as a reader would run them.
 
+use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 use futures_util::StreamExt as _;
 use tokio_tungstenite::tungstenite::handshake::server::{Request, Response};
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
-use crate::gateway::Gateway;
+use crate::destination::Destination;
+use crate::gateway::{self, Gateway};
 use crate::token;
 
 /// What one token of an example's gateway looks like in its configuration.
@@ -142,4 +144,34 @@ async fn a_simple_device_sends_over_a_restart_of_the_gateway() {
     // What was in flight when the gateway was killed may be there twice, side by side.
     numbers.dedup();
     assert_eq!(numbers, (1..=2000).collect::<Vec<u32>>());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_is_seen_in_kafka_and_tail_says_that_it_is_not_in_the_log() {
+    let kafka = Destination::shared_kafka().await;
+    let topic = kafka.topic(1).await;
+    let gateway = kafka.gateway(&topic).await;
+    printed(&run(&mut Command::new(example("first_event.sh")), &gateway.url(""), ""));
+    let brokers = kafka.brokers().brokers();
+    let port = brokers.split(',').next().unwrap().rsplit(':').next().unwrap().to_owned();
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scripts/kafka");
+    let line = tokio::task::spawn_blocking(move || {
+        let mut command = Command::new(script);
+        command.args(["tail", &topic]).env("TIDEGATE_KAFKA_PORT", port).stdout(Stdio::piped());
+        let mut consumer = command.spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(consumer.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        consumer.kill().unwrap();
+        consumer.wait().unwrap();
+        line
+    });
+    let event: serde_json::Value = serde_json::from_str(&line.await.unwrap()).unwrap();
+    assert_eq!(event["type"], "greeting.sent");
+
+    std::fs::create_dir(gateway.path("log")).unwrap();
+    let config = gateway.path("tidegate.toml");
+    let output = gateway::command().arg("tail").arg("--config").arg(config).output().unwrap();
+    let says = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && output.stdout.is_empty(), "{says}");
+    assert!(says.contains("events go to Kafka at"), "{says}");
 }
