@@ -322,8 +322,10 @@ fn announce(config: &Config, sockets: &Sockets, topics: &[String]) {
             tracing::info!("demo page: http://localhost:{port}/");
         }
         let prefix = config.listen.prefix.trim_end_matches('/');
+        let needs_token = config.auth.mode == Some(config::AuthMode::Tokens);
+        let token = if needs_token { " -H 'authorization: Bearer TOKEN'" } else { "" };
         tracing::info!(
-            "first event: curl http://localhost:{port}{prefix}/events -H 'content-type: application/json' \
+            "first event: curl http://localhost:{port}{prefix}/events{token} -H 'content-type: application/json' \
              -d '{{\"type\":\"hello\",\"data\":{{\"from\":\"curl\"}}}}'"
         );
     }

@@ -61,6 +61,9 @@ async fn an_event_goes_in_by_curl_and_by_the_standard_sdk() {
         let answer: serde_json::Value = serde_json::from_str(&printed(&output)).unwrap();
         assert_eq!(answer, serde_json::json!({"accepted": 1, "rejected": [], "level": "stored"}));
     }
+    let announced = gateway.log();
+    let first = announced.lines().find(|line| line.contains("first event: curl")).unwrap();
+    assert!(first.contains("authorization: Bearer TOKEN"), "it would get 401: {first}");
     let types: Vec<_> =
         gateway.tail().iter().map(|event| event["type"].as_str().unwrap().to_owned()).collect();
     assert_eq!(types, ["greeting.sent", "order.placed"]);
