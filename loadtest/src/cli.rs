@@ -59,7 +59,7 @@ pub(crate) struct RunArgs {
     pub(crate) threads: u32,
     /// Events a second over all clients, at fixed times (open loop); 0 only holds the connections. Without it: as fast
     /// as credit allows.
-    #[arg(long)]
+    #[arg(long, allow_negative_numbers = true)]
     pub(crate) rate: Option<f64>,
     /// Events in one frame or request; a client sends a frame when credit allows the whole of it.
     #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=1_000))]
@@ -153,6 +153,12 @@ impl RunArgs {
         }
         if self.ignore_credit && is_https {
             bail!("--ignore-credit is for sessions: over https a client waits for each answer");
+        }
+        if self.carrier.is_udp() && !self.url.secure {
+            bail!("--carrier {}: needs an https:// address, the gateway's secure listener", self.carrier);
+        }
+        if self.duration == 0.0 && self.events.is_none() {
+            bail!("--duration 0: more than 0 seconds, or --events for a number of events");
         }
         if self.events == Some(0) {
             bail!("--events 0: one at least; to only hold connections there is --rate 0");

@@ -118,6 +118,12 @@ impl Report {
                 "{} acknowledged events are missing, {} refused ones are there, {} were never sent",
                 verdict.lost, verdict.refused_but_there, verdict.never_sent
             ));
+            if verdict.records == 0 && self.acknowledged > 0 {
+                faults.push(
+                    "nothing at all has come to the topic: does the gateway write to it, and to these brokers?"
+                        .into(),
+                );
+            }
         }
         faults
     }

@@ -81,7 +81,8 @@ impl<'a> Requester<'a> {
         if let Err(why) = result {
             tally.failed(format!("{why:#}"));
         }
-        tally.missed(self.unanswered().filter(|(due, _)| shared.is_measured(*due)), clock::now());
+        let open = self.open.map(|due| (due, u64::from(shared.plan.batch)));
+        tally.unanswered(open.into_iter().collect(), self.schedule);
         tally.clients.push(self.settled);
         Live::add(&shared.live.ended, 1);
     }
@@ -105,7 +106,7 @@ impl<'a> Requester<'a> {
     async fn until_done(&mut self, connecting: &Semaphore) -> Result<()> {
         let turn = connecting.acquire().await?;
         self.reconnect().await?;
-        self.ask().await?;
+        self.ask().await.map_err(|why| self.dialer.explained(why))?;
         drop(turn);
         Live::add(&self.shared.live.connected, 1);
         let mut timetable = self.shared.timetable.subscribe();
@@ -254,8 +255,11 @@ impl<'a> Requester<'a> {
             Ok::<_, anyhow::Error>(hyper::client::conn::http1::handshake(TokioIo::new(socket)).await?)
         };
         let named = || format!("cannot connect to {}", self.dialer.target.url.authority());
-        let (sender, connection) =
-            timeout(ANSWER, connecting).await.with_context(named)?.with_context(named)?;
+        let (sender, connection) = timeout(ANSWER, connecting)
+            .await
+            .with_context(named)?
+            .map_err(|why| self.dialer.explained(why))
+            .with_context(named)?;
         tokio::task::spawn_local(connection);
         self.connection = Some(sender);
         Ok(())

@@ -104,6 +104,9 @@ impl Run {
                 Err(why) => tally.failed(format!("{why:#}")),
             }
         }
+        if let Some(times) = *shared.timetable.borrow() {
+            tally.close(times, u64::from(shared.plan.batch), clock::now());
+        }
         progress.finish();
         if !has_started {
             let why = shared.broken_off.get().cloned().unwrap_or_default();

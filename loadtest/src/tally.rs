@@ -6,6 +6,9 @@ use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
 
+use crate::plan::Timetable;
+use crate::schedule::Schedule;
+
 /// The longest latency that is told apart, in microseconds: ten minutes.
 const LATENCY_MAX_US: u64 = 600_000_000;
 
@@ -48,6 +51,8 @@ pub(crate) struct Tally {
     pub(crate) statuses: BTreeMap<u16, u64>,
     /// What became of each client's numbers.
     pub(crate) clients: Vec<ClientTally>,
+    /// What clients had no answer for when they ended.
+    unanswered: Vec<Unanswered>,
     /// Why clients gave up; the first few.
     pub(crate) failures: Vec<String>,
     pub(crate) failed_clients: u64,
@@ -65,6 +70,14 @@ pub(crate) struct ClientTally {
     pub(crate) refused: Vec<u64>,
 }
 
+/// What one client owed in the end.
+struct Unanswered {
+    /// Frames on their way: when each was due, and with how many events.
+    open: Vec<(Instant, u64)>,
+    /// What was still to come.
+    schedule: Option<Schedule>,
+}
+
 impl Tally {
     pub(crate) fn new() -> Self {
         #[expect(clippy::expect_used, reason = "the bounds are constants that the library takes")]
@@ -77,6 +90,7 @@ impl Tally {
             refusals: BTreeMap::new(),
             statuses: BTreeMap::new(),
             clients: Vec::new(),
+            unanswered: Vec::new(),
             failures: Vec::new(),
             failed_clients: 0,
         }
@@ -87,11 +101,21 @@ impl Tally {
         self.latency.saturating_record_n(micros(now.saturating_duration_since(due)), count);
     }
 
-    /// These were due, so many at each time, and never answered: they count as old as they are now.
-    pub(crate) fn missed(&mut self, frames: impl Iterator<Item = (Instant, u64)>, now: Instant) {
-        for (due, count) in frames {
-            self.missed += count;
-            self.answered(due, now, count);
+    /// A client ends without an answer for these frames, and with what was still to come.
+    pub(crate) fn unanswered(&mut self, open: Vec<(Instant, u64)>, schedule: Option<Schedule>) {
+        self.unanswered.push(Unanswered { open, schedule });
+    }
+
+    /// The run is over now, perhaps before its time: what was due by then and never answered counts as old as it is.
+    pub(crate) fn close(&mut self, times: Timetable, batch: u64, now: Instant) {
+        let end = times.end.min(now);
+        let window = times.measure_from..end;
+        for Unanswered { open, schedule } in std::mem::take(&mut self.unanswered) {
+            let unmet = schedule.into_iter().flat_map(|schedule| schedule.unmet(end)).map(|due| (due, batch));
+            for (due, count) in open.into_iter().chain(unmet).filter(|(due, _)| window.contains(due)) {
+                self.missed += count;
+                self.answered(due, now, count);
+            }
         }
     }
 
@@ -112,6 +136,7 @@ impl Tally {
         self.breaks += other.breaks;
         self.failed_clients += other.failed_clients;
         self.clients.extend(other.clients);
+        self.unanswered.extend(other.unanswered);
         self.failures.extend(other.failures);
         self.failures.dedup();
         self.failures.truncate(3);
@@ -134,14 +159,36 @@ mod tests {
 
     #[test]
     fn what_threads_saw_adds_up_and_what_was_missed_counts_as_late() {
-        let now = clock::now();
-        let due = now.checked_sub(Duration::from_millis(500)).unwrap();
+        let times = timetable(100);
+        let due = times.measure_from;
         let (mut one, mut two) = (Tally::new(), Tally::new());
-        one.answered(due, now, 3);
-        two.missed([(due, 1)].into_iter(), now + Duration::from_secs(60));
+        one.answered(due, due + Duration::from_millis(500), 3);
+        two.unanswered(vec![(due, 1)], None);
         two.failed("no".into());
         one.merge(two);
+        one.close(times, 1, due + Duration::from_secs(60));
         assert_eq!((one.latency.len(), one.missed, one.failed_clients), (4, 1, 1));
         assert!(one.latency.max() >= 60_000_000);
+    }
+
+    #[test]
+    fn a_run_that_ends_early_has_missed_what_was_due_by_then() {
+        let times = timetable(100);
+        let mut tally = Tally::new();
+        // A frame of 10 each second, from the warm-up of 10 seconds on; nothing was ever answered.
+        let schedule = Schedule::new(times.start, Some(Duration::from_secs(1)), 0.0, None);
+        tally.unanswered(Vec::new(), Some(schedule));
+        tally.close(times, 10, times.start + Duration::from_secs(20));
+        assert_eq!(tally.missed, 100);
+        let age = |quantile| tally.latency.value_at_quantile(quantile) / 1_000_000;
+        assert_eq!((age(0.01), age(0.5), age(1.0)), (1, 5, 10));
+    }
+
+    /// A warm-up of ten seconds, then so many.
+    fn timetable(seconds: u64) -> Timetable {
+        let start = clock::now();
+        let measure_from = start + Duration::from_secs(10);
+        let end = measure_from + Duration::from_secs(seconds);
+        Timetable { start, measure_from, end, give_up: end }
     }
 }

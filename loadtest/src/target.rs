@@ -31,7 +31,12 @@ pub(crate) enum Carrier {
 impl Carrier {
     /// Whether each client has a socket of its own.
     pub(crate) fn needs_files(self) -> bool {
-        !matches!(self, Self::Quic | Self::Webtransport)
+        !self.is_udp()
+    }
+
+    /// Whether packets are UDP's.
+    pub(crate) fn is_udp(self) -> bool {
+        matches!(self, Self::Quic | Self::Webtransport)
     }
 }
 

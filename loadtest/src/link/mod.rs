@@ -5,7 +5,7 @@ mod websocket;
 
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, anyhow};
 use tidegate_wire::{ClientFrame, GatewayFrame};
 
 use self::stream::{StreamReceiver, StreamSender};
@@ -65,9 +65,21 @@ impl Dialer {
             Endpoint::Quic(endpoint) => stream::quic(endpoint, &self.target).await,
             Endpoint::WebTransport(endpoint) => stream::webtransport(endpoint, &self.target).await,
         };
-        link.with_context(|| {
-            format!("cannot connect to {} over {}", self.target.url.authority(), self.carrier)
-        })
+        let what = || format!("cannot connect to {} over {}", self.target.url.authority(), self.carrier);
+        link.map_err(|why| self.explained(why)).with_context(what)
+    }
+
+    /// In better words, where the URL has the wrong scheme for its port.
+    pub(crate) fn explained(&self, why: anyhow::Error) -> anyhow::Error {
+        let (is_secure, text) = (self.target.url.secure, format!("{why:#}"));
+        // What either side says to the other's first bytes.
+        if is_secure && text.contains("InvalidContentType") {
+            anyhow!("this port speaks no TLS: write http://")
+        } else if !is_secure && text.contains("HTTP version") {
+            anyhow!("this port speaks TLS: write https://")
+        } else {
+            why
+        }
     }
 
     /// A byte stream to the gateway: TCP, with TLS where the URL says so.

@@ -10,7 +10,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use anyhow::{Result, anyhow, bail};
-use tidegate_wire::{ClientFrame, GatewayFrame, Hello, Welcome};
+use tidegate_wire::{ClientFrame, GatewayFrame, Hello, Reason, Welcome};
 use tokio::sync::{Notify, Semaphore};
 use tokio::time::timeout;
 
@@ -47,6 +47,8 @@ pub(crate) struct Client<'a> {
     /// After GOAWAY nothing is sent on this connection; the next one may be opened after so long.
     leaving: Cell<Option<Duration>>,
     max_frame_bytes: Cell<usize>,
+    /// What holds credit back, as the gateway said last.
+    reason: Cell<Reason>,
 }
 
 impl<'a> Client<'a> {
@@ -70,6 +72,7 @@ impl<'a> Client<'a> {
             news: Notify::new(),
             leaving: Cell::default(),
             max_frame_bytes: Cell::new(usize::MAX),
+            reason: Cell::new(Reason::Ok),
         }
     }
 
@@ -84,10 +87,7 @@ impl<'a> Client<'a> {
         if let Err(why) = result {
             tally.failed(format!("{why:#}"));
         }
-        let unmet =
-            schedule.into_inner().map(|schedule| shared.plan.unmet(schedule, *shared.timetable.borrow()));
-        let unanswered = flight.open_frames().chain(unmet.into_iter().flatten());
-        tally.missed(unanswered.filter(|(due, _)| shared.is_measured(*due)), clock::now());
+        tally.unanswered(flight.open_frames().collect(), schedule.into_inner());
         // Lossy events are promised to nobody.
         let upto = if shared.plan.unacknowledged { 0 } else { flight.lowest_open() - 1 };
         tally.clients.push(ClientTally {
@@ -106,10 +106,18 @@ impl<'a> Client<'a> {
         let unmet: u64 = unmet.into_iter().flatten().map(|(_, count)| count).sum();
         match (self.flight.borrow().unsettled(), unmet) {
             (0, 0) => Ok(()),
-            (open, 0) => bail!("{open} events had no answer in time"),
-            (open, unmet) => {
-                bail!("{open} events had no answer in time, and {unmet} that were due could not be sent")
-            }
+            (open, 0) => bail!("{open} events had no answer in time{}", self.held_back()),
+            (open, unmet) => bail!(
+                "{open} events had no answer in time, and {unmet} that were due could not be sent{}",
+                self.held_back()
+            ),
+        }
+    }
+
+    fn held_back(&self) -> String {
+        match self.reason.get() {
+            Reason::Ok => String::new(),
+            reason => format!(" (the gateway holds credit back: `{}`)", reason.name()),
         }
     }
 
@@ -146,7 +154,12 @@ impl<'a> Client<'a> {
     async fn connect(&self, connecting: &Semaphore) -> Result<Link, Break> {
         let _turn = connecting.acquire().await?;
         let opened = timeout(PATIENCE, self.open()).await;
-        opened.map_err(|_| anyhow!("{} does not answer in time", self.dialer.target.url.authority()))?
+        opened.map_err(|_| {
+            let (carrier, url) = (self.shared.plan.carrier, &self.dialer.target.url);
+            let udp =
+                if carrier.is_udp() { format!("; is UDP port {} open?", url.port) } else { String::new() };
+            anyhow!("{} does not answer over {carrier} in time{udp}", url.authority())
+        })?
     }
 
     /// Opens a connection, says HELLO and takes WELCOME, and what came with it.

@@ -51,6 +51,7 @@ impl Client<'_> {
         match frame {
             GatewayFrame::Ack(ack) => {
                 self.note_refusals(&ack.list);
+                self.reason.set(ack.reason);
                 let settled = self.flight.borrow_mut().ack(&ack);
                 self.settle(&settled.map_err(|why| Break::fatal(anyhow!(why)))?);
             }

@@ -19,6 +19,8 @@ async fn arguments_that_make_no_sense_are_named() {
         ("--numbered".to_owned(), "--numbered is for --carrier https"),
         ("--carrier https --ignore-credit".to_owned(), "--ignore-credit is for sessions"),
         ("--size 20".to_owned(), "--size 20: the smallest event has"),
+        ("--duration 0".to_owned(), "--duration 0: more than 0 seconds"),
+        ("--rate -1".to_owned(), "--rate -1: events a second, 0 or more"),
         ("--rate inf".to_owned(), "--rate inf: events a second"),
         ("--events 0".to_owned(), "--events 0"),
         (format!("--payload {text}"), "text, line 2: not an event"),
@@ -30,6 +32,33 @@ async fn arguments_that_make_no_sense_are_named() {
         let ended = loadtest(&format!("run https://{nowhere} {arguments}")).await;
         assert!(ended.only_line().contains(said), "{arguments}: {}", ended.errors);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_scheme_that_is_not_the_ports_is_named() {
+    let gateway = Gateway::start("").await;
+    let (secure, plain) = (gateway.secure, gateway.plain);
+    for (url, carrier, said) in [
+        (format!("http://{secure}"), "websocket", "this port speaks TLS: write https://"),
+        (format!("http://{secure}"), "https", "this port speaks TLS: write https://"),
+        (format!("https://{plain}"), "websocket", "this port speaks no TLS: write http://"),
+        (format!("https://{plain}"), "https", "this port speaks no TLS: write http://"),
+        (format!("http://{plain}"), "quic", "--carrier quic: needs an https:// address"),
+        (format!("http://{plain}"), "webtransport", "--carrier webtransport: needs an https:// address"),
+    ] {
+        let ended = loadtest(&format!("run {url} --carrier {carrier} --clients 2")).await;
+        assert!(ended.only_line().contains(said), "{url} {carrier}: {}", ended.errors);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_is_held_back_says_by_what() {
+    let gateway = Gateway::start("log.max_bytes = \"4MiB\"\n").await;
+    let run =
+        format!("run http://{} --clients 2 --events 10000 --batch 10 --size 1000 --grace 1", gateway.plain);
+    let ended = loadtest(&run).await;
+    assert_eq!(ended.status, Some(1), "{}", ended.errors);
+    assert!(ended.errors.contains("(the gateway holds credit back: `full`)"), "{}", ended.errors);
 }
 
 #[tokio::test(flavor = "multi_thread")]
