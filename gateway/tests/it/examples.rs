@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use futures_util::StreamExt as _;
-use tokio_tungstenite::tungstenite::handshake::server::{Request, Response};
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
@@ -107,11 +106,7 @@ async fn a_simple_device_stops_for_a_final_code_although_it_saw_no_close_frame()
     let device =
         tokio::task::spawn_blocking(move || run(&mut python("python/websocket_device.py"), &url, "t"));
     let (stream, _) = listener.accept().await.unwrap();
-    let subprotocol = |_: &Request, mut response: Response| {
-        response.headers_mut().insert("sec-websocket-protocol", "tidegate.v1.json".parse().unwrap());
-        Ok(response)
-    };
-    let mut socket = tokio_tungstenite::accept_hdr_async(stream, subprotocol).await.unwrap();
+    let mut socket = tokio_tungstenite::accept_async(stream).await.unwrap();
     socket.next().await.unwrap().unwrap();
     let close = CloseFrame { code: CloseCode::Library(4006), reason: "taken_over".into() };
     socket.close(Some(close)).await.unwrap();

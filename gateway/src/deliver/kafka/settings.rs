@@ -61,7 +61,7 @@ impl From<ClientError> for KafkaError {
 
 impl KafkaError {
     /// The same by the name that the operator gave a property.
-    fn as_written(self, kafka: &Kafka) -> Self {
+    fn under_written_names(self, kafka: &Kafka) -> Self {
         let written = |name: &str| kafka.properties.keys().find(|key| first_name(key) == name).cloned();
         match self {
             Self::Unknown(key) => Self::Unknown(written(&key).unwrap_or(key)),
@@ -159,7 +159,7 @@ pub(super) fn client(kafka: &Kafka, budget_bytes: u64) -> Result<ClientConfig, K
         }
         client.set(name, value);
     }
-    client.create_native_config().map_err(|error| KafkaError::from(error).as_written(kafka))?;
+    client.create_native_config().map_err(|error| KafkaError::from(error).under_written_names(kafka))?;
     Ok(client)
 }
 
