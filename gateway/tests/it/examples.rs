@@ -4,24 +4,22 @@ use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-use futures_util::StreamExt as _;
+use futures_util::{SinkExt as _, StreamExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
 use crate::destination::Destination;
-use crate::gateway::{self, Gateway};
+use crate::gateway::{self, Gateway, PATIENCE};
 use crate::token;
 
 /// What one token of an example's gateway looks like in its configuration.
 async fn gateway_with_token() -> (Gateway, String) {
-    gateway_with("").await
-}
-
-/// The same with `more` lines.
-async fn gateway_with(more: &str) -> (Gateway, String) {
     let (token, hash) = token::make("device");
     let tokens = format!(
-        "{more}\nauth.mode = \"tokens\"\n[[auth.tokens]]\nid = \"device\"\nhash = \"{hash}\"\ntenant = \"hall\""
+        "auth.mode = \"tokens\"\n[[auth.tokens]]\nid = \"device\"\nhash = \"{hash}\"\ntenant = \"hall\""
     );
     (Gateway::start(&tokens).await, token)
 }
@@ -77,43 +75,51 @@ async fn an_event_goes_in_by_curl_and_by_the_standard_sdk() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_simple_device_leaves_when_it_is_asked_to_and_comes_back() {
-    let (mut gateway, token) =
-        gateway_with("shutdown.drain_ms = 60000\nshutdown.reconnect_jitter_ms = 10").await;
-    let url = format!("ws://{}/v1/stream", gateway.plain);
-    let device = std::thread::spawn(move || {
-        let output = run(python("python/websocket_device.py").arg("2000"), &url, &token);
-        (printed(&output), String::from_utf8_lossy(&output.stderr).into_owned())
-    });
-    while gateway.metrics().await.sum("tidegate_events_total", "stored") < 10.0 {
-        tokio::task::yield_now().await;
-    }
-    gateway.terminate();
-    assert!(gateway.ended().await.success());
-    gateway.launch();
-    gateway.ready().await;
-    let (printed, away) = tokio::task::spawn_blocking(|| device.join().unwrap()).await.unwrap();
-    assert_eq!(printed.lines().count(), 2000);
-    // It may have come back before the next gateway was there, but it did not have to be thrown out.
-    assert!(!away.contains("received 4000"), "{away}");
-    assert_eq!(gateway.tail().len(), 2000, "nothing is sent twice by a device that left in order");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_simple_device_stops_for_a_final_code_although_it_saw_no_close_frame() {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+async fn a_simple_device_heeds_goaway_and_a_final_code_without_a_close_frame() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("ws://{}/v1/stream", listener.local_addr().unwrap());
     let device =
         tokio::task::spawn_blocking(move || run(&mut python("python/websocket_device.py"), &url, "t"));
-    let (stream, _) = listener.accept().await.unwrap();
-    let mut socket = tokio_tungstenite::accept_async(stream).await.unwrap();
-    socket.next().await.unwrap().unwrap();
+    let mut socket = accept(&listener).await;
+    assert_eq!(received(&mut socket).await.unwrap()["t"], "hello");
+    said(&mut socket, r#"{"t":"welcome","upto":0,"rej":[]}"#).await;
+    assert_eq!(received(&mut socket).await.unwrap()["s"], 1);
+    said(&mut socket, r#"{"t":"goaway","after_ms":10,"jitter_ms":10}"#).await;
+    said(&mut socket, r#"{"t":"ack","upto":1,"level":"stored","rej":[]}"#).await;
+    let more = received(&mut socket).await;
+    assert!(more.is_none(), "sent after GOAWAY: {more:?}");
+
+    let mut socket = accept(&listener).await;
+    assert_eq!(received(&mut socket).await.unwrap()["next"], 2, "it comes back, and goes on");
     let close = CloseFrame { code: CloseCode::Library(4006), reason: "taken_over".into() };
     socket.close(Some(close)).await.unwrap();
     drop(listener);
     let output = device.await.unwrap();
-    let why = String::from_utf8_lossy(&output.stderr);
-    assert_eq!((output.status.code(), why.trim_end()), (Some(1), "refused: 4006 taken_over"));
+    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert_eq!(
+        (output.status.code(), out.trim_end(), err.trim_end()),
+        (Some(1), "1 stored", "refused: 4006 taken_over")
+    );
+}
+
+type Socket = WebSocketStream<TcpStream>;
+
+async fn accept(listener: &TcpListener) -> Socket {
+    let (stream, _) = tokio::time::timeout(PATIENCE, listener.accept()).await.unwrap().unwrap();
+    tokio_tungstenite::accept_async(stream).await.unwrap()
+}
+
+async fn said(socket: &mut Socket, frame: &str) {
+    socket.send(Message::text(frame)).await.unwrap();
+}
+
+/// The next frame; none once the other end closes.
+async fn received(socket: &mut Socket) -> Option<serde_json::Value> {
+    let message = tokio::time::timeout(PATIENCE, socket.next()).await.unwrap();
+    match message {
+        Some(Ok(Message::Text(text))) => Some(serde_json::from_str(&text).unwrap()),
+        _ => None,
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
