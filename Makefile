@@ -3,19 +3,20 @@
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/tidegate
 export CARGO_TARGET_DIR ?= $(CACHE)/target
 GATEWAY := $(CARGO_TARGET_DIR)/debug/tidegate
+CONFIG := config/demo.toml
 NODE_MODULES := web-client/node_modules/.package-lock.json
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint instructions bench kafka image clean
+.PHONY: help run test lint instructions loadtest bench kafka image clean
 
 help: ## Say what there is (the default)
 	@sed -n 's/^\([a-z]*\):.*## /  make \1	/p' $(MAKEFILE_LIST) | expand -t 20
 
-run: $(NODE_MODULES) ## Start the gateway with the demo page, on the embedded log
+run: $(NODE_MODULES) ## Start the gateway with the demo page, on the embedded log; CONFIG=FILE: as that file says
 	@scripts/setup build
 	cargo build --locked --package tidegate
 	cd web-client && npm run --silent build
-	exec $(GATEWAY) --config config/demo.toml
+	exec $(GATEWAY) --config $(CONFIG)
 
 test: lint ## Everything that CI checks
 	cd web-client && npm test --silent && npm run --silent test:package
@@ -35,6 +36,11 @@ lint: $(NODE_MODULES) ## Formatting, lints, licences
 instructions: ## Count what an event costs; fail where it costs more than recorded
 	@scripts/setup test
 	scripts/instructions
+
+loadtest: ## Build the gateway and the load test optimised, and say where they are
+	@scripts/setup build
+	cargo build --release --locked --package tidegate --package tidegate-loadtest
+	@echo 'built tidegate and loadtest; to have both on the PATH: export PATH="$(CARGO_TARGET_DIR)/release:$$PATH"'
 
 bench: ## Measure every figure side by side, and write docs/benchmarks.md; BENCH_OPTIONS are those of loadtest bench
 	@scripts/setup test

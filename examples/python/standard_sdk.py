@@ -6,6 +6,8 @@ TIDEGATE_URL is the gateway (default http://localhost:8080), TIDEGATE_TOKEN a to
 """
 
 import os
+import sys
+import urllib.error
 import urllib.request
 
 from cloudevents.conversion import to_structured
@@ -18,5 +20,11 @@ if "TIDEGATE_TOKEN" in os.environ:
     headers["Authorization"] = f"Bearer {os.environ['TIDEGATE_TOKEN']}"
 
 request = urllib.request.Request(f"{url}/v1/events", body, headers)
-with urllib.request.urlopen(request, timeout=35) as answer:
-    print(answer.read().decode())
+try:
+    with urllib.request.urlopen(request, timeout=35) as answer:
+        print(answer.read().decode())
+except urllib.error.HTTPError as refusal:
+    # The gateway says in its answer what is wrong.
+    sys.exit(f"refused: {refusal.code} {refusal.read().decode()}")
+except urllib.error.URLError as error:
+    sys.exit(f"{url} cannot be reached: {error.reason}")

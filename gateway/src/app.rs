@@ -5,12 +5,12 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use futures_util::StreamExt as _;
 use prometheus_client::registry::Registry;
 use tidegate_wire::{Limits, Reason, limits};
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -34,18 +34,54 @@ use crate::session::{Parts, Sessions};
 const HEALTH_EVERY: Duration = Duration::from_millis(100);
 /// Of the drain's time, what is left for the destination and the connections once sessions have been ended.
 const LAST_WORDS: Duration = Duration::from_millis(500);
+/// A signal that comes so soon after another says the same.
+const ECHO: Duration = Duration::from_millis(500);
 
-/// Serves until SIGTERM or SIGINT, then drains. Errors are of the start alone: what cannot be bound, read or made.
-pub async fn run(config: Config) -> Result<()> {
-    let mut terminate = signal(SignalKind::terminate()).context("cannot wait for SIGTERM")?;
-    let mut interrupt = signal(SignalKind::interrupt()).context("cannot wait for SIGINT")?;
-    let gateway = Gateway::start(&config)?;
+/// Serves until SIGTERM or SIGINT, then drains; a second signal ends the drain at once. Errors are of the start, what
+/// cannot be bound, read or made, and of a drain that was ended.
+pub async fn run(config: &Config) -> Result<()> {
+    let mut signals = Signals::listen()?;
+    let gateway = Gateway::start(config)?;
+    signals.next().await;
     tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+        () = gateway.stop() => Ok(()),
+        () = signals.insist() => {
+            bail!("a second signal has ended the drain: what had not settled is not acknowledged")
+        }
     }
-    gateway.stop().await;
-    Ok(())
+}
+
+/// What asks the process to end.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn listen() -> Result<Self> {
+        let terminate = signal(SignalKind::terminate()).context("cannot wait for SIGTERM")?;
+        let interrupt = signal(SignalKind::interrupt()).context("cannot wait for SIGINT")?;
+        Ok(Self { terminate, interrupt })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+
+    /// Resolves with the next signal that is not the echo of the one before: some send a signal to a process, and
+    /// again to its group.
+    async fn insist(&mut self) {
+        let asked_at = clock();
+        loop {
+            self.next().await;
+            if asked_at.elapsed() >= ECHO {
+                return;
+            }
+        }
+    }
 }
 
 /// A gateway that serves.
@@ -307,8 +343,10 @@ fn announce(config: &Config, sockets: &Sockets, topics: &[String]) {
             tracing::info!("demo page: http://localhost:{port}/");
         }
         let prefix = config.listen.prefix.trim_end_matches('/');
+        let needs_token = config.auth.mode == Some(config::AuthMode::Tokens);
+        let token = if needs_token { " -H 'authorization: Bearer TOKEN'" } else { "" };
         tracing::info!(
-            "first event: curl http://localhost:{port}{prefix}/events -H 'content-type: application/json' \
+            "first event: curl http://localhost:{port}{prefix}/events{token} -H 'content-type: application/json' \
              -d '{{\"type\":\"hello\",\"data\":{{\"from\":\"curl\"}}}}'"
         );
     }

@@ -35,8 +35,8 @@ pub enum Outcome {
     Duplicate,
     /// Dropped by a throttling rule.
     Throttled,
-    /// Ended without a verdict and was not acknowledged, so the client still has it: a destination closed
-    /// before it answered, or a fault of ours. Alert on any.
+    /// Ended without a verdict and was not acknowledged, so the client still has it: the gateway ended or replaced its
+    /// Kafka producer before Kafka answered, or it is a fault of ours. The gateway's log says which.
     Lost,
 }
 

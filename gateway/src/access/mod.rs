@@ -35,6 +35,18 @@ impl Grant {
         self.clients.as_ref().is_none_or(|pattern| pattern.matches(name))
     }
 
+    /// Why a client of this name is not served, as a sentence for it; `None` where it is.
+    pub fn refuses_client(&self, name: &str) -> Option<String> {
+        let pattern = self.clients.as_ref().filter(|pattern| !pattern.matches(name))?;
+        Some(format!("this token is for other clients: `{name}` is not among `{}`", pattern.as_str()))
+    }
+
+    /// Why a client without a name is not served, and what `remedy` would be, as a sentence for it; `None` where it is.
+    pub fn refuses_anonymous(&self, remedy: &str) -> Option<String> {
+        let pattern = self.clients.as_ref()?;
+        Some(format!("this token is limited to the client names `{}`: {remedy}", pattern.as_str()))
+    }
+
     /// Whether a client without a name may be served: not where client names are limited.
     pub fn allows_anonymous(&self) -> bool {
         self.clients.is_none()
@@ -138,6 +150,11 @@ mod tests {
         let grant = access(vec![limited]).authenticate(Some(&token)).unwrap();
         assert_eq!(&*grant.tenant, "shop");
         assert!(grant.allows_client("web-1") && !grant.allows_client("app-1") && !grant.allows_anonymous());
+        assert_eq!(grant.refuses_client("web-1"), None);
+        let why = grant.refuses_client("device-1").unwrap();
+        assert!(why.contains("`device-1` is not among `web-*`"), "{why}");
+        let why = grant.refuses_anonymous("name yourself").unwrap();
+        assert!(why.contains("`web-*`: name yourself"), "{why}");
         assert!(grant.allows_topic(TopicId(1)) && !grant.allows_topic(TopicId(0)));
         assert!(!grant.allows_topic(TopicId(2)), "topics beyond the table are nobody's");
     }

@@ -3,6 +3,8 @@
 /// A compiled pattern, such as `web-*`.
 #[derive(Clone, Debug)]
 pub(super) struct Pattern {
+    /// As configured.
+    text: Box<str>,
     prefix: Box<str>,
     /// `None` without a `*`.
     rest: Option<Rest>,
@@ -20,9 +22,15 @@ impl Pattern {
     pub(super) fn new(text: &str) -> Self {
         let mut parts = text.split('*');
         let prefix = parts.next().unwrap_or_default().into();
-        let Some(suffix) = parts.next_back() else { return Self { prefix, rest: None } };
-        let middle = parts.filter(|part| !part.is_empty()).map(Box::from).collect();
-        Self { prefix, rest: Some(Rest { middle, suffix: suffix.into() }) }
+        let rest = parts.next_back().map(|suffix| Rest {
+            middle: parts.filter(|part| !part.is_empty()).map(Box::from).collect(),
+            suffix: suffix.into(),
+        });
+        Self { text: text.into(), prefix, rest }
+    }
+
+    pub(super) fn as_str(&self) -> &str {
+        &self.text
     }
 
     /// Takes time linear in the name: every part is looked for once, from where the one before it ended, since the

@@ -1,16 +1,18 @@
-//! `tidegate check`: what a configuration comes to. That it is right was found out by reading it.
+//! `tidegate check`: what a configuration comes to, once all that a start would judge has been judged.
 
 use std::io::{self, Write as _};
 use std::path::Path;
 
 use anyhow::Result;
 
-use crate::config::{AuthMode, Config};
+use super::blame;
+use crate::config::{AuthMode, Config, Loaded};
 
 /// Prints one line for a configuration that holds.
-pub(super) fn run(config: &Config, path: Option<&Path>) -> Result<()> {
+pub(super) fn run(loaded: &Loaded, path: Option<&Path>) -> Result<()> {
+    blame::check(loaded)?;
     let name = path.map_or("the defaults".into(), |path| path.display().to_string());
-    Ok(writeln!(io::stdout(), "ok: {name}: {}", summary(config))?)
+    Ok(writeln!(io::stdout(), "ok: {name}: {}", summary(&loaded.config))?)
 }
 
 fn summary(config: &Config) -> String {

@@ -1,5 +1,6 @@
 //! The command line: what can be asked for, one file for each command.
 
+mod blame;
 mod certs;
 mod check;
 mod health;
@@ -13,8 +14,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
-use crate::config::{Config, ConfigError};
-use crate::deliver::kafka::KafkaError;
+use crate::config::{ConfigError, Loaded};
 
 /// Takes events from browsers and devices over WebTransport, QUIC, WebSocket and HTTPS into Kafka or a log of its own,
 /// and acknowledges them once they are durable.
@@ -46,12 +46,12 @@ enum Command {
 
 /// Does what was asked for. Blocks until it is done.
 pub fn run(cli: Cli) -> Result<()> {
-    let config = || Config::load(cli.config.as_deref());
+    let loaded = || Loaded::read(cli.config.as_deref());
     match cli.command.unwrap_or(Command::Serve) {
-        Command::Serve => serve::run(config()?),
-        Command::Tail(args) => tail::run(args, &config()?),
-        Command::Check => check::run(&config()?, cli.config.as_deref()),
-        Command::Health(args) => health::run(&args, &config()?),
+        Command::Serve => serve::run(&loaded()?),
+        Command::Tail(args) => tail::run(args, &loaded()?.config),
+        Command::Check => check::run(&loaded()?, cli.config.as_deref()),
+        Command::Health(args) => health::run(&args, &loaded()?.config),
         Command::Certs(args) => certs::run(&args, wall_clock()),
         Command::Token(args) => token::run(&args),
     }
@@ -64,14 +64,44 @@ pub fn report(error: &anyhow::Error) -> ExitCode {
     match error.downcast_ref::<ConfigError>() {
         Some(ConfigError::Invalid { report }) => eprintln!("{report}"),
         Some(unreadable) => eprintln!("tidegate: {unreadable}"),
-        None => eprintln!("tidegate: {error:#}"),
+        None => eprintln!("tidegate: {}", in_one_line(error)),
     }
-    // What librdkafka alone can judge is the configuration's fault too.
-    let is_configuration = error.is::<ConfigError>() || error.is::<KafkaError>();
-    ExitCode::from(if is_configuration { 78 } else { 1 })
+    ExitCode::from(if error.is::<ConfigError>() { 78 } else { 1 })
+}
+
+/// The error and its causes, each said once: many messages have their cause in them.
+fn in_one_line(error: &anyhow::Error) -> String {
+    error.chain().map(ToString::to_string).fold(String::new(), |line, cause| {
+        if line.contains(&cause) {
+            line
+        } else if line.is_empty() {
+            cause
+        } else {
+            format!("{line}: {cause}")
+        }
+    })
 }
 
 #[expect(clippy::disallowed_methods, reason = "certificates are dated by the wall clock")]
 fn wall_clock() -> std::time::SystemTime {
     std::time::SystemTime::now()
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::Context as _;
+
+    use super::*;
+    use crate::deliver::log::Cursor;
+
+    #[test]
+    fn each_cause_is_said_once() {
+        let error = Cursor::end(std::path::Path::new("/nowhere/log")).context("is it there?").unwrap_err();
+        assert_eq!(
+            in_one_line(&error),
+            "is it there?: the log: cannot list /nowhere/log: No such file or directory (os error 2)"
+        );
+        let error = anyhow::anyhow!("the cause").context("the matter");
+        assert_eq!(in_one_line(&error), "the matter: the cause");
+    }
 }

@@ -5,14 +5,16 @@ use std::io::{self, IsTerminal as _};
 use anyhow::{Context as _, Result};
 use tracing_subscriber::EnvFilter;
 
+use super::blame;
 use crate::app;
-use crate::config::{Config, Format, Logging};
+use crate::config::{Format, Loaded, Logging};
 
 /// Serves until a signal says otherwise, and everything received has settled or the drain deadline has passed.
-pub(super) fn run(config: Config) -> Result<()> {
-    log_to_stderr(&config.logging)?;
+pub(super) fn run(loaded: &Loaded) -> Result<()> {
+    log_to_stderr(&loaded.config.logging)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    runtime.context("cannot start the runtime")?.block_on(app::run(config))
+    let served = runtime.context("cannot start the runtime")?.block_on(app::run(&loaded.config));
+    served.map_err(|error| blame::blame(loaded, error))
 }
 
 /// The file alone decides what is logged; `RUST_LOG` is not looked at.

@@ -2,6 +2,7 @@
 
 use std::io::{self, BufWriter, Write};
 use std::os::fd::AsFd;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
@@ -16,7 +17,7 @@ use serde_json::value::RawValue;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::config::Config;
-use crate::deliver::log::{Cursor, Stored};
+use crate::deliver::log::{Cursor, LogError, Stored};
 use crate::record::Encoding;
 
 /// How often `--follow` looks for new events.
@@ -25,20 +26,45 @@ const POLL: Timespec = Timespec { tv_sec: 0, tv_nsec: 150_000_000 };
 const PATIENCE: Duration = Duration::from_millis(500);
 
 /// Prints the events in the log as structured `CloudEvents`, one a line, oldest first, whether or not the gateway runs.
-#[derive(Clone, Copy, Debug, clap::Args)]
+#[derive(Clone, Copy, Debug, Default, clap::Args)]
 pub struct TailArgs {
-    /// Stay and print new events once they are durable, until interrupted.
+    /// Stay and print new events once they are durable, until interrupted. Begins at the end, unless -n or --from says
+    /// otherwise.
     #[arg(short, long)]
     pub follow: bool,
-    /// Begin with the event that has this sequence in the log.
-    #[arg(long, value_name = "N", default_value_t = 1)]
-    pub from: u64,
+    /// Begin with the last N events.
+    #[arg(short = 'n', long = "last", value_name = "N", conflicts_with = "from")]
+    pub last: Option<u64>,
+    /// Begin with the event that is the Nth of all that were ever written to the log, counted from 1.
+    #[arg(long, value_name = "N")]
+    pub from: Option<u64>,
+}
+
+impl TailArgs {
+    /// The sequence to begin with.
+    fn begin(self, directory: &Path) -> Result<u64, LogError> {
+        match (self.from, self.last) {
+            (Some(from), _) => Ok(from),
+            (None, Some(last)) => Ok(Cursor::end(directory)?.saturating_sub(last)),
+            (None, None) if self.follow => Cursor::end(directory),
+            (None, None) => Ok(1),
+        }
+    }
 }
 
 /// Runs the command. A reader of its output that goes away, and with `--follow` SIGINT and SIGTERM, end it in order.
 pub fn run(args: TailArgs, config: &Config) -> Result<()> {
     let directory = &config.log.directory;
-    let cursor = Cursor::open(directory, args.from).context("is log.directory where the gateway writes?")?;
+    if let Some(kafka) = &config.kafka {
+        eprintln!(
+            "tidegate: with this configuration events go to Kafka at {}, not here; this is what the log in {} was given \
+             without [kafka]",
+            kafka.brokers,
+            directory.display()
+        );
+    }
+    let cursor = args.begin(directory).and_then(|from| Cursor::open(directory, from));
+    let cursor = cursor.context("is log.directory where the gateway writes?")?;
     let stop = Arc::new(AtomicBool::new(false));
     if !args.follow {
         return print(cursor, &mut io::stdout().lock(), false, &stop);
@@ -193,7 +219,6 @@ fn member(
 #[cfg(test)]
 mod tests {
     use std::io::{BufRead, BufReader, PipeWriter, Read, pipe};
-    use std::path::Path;
 
     use super::*;
     use crate::config;
@@ -310,11 +335,29 @@ mod tests {
     }
 
     #[test]
+    fn it_begins_where_it_is_asked_to() {
+        let home = tempfile::tempdir().unwrap();
+        let begin = |args: TailArgs| args.begin(home.path()).unwrap();
+        let (all, follow) = (TailArgs::default(), TailArgs { follow: true, ..TailArgs::default() });
+        let last = |n| TailArgs { last: Some(n), ..all };
+        let log = open(home.path());
+        assert_eq!((begin(follow), begin(last(2))), (1, 0), "an empty log");
+        store(&log, &structured_records(&["{}"; 5]));
+        let begins = || [all, follow, last(2), TailArgs { follow: true, ..last(2) }].map(begin);
+        assert_eq!(begins(), [1, 6, 4, 4], "while a gateway writes");
+        assert_eq!(begin(TailArgs { from: Some(3), ..follow }), 3);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        runtime.block_on(log.drain(Duration::from_secs(60)));
+        drop(log);
+        assert_eq!(begins(), [1, 6, 4, 4], "when none does");
+    }
+
+    #[test]
     fn a_directory_that_is_not_there_is_named() {
         let home = tempfile::tempdir().unwrap();
         let mut config = Config::default();
         config.log.directory = home.path().join("nowhere");
-        let error = run(TailArgs { follow: false, from: 1 }, &config).unwrap_err();
+        let error = run(TailArgs::default(), &config).unwrap_err();
         assert!(format!("{error:#}").contains("nowhere"), "{error:#}");
     }
 }

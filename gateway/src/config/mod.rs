@@ -13,6 +13,7 @@ mod findings;
 mod interpolate;
 mod limits;
 mod listen;
+mod loaded;
 mod logging;
 mod origins;
 mod problem;
@@ -32,6 +33,7 @@ pub use self::condition::{Attribute, Condition, Test};
 pub use self::destination::{Delivery, DeliveryMode, Kafka, Log};
 pub use self::limits::{Limits, Shutdown};
 pub use self::listen::{Demo, Discovery, Exclude, Listen, Tls};
+pub use self::loaded::Loaded;
 pub use self::logging::{Format, Logging};
 pub use self::origins::Origins;
 pub use self::problem::ConfigError;
@@ -79,13 +81,6 @@ pub struct Config {
 }
 
 impl Config {
-    /// The configuration in the file at `path`; without one, the defaults. Blocks while it reads.
-    pub fn load(path: Option<&Path>) -> Result<Self, ConfigError> {
-        let Some(path) = path else { return Ok(Self::default()) };
-        let text = read(path).map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
-        Self::parse(&path.display().to_string(), &text)
-    }
-
     /// The configuration that `text` says; `name` is what errors call it. Reads the environment and the files that
     /// values refer to.
     pub fn parse(name: &str, text: &str) -> Result<Self, ConfigError> {

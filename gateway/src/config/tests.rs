@@ -51,7 +51,7 @@ fn the_shipped_file_states_exactly_the_defaults() {
 
 #[test]
 fn without_a_file_everything_has_its_default() {
-    assert_eq!(Config::load(None).unwrap(), Config::default());
+    assert_eq!(Loaded::read(None).unwrap().config, Config::default());
     assert_eq!(parsed(""), Config::default());
 }
 
@@ -358,6 +358,6 @@ fn all_faults_are_reported_in_the_order_of_the_file() {
 
 #[test]
 fn a_file_that_cannot_be_read_is_named() {
-    let error = Config::load(Some(Path::new("/none/tidegate.toml"))).unwrap_err();
+    let error = Loaded::read(Some(Path::new("/none/tidegate.toml"))).unwrap_err();
     assert!(error.to_string().contains("cannot read the configuration /none/tidegate.toml"), "{error}");
 }

@@ -41,6 +41,9 @@ impl ClientSeries {
     }
 
     pub(super) fn register(&self, registry: &mut Registry) {
+        for reason in ["overflow", "expired", "too_large"] {
+            drop(self.dropped.get_or_create(&[("reason", reason)]));
+        }
         registry.register(
             "client_dropped",
             "Events that clients report to have dropped",

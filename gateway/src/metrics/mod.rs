@@ -6,6 +6,7 @@
 mod clients;
 mod latency;
 mod process;
+mod refusals;
 
 use std::sync::atomic::AtomicU64;
 
@@ -19,6 +20,8 @@ use tidegate_wire::Reason;
 
 pub use self::clients::ClientSeries;
 pub use self::latency::Latency;
+use self::refusals::Refusals;
+pub use self::refusals::Surface;
 use crate::carrier::Carrier;
 use crate::outcome::Outcome;
 
@@ -56,38 +59,11 @@ impl Stage {
     }
 }
 
-/// Where something was refused as a whole.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Surface {
-    /// A TCP connection or its TLS handshake.
-    Tcp,
-    /// A QUIC connection or its handshake, and the HTTP/3 session upon it.
-    Quic,
-    /// A datagram.
-    Datagram,
-    /// An HTTP request, WebSocket handshakes included.
-    Http,
-    /// A session: the reason is the CLOSE that the client got.
-    Session,
-}
-
-impl Surface {
-    const fn label(self) -> &'static str {
-        match self {
-            Self::Tcp => "tcp",
-            Self::Quic => "quic",
-            Self::Datagram => "datagram",
-            Self::Http => "http",
-            Self::Session => "session",
-        }
-    }
-}
-
 /// All series. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Metrics {
     carriers: [CarrierSeries; Carrier::ALL.len()],
-    refused: Family<Labels<2>, Counter>,
+    refused: Refusals,
     stalls: Family<Labels<1>, Counter>,
     /// Payload bytes received and not yet settled.
     pub bytes_in_flight: Gauge,
@@ -195,8 +171,8 @@ impl Metrics {
         let mut registry = Registry::with_prefix("tidegate");
         let metrics = Self {
             carriers: carriers(&mut registry),
-            refused: Family::default(),
-            stalls: Family::default(),
+            refused: Refusals::new(),
+            stalls: stalls(),
             bytes_in_flight: Gauge::default(),
             bytes_budget: Gauge::default(),
             sessions_kept: Gauge::default(),
@@ -231,9 +207,7 @@ impl Metrics {
 
     /// The same, `times` at once.
     pub fn refused_times(&self, surface: Surface, reason: &'static str, times: u64) {
-        if times > 0 {
-            self.refused.get_or_create(&[("surface", surface.label()), ("reason", reason)]).inc_by(times);
-        }
+        self.refused.add(surface, reason, times);
     }
 
     /// Counts a client made to wait.
@@ -245,7 +219,7 @@ impl Metrics {
         registry.register(
             "refused",
             "Connections, requests, datagrams and sessions refused as a whole",
-            self.refused.clone(),
+            self.refused.0.clone(),
         );
         registry.register(
             "credit_stalls",
@@ -320,6 +294,15 @@ impl Metrics {
             kafka.failures.clone(),
         );
     }
+}
+
+/// What this version makes clients wait for; all are there from the start, at 0.
+fn stalls() -> Family<Labels<1>, Counter> {
+    let stalls = Family::<Labels<1>, Counter>::default();
+    for reason in [Reason::Ok, Reason::Broker, Reason::Full, Reason::Draining, Reason::Memory] {
+        drop(stalls.get_or_create(&[("reason", reason.name())]));
+    }
+    stalls
 }
 
 /// The registry as `OpenMetrics` text.

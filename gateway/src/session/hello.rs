@@ -139,16 +139,11 @@ fn authorise(core: &Core, hello: &Hello, peer: &Peer) -> Result<Arc<Grant>, End>
             .authenticate(token.as_deref())
             .map_err(|denied| End::close(CloseCode::Auth, denied.message))?,
     };
-    match &hello.client {
-        None if !grant.allows_anonymous() => Err(End::close(
-            CloseCode::Auth,
-            "this token is limited to client names: HELLO must name a `client`",
-        )),
-        Some(client) if !grant.allows_client(client) => {
-            Err(End::close(CloseCode::Auth, "this token may not use that client name"))
-        }
-        _ => Ok(grant),
-    }
+    let refusal = match &hello.client {
+        None => grant.refuses_anonymous("HELLO must name a `client`"),
+        Some(client) => grant.refuses_client(client),
+    };
+    refusal.map_or(Ok(grant), |message| Err(End::close(CloseCode::Auth, message)))
 }
 
 fn attach(

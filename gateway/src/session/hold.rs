@@ -19,6 +19,8 @@ pub(super) struct Connection {
     pub(super) broken: CancellationToken,
     /// The client had its GOAWAY and nothing of it is unsettled.
     pub(super) drained: CancellationToken,
+    /// The client had its GOAWAY long ago: no more events of it are taken.
+    pub(super) overstays: AtomicBool,
     repeat_ack: AtomicBool,
     paused: AtomicBool,
     stalled_by: AtomicU8,

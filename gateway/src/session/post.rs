@@ -45,10 +45,8 @@ pub(super) async fn post(core: &Arc<Core>, post: Post<'_>) -> Answer {
 }
 
 async fn unnumbered(core: &Arc<Core>, post: &Post<'_>, batch: &Batch<'_>) -> Answer {
-    if !post.grant.allows_anonymous() {
-        return Answer::Forbidden(
-            "this token is limited to client names: send Tidegate-Client, -Epoch and -Seq".into(),
-        );
+    if let Some(message) = post.grant.refuses_anonymous("send Tidegate-Client, -Epoch and -Seq") {
+        return Answer::Forbidden(message);
     }
     core.metrics.carrier(Carrier::Https).came(batch.count);
     let source = format!("/{}/anonymous", post.grant.tenant);
@@ -76,8 +74,8 @@ async fn unnumbered(core: &Arc<Core>, post: &Post<'_>, batch: &Batch<'_>) -> Ans
 }
 
 async fn numbered(core: &Arc<Core>, post: &Post<'_>, headers: Headers<'_>, batch: &Batch<'_>) -> Answer {
-    if !post.grant.allows_client(headers.client) {
-        return Answer::Forbidden("this token may not use that client name".into());
+    if let Some(message) = post.grant.refuses_client(headers.client) {
+        return Answer::Forbidden(message);
     }
     let last = headers.first_seq.saturating_add(u64::from(batch.count).saturating_sub(1));
     if last > limits::NUMBER_MAX {

@@ -2,6 +2,7 @@
 
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -251,6 +252,11 @@ impl<'a, R: LinkReader> Reader<'a, R> {
 
     /// Events with numbers: they settle, and the client hears of it.
     async fn numbered<'b>(&mut self, row: Row, events: impl Iterator<Item = Raw<'b>>) -> Result<(), Stop> {
+        if self.session.connection.overstays.load(Ordering::Relaxed) {
+            let message =
+                "this gateway is shutting down, and this event came long after GOAWAY: it was not taken";
+            return Err(Stop::End(End::close(CloseCode::Drain, message)));
+        }
         let turn = match self.session.numbering.try_turn() {
             Some(turn) => turn,
             // Waits are boxed: they are rare, and an idle session should not hold the room for all of them.

@@ -3,6 +3,7 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tidegate_wire::{Ack, Close, CloseCode, GatewayFrame, Goaway, Ping, Reason, Welcome, limits};
@@ -21,6 +22,8 @@ use crate::listen::link::{Coding, LinkWriter};
 const HEARTBEAT: Duration = Duration::from_secs(2);
 /// After GOAWAY, how long what is already under way from the client is waited for.
 const LAST_EVENTS: Duration = Duration::from_millis(250);
+/// Of the drain's time, the part after which a client that still sends has not heeded its GOAWAY.
+const OVERSTAY_DIVISOR: u32 = 4;
 /// Far enough for a timer that waits for nothing.
 const NEVER: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -150,7 +153,11 @@ impl<'a, W: LinkWriter> Writer<'a, W> {
             self.times.ping_at = now + self.times.ping_every;
             self.send(&GatewayFrame::Ping(Ping::default())).await?;
         }
-        self.notice_drained(untold, in_flight);
+        if self.times.goaway_at.is_some() {
+            // Asked again: what was untold is told by now, and a client that goes on sending is between two events.
+            let (untold, in_flight) = self.session.numbering.untold_and_in_flight();
+            self.notice_drained(untold, in_flight);
+        }
         Ok(())
     }
 
@@ -202,12 +209,22 @@ impl<'a, W: LinkWriter> Writer<'a, W> {
         .await
     }
 
-    /// After GOAWAY, ends the connection of a client of which nothing is unsettled or untold.
+    /// After GOAWAY, ends the connection of a client of which nothing is unsettled or untold, and after a while has no
+    /// more events read of one that goes on sending.
     fn notice_drained(&self, untold: u64, in_flight: u64) {
-        let waited = self.times.goaway_at.is_some_and(|at| at.elapsed() >= LAST_EVENTS);
-        if waited && untold == 0 && in_flight == 0 {
-            self.session.connection.drained.cancel();
+        let Some(waited) = self.times.goaway_at.map(|at| at.elapsed()) else { return };
+        let connection = &self.session.connection;
+        if waited >= LAST_EVENTS && untold == 0 && in_flight == 0 {
+            connection.drained.cancel();
         }
+        if waited >= self.overstay() {
+            connection.overstays.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// How long after GOAWAY events are taken.
+    fn overstay(&self) -> Duration {
+        Duration::from_millis(u64::from(self.core.shutdown.drain_ms)) / OVERSTAY_DIVISOR
     }
 
     /// Takes leave as `end` says.
@@ -267,10 +284,9 @@ impl<'a, W: LinkWriter> Writer<'a, W> {
         if self.session.connection.is_not_read() {
             due_at = due_at.min(times.spoke_at + HEARTBEAT);
         }
-        if let Some(at) = times.goaway_at
-            && at.elapsed() < LAST_EVENTS
-        {
-            due_at = due_at.min(at + LAST_EVENTS);
+        if let Some(at) = times.goaway_at {
+            let ahead = [LAST_EVENTS, self.overstay()].into_iter().filter(|after| at.elapsed() < *after);
+            due_at = ahead.fold(due_at, |due_at, after| due_at.min(at + after));
         }
         due_at
     }

@@ -6,6 +6,7 @@ use tokio::net::TcpStream;
 
 use crate::client::{Carrier, Client, Link, hello, within};
 use crate::gateway::{self, Gateway};
+use crate::tls::Authority;
 
 /// Bytes that a client sends after it was welcomed, and the CLOSE they earn.
 fn offences() -> Vec<(&'static str, Vec<u8>, CloseCode)> {
@@ -170,22 +171,49 @@ fn what_cannot_be_had_is_said_in_one_line() {
     let base = format!("listen.ops = \"127.0.0.1:0\"\nlisten.secure = \"\"\nlog.directory = \"{dir}/log\"\n");
     let busy = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let busy = busy.local_addr().unwrap();
-    let certificate = format!(
-        "listen.ops = \"127.0.0.1:0\"\nlisten.plain = \"\"\nlisten.secure = \"127.0.0.1:0\"\nlog.directory = \"{dir}/log\"\ntls.certificate = \"{dir}/none.crt\"\ntls.key = \"{dir}/none.key\"\n"
-    );
     let unwritable = "listen.ops = \"127.0.0.1:0\"\nlisten.secure = \"\"\nlisten.plain = \"127.0.0.1:0\"\nlog.directory = \"/proc/none\"\n".to_owned();
-    let unknown = format!(
-        "{base}listen.plain = \"127.0.0.1:0\"\n[kafka]\nbrokers = \"localhost:1\"\n[kafka.properties]\n\"linger.msec\" = \"5\"\n"
-    );
-    for (config, expected, says) in [
-        (format!("{base}listen.plain = \"{busy}\"\n"), 1, busy.to_string()),
-        (certificate, 1, "none.crt".to_owned()),
-        (unwritable, 1, "/proc/none".to_owned()),
-        (unknown, 78, "linger.msec".to_owned()),
+    for (config, says) in [
+        (format!("{base}listen.plain = \"{busy}\"\n"), busy.to_string()),
+        (unwritable, "/proc/none".to_owned()),
     ] {
         let (status, stderr) = gateway::refused(directory.path(), &config);
-        assert_eq!(status, Some(expected), "{stderr}");
+        assert_eq!(status, Some(1), "{stderr}");
         assert!(stderr.lines().any(|line| line.contains(&says)), "{says} is not in: {stderr}");
+        assert_eq!(stderr.matches("os error").count(), 1, "a cause is repeated: {stderr}");
+    }
+}
+
+#[test]
+fn what_files_and_libraries_alone_can_judge_is_shown_in_its_place_by_check_and_by_a_start() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("tidegate.toml");
+    let dir = directory.path().display();
+    let base = format!(
+        "listen.ops = \"127.0.0.1:0\"\nlisten.plain = \"\"\nlisten.secure = \"127.0.0.1:0\"\n\
+         log.directory = \"{dir}/log\"\nlisten.quic_key = \"{dir}/quic.key\"\n"
+    );
+    Authority::write(directory.path());
+    std::fs::write(directory.path().join("other.key"), "no key").unwrap();
+    let properties = "[kafka]\nbrokers = \"localhost:1\"\n[kafka.properties]\n";
+    for (section, line, says) in [
+        (format!("[tls]\ncertificate = \"{dir}/none.crt\"\nkey = \"{dir}/tls.key\""), 7, "none.crt"),
+        (format!("[tls]\ncertificate = \"{dir}/tls.crt\"\nkey = \"{dir}/other.key\""), 8, "other.key"),
+        (format!("{properties}\"linger.msec\" = \"5\""), 9, "librdkafka has no property `linger.msec`"),
+        (format!("{properties}\"compression.type\" = \"best\""), 9, "best"),
+        (
+            format!("{properties}\"security.protocol\" = \"ssl\"\n\"ssl.ca.location\" = \"/none\""),
+            10,
+            "ssl.ca.location",
+        ),
+    ] {
+        std::fs::write(&path, format!("{base}{section}\n")).unwrap();
+        for command in ["check", "serve"] {
+            let output = gateway::command().arg("--config").arg(&path).arg(command).output().unwrap();
+            let stderr = String::from_utf8_lossy(&output.stderr);
+            assert_eq!(output.status.code(), Some(78), "{command}: {stderr}");
+            let place = format!("tidegate.toml:{line}:");
+            assert!(stderr.contains(&place) && stderr.contains(says), "{command}, {place} {says}: {stderr}");
+        }
     }
 }
 

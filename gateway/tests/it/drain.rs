@@ -78,3 +78,21 @@ async fn with_kafka_dead_it_ends_in_time_and_acknowledges_nothing_more() {
     assert!(asked_at.elapsed() < Duration::from_secs(30), "took {:?}", asked_at.elapsed());
     assert_eq!(upto, 0, "acknowledged what Kafka never had");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_signal_ends_it_at_once() {
+    // Nobody is at this port, so events wait, and the drain with them.
+    let drain = "kafka.brokers = \"127.0.0.1:1\"\nshutdown.drain_ms = 300000";
+    let mut gateway = Gateway::prepare(drain);
+    gateway.launch();
+    gateway.answers().await;
+    let mut client = Client::open(&gateway, Carrier::Quic, "device-1", 1).await;
+    client.events(1, &numbered_events(1)).await.unwrap();
+    gateway.terminate();
+    while !matches!(client.next().await.unwrap(), GatewayFrame::Goaway(_)) {}
+    // Sooner, it would count as the same signal.
+    tokio::time::sleep(Duration::from_millis(600)).await;
+    gateway.terminate();
+    assert_eq!(gateway.ended().await.code(), Some(1));
+    assert!(gateway.log().contains("a second signal has ended the drain"), "{}", gateway.log());
+}

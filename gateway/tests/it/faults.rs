@@ -152,3 +152,40 @@ async fn while_all_of_kafka_is_away_events_wait_and_flow_resumes() {
     assert_eq!(times.len(), 500);
     gateway.assert_accounted().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_log_is_told_once_and_so_is_that_there_is_room_again() {
+    let mut gateway = Gateway::start("log.max_bytes = \"4MiB\"").await;
+    let event = format!(r#"{{"type":"t","data":"{}"}}"#, "x".repeat(200_000));
+    let post = || async {
+        let request = gateway.http.post(gateway.url("/v1/events")).header("content-type", "application/json");
+        request.body(event.clone()).timeout(Duration::from_secs(2)).send().await.map(|answer| answer.status())
+    };
+    // The one that does not fit waits for room; whoever comes after it is turned away.
+    while gateway.readiness().await.0 == 200 {
+        let _ = post().await;
+    }
+    let (status, why) = gateway.readiness().await;
+    assert_eq!(status, 503);
+    told(&gateway, "is at its cap of 4MiB: raise log.max_bytes, or move its oldest .segment files").await;
+    assert!(why.contains("move its oldest .segment files elsewhere"), "{why}");
+    assert_eq!(post().await.unwrap(), 503);
+
+    let segments = std::fs::read_dir(gateway.path("log")).unwrap().map(|entry| entry.unwrap().path());
+    for segment in segments.filter(|path| path.extension().is_some_and(|kind| kind == "segment")) {
+        std::fs::rename(&segment, gateway.path(segment.file_name().unwrap().to_str().unwrap())).unwrap();
+    }
+    gateway.ready().await;
+    told(&gateway, "has room again").await;
+    let warnings = gateway.log().matches("is at its cap").count();
+    assert_eq!(warnings, 1, "{}", gateway.log());
+}
+
+/// Waits until the gateway's own log says so.
+async fn told(gateway: &Gateway, what: &str) {
+    let deadline = std::time::Instant::now() + PATIENCE;
+    while !gateway.log().contains(what) {
+        assert!(std::time::Instant::now() < deadline, "`{what}` is not in\n{}", gateway.log());
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}

@@ -73,6 +73,12 @@ impl KafkaSink {
         Self::start(Plan::new(kafka, topics, series, budget_bytes)?, Patience::default())
     }
 
+    /// Whether [`KafkaSink::new`] would take this configuration. Contacts nobody; may take a second.
+    pub fn check(kafka: &config::Kafka, topics: &[String]) -> Result<(), KafkaError> {
+        topics.iter().try_for_each(|topic| settings::check_topic(topic))?;
+        settings::try_out(kafka)
+    }
+
     fn start(plan: Plan, patience: Patience) -> Result<Self, KafkaError> {
         let room = Arc::new(Room::default());
         let producer = plan.producer(&room)?;

@@ -4,6 +4,7 @@ use std::io;
 
 use rdkafka::ClientConfig;
 use rdkafka::error::KafkaError as ClientError;
+use rdkafka::producer::BaseProducer;
 use rdkafka::types::RDKafkaConfRes;
 
 use super::in_flight::RECORD_OVERHEAD_BYTES;
@@ -54,6 +55,18 @@ impl From<ClientError> for KafkaError {
             ClientError::ClientConfig(_, why, key, _) => Self::Invalid { key, why },
             ClientError::ClientCreation(why) => Self::Together(why),
             other => Self::Together(other.to_string()),
+        }
+    }
+}
+
+impl KafkaError {
+    /// The same by the name that the operator gave a property.
+    fn under_written_names(self, kafka: &Kafka) -> Self {
+        let written = |name: &str| kafka.properties.keys().find(|key| first_name(key) == name).cloned();
+        match self {
+            Self::Unknown(key) => Self::Unknown(written(&key).unwrap_or(key)),
+            Self::Invalid { key, why } => Self::Invalid { key: written(&key).unwrap_or(key), why },
+            other => other,
         }
     }
 }
@@ -146,8 +159,16 @@ pub(super) fn client(kafka: &Kafka, budget_bytes: u64) -> Result<ClientConfig, K
         }
         client.set(name, value);
     }
-    client.create_native_config()?;
+    client.create_native_config().map_err(|error| KafkaError::from(error).under_written_names(kafka))?;
     Ok(client)
+}
+
+/// Makes a client that knows no broker, so that the properties are judged together and the files they name are read.
+pub(super) fn try_out(kafka: &Kafka) -> Result<(), KafkaError> {
+    let mut client = client(kafka, 0)?;
+    client.remove("bootstrap.servers");
+    let made: Result<BaseProducer, ClientError> = client.create();
+    Ok(made.map(drop)?)
 }
 
 /// Whether records linger only where many come; an operator who sets `linger.ms` has said how long each one does.
@@ -236,6 +257,18 @@ mod tests {
     fn an_unknown_property_and_a_bad_value_are_named() {
         refused("linger.msec", "5", "no property");
         refused("compression.codec", "best", "best");
+        refused("compression.type", "best", "best");
+    }
+
+    #[test]
+    fn properties_that_do_not_go_together_are_found_without_a_broker() {
+        let kafka = |key: &str, value: &str| Kafka {
+            brokers: "localhost:9092".into(),
+            properties: [("security.protocol".into(), "ssl".into()), (key.into(), value.into())].into(),
+        };
+        let error = try_out(&kafka("ssl.ca.location", "/nowhere.pem")).unwrap_err().to_string();
+        assert!(error.contains("ssl.ca.location"), "{error}");
+        try_out(&kafka("client.id", "x")).unwrap();
     }
 
     #[test]

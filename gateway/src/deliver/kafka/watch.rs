@@ -244,7 +244,10 @@ impl Watch {
     fn give_up(&mut self, retired: Option<Producer>, kind: &'static str, detail: String) -> Trouble {
         if let Some(producer) = retired {
             let lost = producer.give_up();
-            tracing::warn!(lost, "{detail}; events it held are not acknowledged");
+            tracing::warn!(
+                lost,
+                "{detail}; the events it held are not acknowledged: their clients send them again"
+            );
         }
         self.logged = kind;
         self.replace_at = Some(now() + self.pause);
@@ -305,7 +308,11 @@ impl Watch {
             && !producer.flush(close_by.saturating_duration_since(now()))
         {
             let lost = producer.give_up();
-            tracing::warn!(lost, "Kafka did not take all events in time; they are not acknowledged");
+            tracing::warn!(
+                lost,
+                "the gateway ends and Kafka has not taken all events; the rest are not acknowledged: their clients send \
+                 them again"
+            );
         }
         self.shared.closed.send_replace(true);
         // Only now: joining librdkafka's threads may take a while.

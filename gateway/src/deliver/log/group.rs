@@ -289,6 +289,11 @@ impl Shared {
         Health::Away { reason: Reason::Full, detail }
     }
 
+    /// Whether a record was turned away for want of room in the log.
+    pub(super) fn is_at_cap(&self) -> bool {
+        self.lock().at_cap.is_some()
+    }
+
     fn enter(&self, phase: Phase) {
         let mut state = self.lock();
         state.phase = state.phase.max(phase);

@@ -122,6 +122,7 @@ impl Log {
             active: None,
             sealed_bytes: 0,
             sealed_count: 0,
+            told_full: false,
         };
         writer.recount();
         shared.recounted(writer.stored_bytes());
@@ -143,6 +144,15 @@ impl Log {
         }
         Ok(log)
     }
+}
+
+/// What an operator is told of a full log.
+fn at_cap(directory: &Path, cap: ByteSize) -> String {
+    format!(
+        "the log in {} is at its cap of {cap}: raise log.max_bytes, or move its oldest .segment files elsewhere, \
+         which also works while the gateway runs",
+        directory.display()
+    )
 }
 
 /// Counts the damaged records of segments that opening the log did not have to read.
@@ -176,14 +186,7 @@ impl Sink for Log {
     }
 
     fn health(&self) -> Health {
-        self.shared.health(|| {
-            format!(
-                "the log in {} is at its cap of {}: raise log.max_bytes, or move its oldest .segment files \
-                 elsewhere, which also works while the gateway runs",
-                self.directory.display(),
-                self.cap
-            )
-        })
+        self.shared.health(|| at_cap(&self.directory, self.cap))
     }
 
     fn drain(&self, deadline: Duration) -> Pending<'_, ()> {

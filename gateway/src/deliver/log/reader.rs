@@ -62,6 +62,20 @@ impl Cursor {
         self.expected.max(self.from)
     }
 
+    /// The sequence that the next record to become durable will have.
+    pub fn end(directory: &Path) -> Result<u64, LogError> {
+        let (is_claimed, watermark) =
+            claimed(directory).map_err(LogError::io("read", &directory.join("durable")))?;
+        if let Some(watermark) = watermark.filter(|_| is_claimed) {
+            return Ok(watermark);
+        }
+        let files = directory::segments(directory).map_err(LogError::io("list", directory))?;
+        let newest = files.last().map_or(watermark.unwrap_or(1), |file| file.first);
+        let mut cursor = Self::open(directory, newest)?;
+        while cursor.next()?.is_some() {}
+        Ok(cursor.expected)
+    }
+
     /// The next record; `None` at the end, which may have moved when asked again.
     #[expect(clippy::should_implement_trait, reason = "the record borrows from the cursor")]
     pub fn next(&mut self) -> Result<Option<Stored<'_>>, LogError> {

@@ -6,10 +6,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::at_cap;
 use super::directory::{self, Watermark};
 use super::disk::Disk;
 use super::group::{Shared, Tickets, Work};
 use super::segment::{self, HEADER_BYTES};
+use crate::config::ByteSize;
 use crate::metrics::LogSeries;
 
 /// How often a log at its cap looks whether segments were moved away.
@@ -32,6 +34,8 @@ pub(super) struct Writer<D> {
     /// Bytes of the other segments, and how many there are.
     pub sealed_bytes: u64,
     pub sealed_count: usize,
+    /// Whether the gateway's log says that this one is full.
+    pub told_full: bool,
 }
 
 /// The segment that is being written. It exists from the first group on.
@@ -75,10 +79,25 @@ impl<D: Disk> Writer<D> {
                 }
                 Work::Finish => break,
             }
+            self.tell_fullness();
         }
         self.seal();
         if let Err(error) = self.watermark.sync() {
             tracing::warn!(%error, "the log's watermark could not be synced");
+        }
+    }
+
+    /// Says once that the log has become full, and once that there is room again.
+    fn tell_fullness(&mut self) {
+        let is_full = self.shared.is_at_cap();
+        if is_full == self.told_full {
+            return;
+        }
+        self.told_full = is_full;
+        if is_full {
+            tracing::warn!("{}; until then clients wait", at_cap(&self.directory, ByteSize(self.bytes_max)));
+        } else {
+            tracing::info!("the log in {} has room again", self.directory.display());
         }
     }
 

@@ -1,5 +1,7 @@
 //! Going away: everybody is asked to leave, what was received is settled, and it ends in time.
 
+use std::time::Duration;
+
 use tidegate_wire::{ClientFrame, CloseCode, GatewayFrame, Hello};
 
 use super::Gateway;
@@ -18,6 +20,65 @@ async fn clients_are_asked_to_leave_and_closed_once_their_events_have_settled() 
     gateway.sink.commit(1);
     assert_eq!(client.acked(1).await.upto, 1);
     assert_eq!(client.close_code().await, CloseCode::Drain);
+    gateway.sessions.ended().await;
+    gateway.assert_accounted();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_ignores_goaway_is_closed_between_two_of_its_events() {
+    let gateway = Gateway::new();
+    let (mut client, _) = gateway.client("a", 1).await;
+    gateway.sessions.drain();
+    let began = tokio::time::Instant::now();
+    for seq in 1..1000 {
+        client.good(seq, 1).await;
+        gateway.sink.holds(1).await;
+        // The next event comes with the acknowledgement, before any timer.
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        gateway.sink.commit(1);
+        while !matches!(client.next().await, Some(GatewayFrame::Ack(ack)) if ack.upto == seq) {}
+        if began.elapsed() > Duration::from_millis(250) {
+            break;
+        }
+    }
+    assert_eq!(client.close_code().await, CloseCode::Drain);
+    gateway.sessions.ended().await;
+    assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
+    gateway.assert_accounted();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_never_stops_is_not_read_any_more_and_what_it_sent_before_settles() {
+    let gateway = Gateway::new();
+    let (mut client, _) = gateway.client("a", 1).await;
+    gateway.sessions.drain();
+    let began = tokio::time::Instant::now();
+    client.good(1, 1).await;
+    let mut seq = 1;
+    // One event is always in flight.
+    while began.elapsed() < Duration::from_millis(2_400) {
+        seq += 1;
+        client.good(seq, 1).await;
+        gateway.sink.holds(2).await;
+        gateway.sink.commit(1);
+        while !matches!(client.next().await, Some(GatewayFrame::Ack(ack)) if ack.upto == seq - 1) {}
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    client.good(seq + 1, 1).await;
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    assert_eq!(gateway.sink.values().len(), 1, "an event that came after a quarter of the drain was taken");
+    gateway.sink.commit(1);
+    let mut upto = 0;
+    let close = loop {
+        match client.next().await {
+            Some(GatewayFrame::Ack(ack)) => upto = ack.upto,
+            Some(GatewayFrame::Close(close)) => break close,
+            Some(_) => {}
+            None => panic!("no CLOSE"),
+        }
+    };
+    assert_eq!((close.code, upto), (CloseCode::Drain, seq));
     gateway.sessions.ended().await;
     gateway.assert_accounted();
 }
