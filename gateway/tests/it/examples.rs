@@ -2,7 +2,7 @@
 
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 
 use futures_util::{SinkExt as _, StreamExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -78,8 +78,9 @@ async fn an_event_goes_in_by_curl_and_by_the_standard_sdk() {
 async fn a_simple_device_heeds_goaway_and_a_final_code_without_a_close_frame() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("ws://{}/v1/stream", listener.local_addr().unwrap());
-    let device =
-        tokio::task::spawn_blocking(move || run(&mut python("python/websocket_device.py"), &url, "t"));
+    let mut command = python("python/websocket_device.py");
+    command.env("TIDEGATE_URL", &url).env("NO_PROXY", "*").stdout(Stdio::piped()).stderr(Stdio::piped());
+    let device = Device(Some(command.spawn().unwrap()));
     let mut socket = accept(&listener).await;
     assert_eq!(received(&mut socket).await.unwrap()["t"], "hello");
     said(&mut socket, r#"{"t":"welcome","upto":0,"rej":[]}"#).await;
@@ -88,18 +89,37 @@ async fn a_simple_device_heeds_goaway_and_a_final_code_without_a_close_frame() {
     said(&mut socket, r#"{"t":"ack","upto":1,"level":"stored","rej":[]}"#).await;
     let more = received(&mut socket).await;
     assert!(more.is_none(), "sent after GOAWAY: {more:?}");
+    drop(socket);
 
     let mut socket = accept(&listener).await;
     assert_eq!(received(&mut socket).await.unwrap()["next"], 2, "it comes back, and goes on");
     let close = CloseFrame { code: CloseCode::Library(4006), reason: "taken_over".into() };
     socket.close(Some(close)).await.unwrap();
-    drop(listener);
-    let output = device.await.unwrap();
+    drop((socket, listener));
+    let output = tokio::task::spawn_blocking(|| device.output()).await.unwrap();
     let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert_eq!(
         (output.status.code(), out.trim_end(), err.trim_end()),
         (Some(1), "1 stored", "refused: 4006 taken_over")
     );
+}
+
+/// A device that ends with its test, whatever becomes of either.
+struct Device(Option<Child>);
+
+impl Device {
+    fn output(mut self) -> Output {
+        self.0.take().unwrap().wait_with_output().unwrap()
+    }
+}
+
+impl Drop for Device {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.0.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
 }
 
 type Socket = WebSocketStream<TcpStream>;
