@@ -82,7 +82,7 @@ export class Gateway {
 
   /** Waits until `count` events are in the log, of those that `fit`. There may be more by then: `settled` says what it comes to. */
   async holds(count, fit = () => true) {
-    const tail = new Process(binary(), ["tail", "--follow", "--config", this.#config]);
+    const tail = new Process(binary(), ["tail", "--follow", "--from", "1", "--config", this.#config]);
     let seen = 0;
     try {
       await within(
