@@ -10,7 +10,7 @@ NODE_MODULES := web-client/node_modules/.package-lock.json
 .PHONY: help run test lint instructions loadtest bench kafka image clean
 
 help: ## Say what there is (the default)
-	@sed -n 's/^\([a-z]*\):.*## /  make \1	/p' $(MAKEFILE_LIST) | expand -t 20
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1	/p' $(MAKEFILE_LIST) | expand -t 20
 
 run: $(NODE_MODULES) ## Start the gateway with the demo page, on the embedded log; CONFIG=FILE: as that file says
 	@scripts/setup build
@@ -48,6 +48,12 @@ bench: ## Measure every figure side by side, and write docs/benchmarks.md; BENCH
 	cargo build --release --locked --manifest-path loadtest/baselines/Cargo.toml
 	$(CARGO_TARGET_DIR)/release/loadtest bench --gateway $(CARGO_TARGET_DIR)/release/tidegate \
 		--baseline $(CARGO_TARGET_DIR)/release/baseline $(BENCH_OPTIONS)
+	$(if $(findstring --only,$(BENCH_OPTIONS)),,$(MAKE) bench-client)
+
+bench-client: $(NODE_MODULES) ## Measure what the browser client costs a page, on an optimised gateway
+	@scripts/setup test
+	cargo build --release --locked --package tidegate
+	cd web-client && npm run --silent build && TIDEGATE_BIN=$(CARGO_TARGET_DIR)/release/tidegate npm run --silent bench
 
 kafka: ## Start a Kafka node on localhost:9092, to try things out
 	@scripts/setup test
