@@ -59,6 +59,8 @@ const TICK_MS = 1_000;
 /** Ticks this far apart mean that the page or the device slept. */
 const SLEPT_MS = 4_000;
 const WELCOME_TIMEOUT_MS = 5_000;
+/** Over HTTPS the gateway answers when what is under way has settled, and requests have their own end. */
+const WELCOME_HTTPS_MS = 40_000;
 const SILENCE_MS = 5_000;
 /** Requests come after everything else, where networks are at their worst. */
 const SILENCE_HTTPS_MS = 15_000;
@@ -301,9 +303,10 @@ export class Connection {
 
   #judge(now: number): void {
     const welcome = this.#welcome;
-    if (!welcome && now - this.#startedAt >= WELCOME_TIMEOUT_MS) {
+    const patienceMs = this.transport === "https" ? WELCOME_HTTPS_MS : WELCOME_TIMEOUT_MS;
+    if (!welcome && now - this.#startedAt >= patienceMs) {
       this.#stalled = true;
-      this.stop(`the gateway did not answer within ${WELCOME_TIMEOUT_MS / 1000} s`);
+      this.stop(`the gateway did not answer within ${patienceMs / 1000} s`);
       return;
     }
     // The gateway's own PINGs show that it is there while nothing is sent.

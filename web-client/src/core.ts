@@ -39,7 +39,8 @@ export interface Platform {
 /** A slot in use. */
 interface Held {
   readonly outbox: Outbox;
-  readonly lane: Lane;
+  /** Another one after the outbox was renamed. */
+  lane: Lane;
 }
 
 /** The largest event that any gateway may be configured to take. */
@@ -200,7 +201,7 @@ export class Core implements Client {
         held = this.#take(lease);
       } else {
         await this.#pause(backoff.next());
-        held = await this.#rename(held.outbox);
+        await this.#rename(held);
       }
     }
     this.#adopted?.end();
@@ -220,14 +221,14 @@ export class Core implements Client {
     return held;
   }
 
-  async #rename(outbox: Outbox): Promise<Held> {
+  async #rename(held: Held): Promise<void> {
+    const { outbox } = held;
     const suffix = Math.floor(this.#platform.random() * 36 ** 4).toString(36);
     await outbox.restart(`${outbox.client.slice(0, 100)}-${suffix}`, this.#platform.now()).catch(() => {});
-    const held = { outbox, lane: this.#lane(outbox, 0, this.#reporter) };
+    held.lane = this.#lane(outbox, 0, this.#reporter);
     held.lane.hurried = !this.#platform.page.visible;
     this.#own = held;
     this.#publish();
-    return held;
   }
 
   #hold(lease: Lease, reporter: Reporter | null): Held {
@@ -237,6 +238,8 @@ export class Core implements Client {
       lost: (unstored) => {
         if (this.#own === held) this.#own = null;
         for (const { payload } of unstored) this.#handle(this.#pushEarly(payload));
+        const own = this.#own;
+        if (own) this.#early.drain((payload) => push(own, payload));
         held.lane.lose();
       },
     };

@@ -93,7 +93,7 @@ export class Sender {
     if (held()) return null;
     const { max_batch_events, max_frame_bytes: frameBytes } = this.#welcome;
     const events = Math.max(1, Math.min(batch.maxEvents, max_batch_events));
-    const idle = this.#cursor === outbox.upto + 1;
+    const idle = this.#cursor <= outbox.upto + 1;
     const limits = { events, bytes: batch.maxBytes, frameBytes };
     const taken = takeBatch(outbox.from(this.#cursor), idle, this.#credit, limits);
     this.#dry = taken.kind === "none";

@@ -14,6 +14,7 @@ class Bench {
   readonly settled: Settlement[] = [];
   readonly dropped: [DropReason, number[]][] = [];
   lost: number[] = [];
+  lostTexts: string[] = [];
   now = 1_000;
   readonly lease: Lease;
   readonly outbox: Outbox;
@@ -31,6 +32,7 @@ class Bench {
         dropped: (reason, events) => void this.dropped.push([reason, events.map(({ seq }) => seq)]),
         lost: (unstored) => {
           this.lost.push(...unstored.map(({ seq }) => seq));
+          this.lostTexts.push(...unstored.map(({ payload }) => new TextDecoder().decode(payload)));
         },
       },
     });
@@ -245,6 +247,15 @@ test("a slot that another tab took is left alone, and what was not stored is han
   await waiting;
   assert.deepEqual([bench.from(1), bench.outbox.length, bench.lost], [[], 0, [2]]);
   await assert.rejects(bench.push(10), { reason: "lost" });
+});
+
+test("what was sent before it was stored keeps its id when another tab has taken the slot", async () => {
+  const bench = new Bench({ lease: failing("lost") });
+  bench.outbox.hurried = true;
+  const pushed = [bench.outbox.push(utf8('{"type":"a"}')), bench.outbox.push(utf8('{"type":"b"}'))];
+  bench.outbox.sentUpto = 1;
+  await Promise.all(pushed);
+  assert.deepEqual(bench.lostTexts, ['{"type":"a","id":"web-a-1-7-1"}', '{"type":"b"}']);
 });
 
 test("after release nothing is taken and nobody waits for ever", async () => {

@@ -162,8 +162,10 @@ export class IndexedDbStore implements SlotStore {
         if (failure !== this.#failure?.error) this.#failure = { at: now(), error: failure };
         this.#unsavedUpto = Math.max(this.#unsavedUpto, events.at(-1)?.seq ?? 0);
         this.#restarting = replace ?? this.#restarting;
-        // Events that do not fit still use up numbers: at least these are written, so that nobody uses them a second time.
-        if (failure.reason !== "closed") await this.#commit(null, []).catch(() => {});
+        // Events that do not fit still use up numbers: at least these are written, so that nobody uses them a second time. Not
+        // those of a numbering that is not written yet: the old one stays whole until then.
+        const isWhole = !this.#restarting && !this.#work?.replace;
+        if (failure.reason !== "closed" && isWhole) await this.#commit(null, []).catch(() => {});
       }
       settle(failure);
     }
@@ -179,7 +181,9 @@ export class IndexedDbStore implements SlotStore {
     const [upto, last, gone] = [this.#upto, this.#last, this.#gone];
     const isWanted = (seq: number) => seq > upto && !gone.has(seq);
     const record: SlotRecord = { client, epoch, upto, last: last + RESERVE, gone: [...gone] };
-    const chunks = pack(events.filter(({ seq }) => isWanted(seq)));
+    // A numbering that could not be written before brings its events along.
+    const missed = replacing ? [] : (replace?.events ?? []);
+    const chunks = pack([...missed, ...events].filter(({ seq }) => isWanted(seq)));
     const old = replace ? [] : this.#chunks;
     const kept = old.filter((seqs) => seqs.some(isWanted));
     await write(async (tables) => {

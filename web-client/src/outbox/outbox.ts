@@ -216,11 +216,10 @@ export class Outbox {
    */
   restart(client: string, epoch: number): Promise<void> {
     if (this.#gone) return Promise.reject(this.#gone);
-    this.#events = this.#events.map(({ seq, payload, at }, index) => {
-      // Numbers that were never sent may belong to other events at the gateway.
-      const kept = seq <= this.#everSent ? withId(payload, `${this.client}-${this.epoch}-${seq}`) : payload;
-      this.bytes += kept.length - payload.length;
-      return { seq: index + 1, payload: kept, at };
+    this.#events = this.#events.map((event, index) => {
+      const payload = this.#named(event);
+      this.bytes += payload.length - event.payload.length;
+      return { seq: index + 1, payload, at: event.at };
     });
     this.#refusals.clear();
     this.#fresh = [];
@@ -275,6 +274,11 @@ export class Outbox {
     this.onStored();
   }
 
+  /** The payload, with the `id` that the gateway may have given it: numbers that were never sent may belong to other events there. */
+  #named({ seq, payload }: StoredEvent): Bytes {
+    return seq <= this.#everSent ? withId(payload, `${this.client}-${this.epoch}-${seq}`) : payload;
+  }
+
   #lose(error: StorageError): void {
     if (this.#gone?.reason === "lost") return;
     this.#gone = error;
@@ -282,7 +286,7 @@ export class Outbox {
     this.#take(0, this.length);
     this.#fresh = [];
     this.#look();
-    this.#listener.lost?.(unstored);
+    this.#listener.lost?.(unstored.map((event) => ({ ...event, payload: this.#named(event) })));
   }
 
   /** Drops the oldest events not on their way until `bytes` more fit; nothing, and false, when they would not. */
