@@ -2,15 +2,17 @@
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write as _};
-use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
+use crate::port::free_port;
 use crate::tls::Authority;
 
 /// Long enough for a machine that does other things too; a test that waits so long has failed.
@@ -25,6 +27,7 @@ pub struct Gateway {
     pub ops: SocketAddr,
     pub authority: Authority,
     log: Arc<Mutex<Vec<String>>>,
+    reader: Option<JoinHandle<()>>,
     pub http: reqwest::Client,
 }
 
@@ -68,7 +71,17 @@ impl Gateway {
             .timeout(PATIENCE)
             .build()
             .unwrap();
-        Self { child: None, directory, secure, plain, ops, authority, log: Arc::default(), http }
+        Self {
+            child: None,
+            directory,
+            secure,
+            plain,
+            ops,
+            authority,
+            log: Arc::default(),
+            reader: None,
+            http,
+        }
     }
 
     async fn started(mut self) -> Self {
@@ -89,11 +102,11 @@ impl Gateway {
             .unwrap();
         let stderr = child.stderr.take().unwrap();
         let log = Arc::clone(&self.log);
-        std::thread::spawn(move || {
+        self.reader = Some(std::thread::spawn(move || {
             for line in BufReader::new(stderr).lines().map_while(Result::ok) {
                 log.lock().unwrap().push(line);
             }
-        });
+        }));
         self.child = Some(child);
     }
 
@@ -117,6 +130,7 @@ impl Gateway {
                 return;
             }
             if let Some(status) = self.child.as_mut().unwrap().try_wait().unwrap() {
+                self.reader.take().unwrap().join().unwrap();
                 panic!("the gateway ended with {status}:\n{}", self.log());
             }
             assert!(Instant::now() < deadline, "{path} is not 200 in time:\n{}", self.log());
@@ -280,15 +294,4 @@ pub fn refused(directory: &Path, config: &str) -> (Option<i32>, String) {
     std::fs::write(&path, config).unwrap();
     let output = command().arg("--config").arg(path).output().unwrap();
     (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
-}
-
-/// A loopback address whose port is free for TCP and UDP now.
-pub fn free_port() -> SocketAddr {
-    loop {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = listener.local_addr().unwrap();
-        if UdpSocket::bind(address).is_ok() {
-            return address;
-        }
-    }
 }

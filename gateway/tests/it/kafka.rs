@@ -17,7 +17,8 @@ use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 use tokio::sync::OnceCell;
 
-use crate::gateway::{PATIENCE, free_port};
+use crate::gateway::PATIENCE;
+use crate::port::free_port;
 
 /// One record as a consumer sees it.
 #[derive(Clone, Debug)]

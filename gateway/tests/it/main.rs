@@ -33,6 +33,7 @@ mod layers;
 mod listeners;
 mod loadtest;
 mod mixed;
+mod port;
 mod random;
 mod reconnect;
 mod recordings;

@@ -96,7 +96,7 @@ async fn what_kafka_refuses_for_good_is_refused_alone() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_unreachable_kafka_is_said_and_the_gateway_waits_for_it() {
-    let nowhere = crate::gateway::free_port();
+    let nowhere = crate::port::free_port();
     let mut gateway = Gateway::prepare(&format!("kafka.brokers = \"{nowhere}\"\n"));
     gateway.launch();
     let deadline = std::time::Instant::now() + crate::gateway::PATIENCE;

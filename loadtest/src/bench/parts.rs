@@ -77,7 +77,7 @@ impl Bench {
         }
         let directory = std::env::temp_dir().join(format!("tidegate-bench-{}", std::process::id()));
         std::fs::create_dir_all(&directory)?;
-        let (port, controller) = (free_port()?, free_port()?);
+        let [port, controller] = free_ports()?;
         let mut command = dies_with_us(&args.kafka);
         command.args(["node", "1"]).arg(directory.join("kafka"));
         command.args([format!("1@{controller}"), port.port().to_string(), controller.port().to_string()]);
@@ -123,7 +123,7 @@ impl Bench {
 
     /// The service to compare with, and its URL.
     pub(crate) fn baseline(&self) -> Result<(Part, String)> {
-        let address = free_port()?;
+        let [address] = free_ports()?;
         let mut command = dies_with_us(&self.args.baseline);
         command.args([self.brokers.as_str(), TOPIC, &address.to_string()]);
         let mut part = Part::spawn(command)?;
@@ -141,7 +141,7 @@ impl Drop for Bench {
 
 impl Gateway {
     fn start(bench: &Bench, more: &str, group: Option<Group>) -> Result<Self> {
-        let (secure, plain, ops) = (free_port()?, free_port()?, free_port()?);
+        let [secure, plain, ops] = free_ports()?;
         let directory = bench.directory.join("gateway");
         let _ = std::fs::remove_dir_all(&directory);
         std::fs::create_dir_all(&directory)?;
@@ -245,13 +245,23 @@ fn get(address: SocketAddr, path: &str) -> Result<String> {
     Ok(answer)
 }
 
-/// Free for TCP and UDP.
-fn free_port() -> Result<SocketAddr> {
+/// Different ports, each free for TCP and UDP: all are held until the last is found.
+fn free_ports<const N: usize>() -> Result<[SocketAddr; N]> {
+    let mut held = Vec::new();
+    let mut addresses = [SocketAddr::from(([127, 0, 0, 1], 0)); N];
+    for address in &mut addresses {
+        let (listener, socket) = free_port()?;
+        *address = listener.local_addr()?;
+        held.push((listener, socket));
+    }
+    Ok(addresses)
+}
+
+fn free_port() -> Result<(TcpListener, UdpSocket)> {
     for _ in 0..100 {
         let listener = TcpListener::bind("127.0.0.1:0")?;
-        let address = listener.local_addr()?;
-        if UdpSocket::bind(address).is_ok() {
-            return Ok(address);
+        if let Ok(socket) = UdpSocket::bind(listener.local_addr()?) {
+            return Ok((listener, socket));
         }
     }
     bail!("no port is free")

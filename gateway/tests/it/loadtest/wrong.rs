@@ -1,8 +1,9 @@
 //! What cannot start says so in one line.
 
 use crate::destination::Destination;
-use crate::gateway::{Gateway, free_port};
+use crate::gateway::Gateway;
 use crate::loadtest::{Loadtest, loadtest};
+use crate::port::free_port;
 use crate::token;
 
 #[tokio::test(flavor = "multi_thread")]

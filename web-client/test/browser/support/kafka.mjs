@@ -20,7 +20,7 @@ export class Kafka {
   static async start(t) {
     const kafka = new Kafka();
     const directory = await mkdtemp(join(tmpdir(), `tidegate-kafka-${process.pid}-`));
-    const [port, controller] = [await freePort(), await freePort()];
+    const [port, controller] = await freePorts();
     const node = new Process(SCRIPT, [
       ...["node", "1", directory, `1@127.0.0.1:${controller}`, `${port}`, `${controller}`],
       ...["offsets.topic.replication.factor=1", "log.retention.ms=-1"],
@@ -79,11 +79,11 @@ async function answers(port) {
   );
 }
 
-/** A port that is free now; the broker has to be told one. */
-async function freePort() {
-  const server = createServer();
-  await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const { port } = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  return port;
+/** Two ports that are free now; the broker has to be told them. Both are held until the second is found, so that they differ. */
+async function freePorts() {
+  const servers = [createServer(), createServer()];
+  for (const server of servers) await once(server.listen(0, "127.0.0.1"), "listening");
+  const ports = servers.map((server) => server.address().port);
+  for (const server of servers) await once(server.close(), "close");
+  return ports;
 }
