@@ -1,20 +1,24 @@
 //! Assembly, in order; the only file that knows everything.
 
-use std::net::SocketAddr;
+mod announce;
+mod signals;
+mod sockets;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Result, bail};
 use futures_util::StreamExt as _;
 use prometheus_client::registry::Registry;
 use tidegate_wire::{Limits, Reason, limits};
 use tokio::net::TcpListener;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use self::announce::announce;
+use self::signals::Signals;
+use self::sockets::{Sockets, first_port};
 use crate::access::Access;
 use crate::config::{self, Config};
 use crate::deliver::kafka::KafkaSink;
@@ -24,7 +28,7 @@ use crate::listen::http::{Arrivals, Discovery, Http, PublicUrl, Settings};
 use crate::listen::link::Gate as _;
 use crate::listen::quic_key::QuicKey;
 use crate::listen::tls::Certificates;
-use crate::listen::{bind, tcp, udp};
+use crate::listen::{tcp, udp};
 use crate::metrics::Metrics;
 use crate::ops::{Ops, Readiness};
 use crate::pipeline::{Encodes, Pipeline};
@@ -34,8 +38,6 @@ use crate::session::{Parts, Sessions};
 const HEALTH_EVERY: Duration = Duration::from_millis(100);
 /// Of the drain's time, what is left for the destination and the connections once sessions have been ended.
 const LAST_WORDS: Duration = Duration::from_millis(500);
-/// A signal that comes so soon after another says the same.
-const ECHO: Duration = Duration::from_millis(500);
 
 /// Serves until SIGTERM or SIGINT, then drains; a second signal ends the drain at once. Errors are of the start, what
 /// cannot be bound, read or made, and of a drain that was ended.
@@ -51,39 +53,6 @@ pub async fn run(config: &Config) -> Result<()> {
     }
 }
 
-/// What asks the process to end.
-struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
-}
-
-impl Signals {
-    fn listen() -> Result<Self> {
-        let terminate = signal(SignalKind::terminate()).context("cannot wait for SIGTERM")?;
-        let interrupt = signal(SignalKind::interrupt()).context("cannot wait for SIGINT")?;
-        Ok(Self { terminate, interrupt })
-    }
-
-    async fn next(&mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
-        }
-    }
-
-    /// Resolves with the next signal that is not the echo of the one before: some send a signal to a process, and
-    /// again to its group.
-    async fn insist(&mut self) {
-        let asked_at = clock();
-        loop {
-            self.next().await;
-            if asked_at.elapsed() >= ECHO {
-                return;
-            }
-        }
-    }
-}
-
 /// A gateway that serves.
 struct Gateway {
     sessions: Sessions,
@@ -92,13 +61,6 @@ struct Gateway {
     shutdown: CancellationToken,
     tasks: TaskTracker,
     drain: Duration,
-}
-
-/// Sockets, and what is to be known of them before anything is served.
-struct Sockets {
-    secure: bind::Secure,
-    plain: Vec<std::net::TcpListener>,
-    ops: Vec<std::net::TcpListener>,
 }
 
 /// What every listener needs.
@@ -224,20 +186,6 @@ impl Gateway {
 /// Connections to the operators' port at once.
 const OPS_CONNECTIONS: usize = 64;
 
-impl Sockets {
-    fn bind(listen: &config::Listen) -> Result<Self, bind::BindError> {
-        let tcp = |key, address: &str| match address {
-            "" => Ok(Vec::new()),
-            address => bind::tcp(key, address),
-        };
-        let secure = match listen.secure.as_str() {
-            "" => bind::Secure::default(),
-            address => bind::secure("secure", address)?,
-        };
-        Ok(Self { secure, plain: tcp("plain", &listen.plain)?, ops: tcp("ops", &listen.ops)? })
-    }
-}
-
 fn sink(config: &Config, metrics: &Metrics, topics: &Arc<[String]>) -> Result<Arc<dyn Sink>> {
     Ok(match &config.kafka {
         Some(kafka) => {
@@ -316,50 +264,6 @@ fn readiness(sink: Arc<dyn Sink>, sessions: Sessions) -> Arc<dyn Fn() -> Readine
         }
         Readiness { ready: why.is_empty(), why }
     })
-}
-
-/// Says where everything is, and how to send a first event.
-fn announce(config: &Config, sockets: &Sockets, topics: &[String]) {
-    let at = |listeners: &[std::net::TcpListener]| {
-        let addresses = listeners.iter().filter_map(|listener| listener.local_addr().ok());
-        addresses.map(|address| address.to_string()).collect::<Vec<_>>().join(", ")
-    };
-    let destination = match &config.kafka {
-        Some(kafka) => format!("Kafka at {}", kafka.brokers),
-        None => format!("the log in {}", config.log.directory.display()),
-    };
-    tracing::info!(
-        version = env!("CARGO_PKG_VERSION"),
-        destination,
-        topics = topics.join(", "),
-        "tidegate starts"
-    );
-    if !sockets.secure.tcp.is_empty() {
-        tracing::info!("secure: {} (HTTPS, WebSocket, WebTransport, QUIC)", at(&sockets.secure.tcp));
-    }
-    if let Some(port) = first_port(&sockets.plain) {
-        tracing::info!("plain: {} (HTTP, WebSocket)", at(&sockets.plain));
-        if config.demo.directory.is_some() {
-            tracing::info!("demo page: http://localhost:{port}/");
-        }
-        let prefix = config.listen.prefix.trim_end_matches('/');
-        let needs_token = config.auth.mode == Some(config::AuthMode::Tokens);
-        let token = if needs_token { " -H 'authorization: Bearer TOKEN'" } else { "" };
-        tracing::info!(
-            "first event: curl http://localhost:{port}{prefix}/events{token} -H 'content-type: application/json' \
-             -d '{{\"type\":\"hello\",\"data\":{{\"from\":\"curl\"}}}}'"
-        );
-    }
-    if !sockets.ops.is_empty() {
-        tracing::info!("ops: {} (/metrics, /healthz, /readyz)", at(&sockets.ops));
-    }
-}
-
-fn first_port(listeners: &[std::net::TcpListener]) -> Option<u16> {
-    listeners
-        .first()
-        .and_then(|listener| listener.local_addr().ok())
-        .map(|address: SocketAddr| address.port())
 }
 
 fn public_url(url: &str) -> Option<PublicUrl> {
