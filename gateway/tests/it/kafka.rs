@@ -59,7 +59,7 @@ impl Cluster {
         Self::launched(count, true).await
     }
 
-    async fn launched(count: usize, proxied: bool) -> Self {
+    async fn launched(count: usize, behind_proxies: bool) -> Self {
         let directory = directory();
         let mut proxies = Vec::new();
         let ports: Vec<_> = (0..count).map(|_| (free_port().port(), free_port().port())).collect();
@@ -86,7 +86,7 @@ impl Cluster {
                 "broker.session.timeout.ms=3000".to_owned(),
                 "broker.heartbeat.interval.ms=500".to_owned(),
             ]);
-            if proxied {
+            if behind_proxies {
                 let behind = free_port();
                 let proxy = Swallow::before(behind);
                 arguments.extend(listeners(*port, *controller, behind, proxy.address()));
