@@ -7,8 +7,10 @@ use std::time::{Duration, Instant};
 
 use prometheus_client::metrics::gauge::Gauge;
 
+use super::budget::Budget;
+use super::credit::Windows;
 use super::hold::Connection;
-use super::numbering::{CreditWindow, Names, Numbering, Resumed};
+use super::numbering::{Names, Numbering, Resumed};
 use super::window::Refusal;
 
 /// Numbers and epochs are JSON integers of any language.
@@ -72,7 +74,7 @@ pub(super) enum Mode {
 pub(super) struct Registry {
     keep: Duration,
     keep_most: usize,
-    credit: CreditWindow,
+    credit: (Windows, Budget),
     kept: Gauge,
     kept_refusals: Arc<AtomicUsize>,
     clients: Mutex<Clients>,
@@ -98,13 +100,13 @@ struct Entry {
 }
 
 impl Registry {
-    pub(super) fn new(keep: Duration, keep_most: usize, credit: CreditWindow, kept: Gauge) -> Self {
+    pub(super) fn new(keep: Duration, keep_most: usize, credit: (Windows, Budget), kept: Gauge) -> Self {
         Self { keep, keep_most, credit, kept, kept_refusals: Arc::default(), clients: Mutex::default() }
     }
 
     /// A numbering of no client's: it is gone with its connection.
     pub(super) fn anonymous(&self, names: Names) -> Numbering {
-        Numbering::new(0, 1, names, self.credit, Arc::clone(&self.kept_refusals))
+        Numbering::new(0, 1, names, self.credit.clone(), Arc::clone(&self.kept_refusals))
     }
 
     /// Starts or resumes the numbering of `key`, which belongs to `connection` from here on. Without `epoch`
@@ -159,6 +161,11 @@ impl Registry {
         Ok(attached)
     }
 
+    /// Whether the numbering `epoch` of `key` is known.
+    pub(super) fn knows(&self, key: &Key, epoch: u64) -> bool {
+        self.lock().by_key.get(key).is_some_and(|entry| entry.numbering.epoch == epoch)
+    }
+
     /// Says that `connection` has ended; its numbering is kept for a while if it still is its own.
     pub(super) fn detach(
         &self,
@@ -196,7 +203,8 @@ impl Registry {
             source: format!("/{}/{}", key.tenant, key.client),
             key: key.client.to_string(),
         };
-        let numbering = Numbering::new(epoch, next, names, self.credit, Arc::clone(&self.kept_refusals));
+        let numbering =
+            Numbering::new(epoch, next, names, self.credit.clone(), Arc::clone(&self.kept_refusals));
         Attached::fresh(Arc::new(numbering))
     }
 
@@ -242,6 +250,7 @@ impl Entry {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::session::credit::Amount;
 
     struct Fixture {
         registry: Registry,
@@ -250,7 +259,9 @@ mod tests {
 
     impl Fixture {
         fn keeping(most: usize) -> Self {
-            let credit = CreditWindow { events: 10, bytes: 1_000 };
+            let first = Amount { events: 10, bytes: 1_000 };
+            let budget = Budget::new(1 << 20, &crate::metrics::Metrics::register().0);
+            let credit = (Windows { first, most: first }, budget);
             let registry = Registry::new(Duration::from_secs(600), most, credit, Gauge::default());
             #[expect(clippy::disallowed_methods, reason = "a test's only reading of the clock")]
             let start = Instant::now();

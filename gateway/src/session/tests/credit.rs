@@ -13,7 +13,7 @@ fn in_ms(ms: u64) -> Instant {
 
 #[tokio::test(start_paused = true)]
 async fn while_credit_is_held_back_the_client_is_told_why_and_until_when_and_is_read_within_what_it_has() {
-    let gateway = Gateway::limited(|limits| limits.credit_events = 4);
+    let gateway = Gateway::limited(|limits| (limits.credit_events, limits.credit_events_max) = (4, 4));
     let (mut client, _) = gateway.client("a", 1).await;
     let began = Instant::from(tokio::time::Instant::now());
     gateway.connection("a").hold_back(Reason::Rate, in_ms(1_500));
@@ -32,7 +32,7 @@ async fn while_credit_is_held_back_the_client_is_told_why_and_until_when_and_is_
 
 #[tokio::test(start_paused = true)]
 async fn who_sends_beyond_a_credit_that_is_held_back_is_read_again_when_that_ends() {
-    let gateway = Gateway::limited(|limits| limits.credit_events = 2);
+    let gateway = Gateway::limited(|limits| (limits.credit_events, limits.credit_events_max) = (2, 2));
     let (mut client, _) = gateway.client("a", 1).await;
     gateway.connection("a").hold_back(Reason::Quota, in_ms(1_000));
     // One event is always allowed with nothing unsettled, and the frame is taken whole.
