@@ -183,6 +183,13 @@ impl Registry {
         self.forget_old(&mut clients, now);
     }
 
+    /// The numbering of a client of tenant `default`.
+    #[cfg(test)]
+    pub(super) fn of(&self, client: &str) -> Option<Arc<Numbering>> {
+        let key = Key { tenant: "default".into(), client: client.into() };
+        self.lock().by_key.get(&key).map(|entry| Arc::clone(&entry.numbering))
+    }
+
     fn start(&self, key: &Key, epoch: u64, next: u64) -> Attached {
         let names = Names {
             id_prefix: format!("{}-{epoch}-", key.client),

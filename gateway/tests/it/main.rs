@@ -39,5 +39,6 @@ mod reconnect;
 mod recordings;
 mod records;
 mod sink;
+mod swallow;
 mod tls;
 mod token;
