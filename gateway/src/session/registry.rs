@@ -9,7 +9,8 @@ use prometheus_client::metrics::gauge::Gauge;
 
 use super::hold::Connection;
 use super::numbering::{CreditWindow, Names, Numbering, Resumed};
-use super::window::Refusal;
+use super::snapshot::{Kept, Refused};
+use super::window::{Refusal, Window};
 
 /// Numbers and epochs are JSON integers of any language.
 pub(super) const NUMBER_MAX: u64 = (1 << 53) - 1;
@@ -183,13 +184,53 @@ impl Registry {
         self.forget_old(&mut clients, now);
     }
 
+    /// What is known of every client, for a gateway that comes after this one: the longest away first, those connected
+    /// last, and of all of them no more than are kept.
+    pub(super) fn snapshot(&self, at: (Instant, u64)) -> Vec<Kept> {
+        let (now, now_ms) = at;
+        let clients = self.lock();
+        let away = clients.away.iter().filter(|(_, key, absence)| is_away(&clients.by_key, key, *absence));
+        let away = away.map(|(since, key, _)| {
+            let ago_ms = u64::try_from(now.duration_since(*since).as_millis()).unwrap_or(u64::MAX);
+            (key, now_ms.saturating_sub(ago_ms))
+        });
+        let here = clients.by_key.iter().filter(|(_, entry)| entry.absence.is_none());
+        let all: Vec<_> = away.chain(here.map(|(key, _)| (key, now_ms))).collect();
+        let too_many = all.len().saturating_sub(self.keep_most);
+        let newest = all.into_iter().skip(too_many);
+        newest.filter_map(|(key, since)| Some(clients.by_key.get(key)?.kept(key, since))).collect()
+    }
+
+    /// Takes up what a gateway before this one knew, before anybody is attached; how many clients that were.
+    pub(super) fn restore(&self, kept: Vec<Kept>, at: (Instant, u64)) -> usize {
+        let (now, now_ms) = at;
+        let mut clients = self.lock();
+        for client in kept {
+            let Kept { tenant, client, epoch, upto, away_since, refused, forgotten_upto } = client;
+            let away_for = Duration::from_millis(now_ms.saturating_sub(away_since));
+            let key = Key { tenant: tenant.into(), client: client.into() };
+            let refusals = refused.into_iter().filter_map(Option::<Refusal>::from).collect();
+            let window = Window::restored(upto, refusals, forgotten_upto);
+            let kept_refusals = Arc::clone(&self.kept_refusals);
+            let numbering = Numbering::over(window, epoch, names(&key, epoch), self.credit, kept_refusals);
+            // Longer ago than this machine runs is long enough to be forgotten.
+            let Some(since) = now.checked_sub(away_for).filter(|_| away_for < self.keep) else { continue };
+            clients.absences += 1;
+            let absence = clients.absences;
+            let entry =
+                Entry { numbering: Arc::new(numbering), mode: Mode::Session, absence: Some(absence) };
+            if clients.by_key.insert(key.clone(), entry).is_none() {
+                clients.absent += 1;
+            }
+            clients.away.push_back((since, key, absence));
+        }
+        self.forget_old(&mut clients, now);
+        clients.absent
+    }
+
     fn start(&self, key: &Key, epoch: u64, next: u64) -> Attached {
-        let names = Names {
-            id_prefix: format!("{}-{epoch}-", key.client),
-            source: format!("/{}/{}", key.tenant, key.client),
-            key: key.client.to_string(),
-        };
-        let numbering = Numbering::new(epoch, next, names, self.credit, Arc::clone(&self.kept_refusals));
+        let kept_refusals = Arc::clone(&self.kept_refusals);
+        let numbering = Numbering::new(epoch, next, names(key, epoch), self.credit, kept_refusals);
         Attached::fresh(Arc::new(numbering))
     }
 
@@ -226,7 +267,28 @@ fn is_away(by_key: &HashMap<Key, Entry>, key: &Key, absence: u64) -> bool {
     by_key.get(key).is_some_and(|entry| entry.absence == Some(absence))
 }
 
+fn names(key: &Key, epoch: u64) -> Names {
+    Names {
+        id_prefix: format!("{}-{epoch}-", key.client),
+        source: format!("/{}/{}", key.tenant, key.client),
+        key: key.client.to_string(),
+    }
+}
+
 impl Entry {
+    fn kept(&self, key: &Key, away_since: u64) -> Kept {
+        let (upto, refusals, forgotten_upto) = self.numbering.settled_so_far();
+        Kept {
+            tenant: key.tenant.to_string(),
+            client: key.client.to_string(),
+            epoch: self.numbering.epoch,
+            upto,
+            away_since,
+            refused: refusals.into_iter().map(Refused::from).collect(),
+            forgotten_upto,
+        }
+    }
+
     fn is_request(&self) -> bool {
         self.mode == Mode::Request && self.absence.is_none()
     }
