@@ -190,7 +190,13 @@ pub struct Shutdown {
 
 impl Default for Shutdown {
     fn default() -> Self {
-        Self { drain_ms: 10_000, grace_ms: 0, spread_ms: 1_000, reconnect_after_ms: 500, reconnect_jitter_ms: 5_000 }
+        Self {
+            drain_ms: 10_000,
+            grace_ms: 0,
+            spread_ms: 1_000,
+            reconnect_after_ms: 500,
+            reconnect_jitter_ms: 5_000,
+        }
     }
 }
 

@@ -77,11 +77,18 @@ impl Sessions {
         }
     }
 
-    /// Events received of which it is not known that they are durable or were refused: those that have not ended, and
-    /// those that were lost.
-    pub fn unsettled(&self) -> u64 {
-        let series = Carrier::ALL.map(|carrier| self.0.metrics.carrier(carrier));
-        series.iter().map(|series| series.count(Outcome::Lost) + in_flight(series)).sum()
+    /// Events received and without an outcome yet.
+    pub fn in_flight(&self) -> u64 {
+        self.over_carriers(|series| u64::try_from(series.in_flight.get()).unwrap_or(0))
+    }
+
+    /// Events that ended without a verdict so far.
+    pub fn lost(&self) -> u64 {
+        self.over_carriers(|series| series.count(Outcome::Lost))
+    }
+
+    fn over_carriers(&self, count: impl Fn(&CarrierSeries) -> u64) -> u64 {
+        Carrier::ALL.into_iter().map(|carrier| count(self.0.metrics.carrier(carrier))).sum()
     }
 
     /// What holds everybody's credit back this moment.
@@ -115,10 +122,6 @@ impl Gate for Sessions {
     fn is_draining(&self) -> bool {
         self.0.draining.is_cancelled()
     }
-}
-
-fn in_flight(series: &CarrierSeries) -> u64 {
-    u64::try_from(series.in_flight.get()).unwrap_or(0)
 }
 
 #[expect(clippy::disallowed_methods, reason = "sessions own a clock, and this is it")]

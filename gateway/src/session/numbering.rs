@@ -110,13 +110,8 @@ impl Numbering {
         kept_overall: Arc<AtomicUsize>,
     ) -> Self {
         kept_overall.fetch_add(window.kept_refusals(), Ordering::Relaxed);
-        let state = State {
-            window,
-            connection: Arc::default(),
-            sent_bytes: 0,
-            settled_bytes: 0,
-            is_broken: false,
-        };
+        let state =
+            State { window, connection: Arc::default(), sent_bytes: 0, settled_bytes: 0, is_broken: false };
         Self { epoch, names, credit, kept_overall, state: Mutex::new(state), turn: Arc::default() }
     }
 

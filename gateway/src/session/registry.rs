@@ -217,8 +217,7 @@ impl Registry {
             let Some(since) = now.checked_sub(away_for).filter(|_| away_for < self.keep) else { continue };
             clients.absences += 1;
             let absence = clients.absences;
-            let entry =
-                Entry { numbering: Arc::new(numbering), mode: Mode::Session, absence: Some(absence) };
+            let entry = Entry { numbering: Arc::new(numbering), mode: Mode::Session, absence: Some(absence) };
             if clients.by_key.insert(key.clone(), entry).is_none() {
                 clients.absent += 1;
             }
@@ -296,6 +295,8 @@ impl Entry {
 
 #[cfg(test)]
 mod tests {
+    use tidegate_wire::Code;
+
     use super::*;
 
     struct Fixture {
@@ -402,6 +403,60 @@ mod tests {
         assert_eq!(fixture.registry.kept.get(), 2);
         assert!(!fixture.attach("a", Some(1), 1, 3).0.resumed);
         assert!(fixture.attach("c", Some(1), 1, 3).0.resumed);
+    }
+
+    /// What a gateway that starts at `seconds` makes of what `before` knew at its end.
+    fn after_restart(before: &Fixture, ended: u64, seconds: u64) -> Fixture {
+        let snapshot = before.registry.snapshot(before.at(ended));
+        let after = Fixture { start: before.start, ..Fixture::keeping(before.registry.keep_most) };
+        after.registry.restore(snapshot, after.at(seconds));
+        after
+    }
+
+    #[test]
+    fn after_a_restart_clients_continue_where_they_were() {
+        let before = Fixture::keeping(10);
+        let (here, connection) = before.attach("here", Some(1), 1, 0);
+        let frame = here.numbering.admit(&connection, 1, 7, 70).unwrap().frame.unwrap();
+        let refusal = |seq| Refusal { seq, code: Code::Unrouted, message: "no route".into() };
+        here.numbering.settle(&connection, frame, 70, None, vec![refusal(5)]);
+        here.numbering.admit(&connection, 8, 3, 30).unwrap();
+        let (away, connection) = before.attach("away", Some(4), 21, 0);
+        before.registry.detach(&key("away"), &away.numbering, &connection, before.at(0).0);
+
+        let after = after_restart(&before, 100, 110);
+        assert_eq!(after.registry.kept.get(), 2);
+        // What was in flight at the end is not known to have settled.
+        let (here, _) = after.attach("here", Some(1), 3, 110);
+        assert_eq!((here.resumed, here.upto, here.abandoned), (true, 7, 0));
+        assert_eq!((here.refusals, here.forgotten), (vec![refusal(5)], false));
+        let (away, _) = after.attach("away", Some(4), 21, 110);
+        assert_eq!((away.resumed, away.upto), (true, 20));
+        // Who starts anew does so above the epoch that it had.
+        let (anew, _) = after.attach("away", None, 1, 110);
+        assert!(!anew.resumed && anew.numbering.epoch > 4);
+        let stale =
+            after.registry.attach(&key("here"), Some(0), 1, Mode::Session, &Arc::default(), after.at(110));
+        assert_eq!(stale.unwrap_err(), Conflict::StaleEpoch { known: 1 });
+    }
+
+    #[test]
+    fn a_restart_makes_nobody_be_kept_longer_or_more_of_them() {
+        let before = Fixture::keeping(2);
+        for (seconds, client) in [(0, "a"), (1, "b"), (50, "c")] {
+            let (attached, connection) = before.attach(client, Some(1), 1, seconds);
+            if client != "c" {
+                let at = before.at(seconds).0;
+                before.registry.detach(&key(client), &attached.numbering, &connection, at);
+            }
+        }
+        let resumed = |after: &Fixture, at| {
+            ["a", "b", "c"].map(|client| after.attach(client, Some(1), 1, at).0.resumed)
+        };
+        assert_eq!(resumed(&after_restart(&before, 50, 60), 60), [false, true, true]);
+        // "b" has been away for 600 seconds, "c" since the end of the gateway before.
+        assert_eq!(resumed(&after_restart(&before, 50, 601), 601), [false, false, true]);
+        assert_eq!(resumed(&after_restart(&before, 50, 650), 650), [false, false, false]);
     }
 
     #[test]

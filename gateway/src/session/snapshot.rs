@@ -119,7 +119,9 @@ fn decode(bytes: &[u8]) -> io::Result<Vec<Kept>> {
     if first != header(lines().count(), body).as_bytes() {
         return Err(damaged("its checksum is wrong"));
     }
-    lines().map(|line| serde_json::from_slice(line).map_err(|_| damaged("a line is not understood"))).collect()
+    lines()
+        .map(|line| serde_json::from_slice(line).map_err(|_| damaged("a line is not understood")))
+        .collect()
 }
 
 #[cfg(test)]
