@@ -23,7 +23,7 @@ pub(super) struct CreditWindow {
 }
 
 /// How far a connection may send.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(super) struct Limit {
     /// The highest number.
     pub(super) seq: u64,
@@ -87,6 +87,8 @@ struct State {
     /// Payload bytes of this connection: sent, and of those the settled ones.
     sent_bytes: u64,
     settled_bytes: u64,
+    /// How far the connection may send: it never falls while the connection lasts.
+    granted: Limit,
     is_broken: bool,
 }
 
@@ -110,8 +112,14 @@ impl Numbering {
         kept_overall: Arc<AtomicUsize>,
     ) -> Self {
         kept_overall.fetch_add(window.kept_refusals(), Ordering::Relaxed);
-        let state =
-            State { window, connection: Arc::default(), sent_bytes: 0, settled_bytes: 0, is_broken: false };
+        let state = State {
+            window,
+            connection: Arc::default(),
+            sent_bytes: 0,
+            settled_bytes: 0,
+            granted: Limit::default(),
+            is_broken: false,
+        };
         Self { epoch, names, credit, kept_overall, state: Mutex::new(state), turn: Arc::default() }
     }
 
@@ -131,6 +139,7 @@ impl Numbering {
         let before = std::mem::replace(&mut state.connection, Arc::clone(connection));
         state.sent_bytes = 0;
         state.settled_bytes = 0;
+        state.granted = Limit::default();
         before.taken_over.cancel();
         // What was lost since somebody looked is this connection's to hear of.
         if state.is_broken {
@@ -141,6 +150,12 @@ impl Numbering {
     /// Whether the numbering belongs to `connection`.
     pub(super) fn is_of(&self, connection: &Arc<Connection>) -> bool {
         Arc::ptr_eq(&self.lock().connection, connection)
+    }
+
+    /// The connection that the numbering belongs to.
+    #[cfg(test)]
+    pub(super) fn connection(&self) -> Arc<Connection> {
+        Arc::clone(&self.lock().connection)
     }
 
     /// Tells the connection that has the numbering that it is another's now.
@@ -223,7 +238,7 @@ impl Numbering {
 
     /// How much of its credit the connection has used.
     pub(super) fn credit_used(&self) -> Used {
-        let state = self.lock();
+        let mut state = self.lock();
         let limit = state.limit(self.credit);
         let (received, unsettled) = (state.window.received(), state.window.in_flight() > 0);
         // With nothing unsettled a client may always send one event, whatever its size.
@@ -297,8 +312,15 @@ impl Drop for Numbering {
 }
 
 impl State {
-    fn limit(&self, credit: CreditWindow) -> Limit {
-        Limit { seq: self.window.upto() + credit.events, bytes: self.settled_bytes + credit.bytes }
+    /// Renews the credit, unless it is held back.
+    fn limit(&mut self, credit: CreditWindow) -> Limit {
+        if self.connection.held_back().is_none() {
+            self.granted = Limit {
+                seq: self.granted.seq.max(self.window.upto() + credit.events),
+                bytes: self.granted.bytes.max(self.settled_bytes + credit.bytes),
+            };
+        }
+        self.granted
     }
 }
 

@@ -227,6 +227,13 @@ impl Registry {
         clients.absent
     }
 
+    /// The numbering of a client of tenant `default`.
+    #[cfg(test)]
+    pub(super) fn of(&self, client: &str) -> Option<Arc<Numbering>> {
+        let key = Key { tenant: "default".into(), client: client.into() };
+        self.lock().by_key.get(&key).map(|entry| Arc::clone(&entry.numbering))
+    }
+
     fn start(&self, key: &Key, epoch: u64, next: u64) -> Attached {
         let kept_refusals = Arc::clone(&self.kept_refusals);
         let numbering = Numbering::new(epoch, next, names(key, epoch), self.credit, kept_refusals);

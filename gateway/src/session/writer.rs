@@ -39,6 +39,8 @@ pub(super) struct Writer<'a, W> {
     buffer: Vec<u8>,
     times: Times,
     told_reason: Reason,
+    /// When what holds the credit back ends, as the client was told.
+    told_until: Option<Instant>,
 }
 
 /// When what is due.
@@ -87,6 +89,7 @@ impl<'a, W: LinkWriter> Writer<'a, W> {
             buffer: Vec::new(),
             times,
             told_reason: Reason::Ok,
+            told_until: None,
         }
     }
 
@@ -117,15 +120,15 @@ impl<'a, W: LinkWriter> Writer<'a, W> {
             }
             tokio::select! {
                 biased;
+                () = core.draining.cancelled(), if self.times.leave_at.is_none() => {
+                    self.times.leave_at = Some(Instant::now() + core.until_goaway());
+                }
                 order = orders.take() => match order {
                     Order::Pong(ping) => self.send(&GatewayFrame::Pong(ping)).await?,
                     Order::Finish(end) => return Ok(end),
                 },
                 () = session.connection.settled.notified() => {}
                 Ok(()) = self.reason.changed() => {}
-                () = core.draining.cancelled(), if self.times.leave_at.is_none() => {
-                    self.times.leave_at = Some(Instant::now() + core.until_goaway());
-                }
                 () = &mut timer => {}
             }
             if self.times.is_goaway_due() {
@@ -150,9 +153,10 @@ impl<'a, W: LinkWriter> Writer<'a, W> {
             self.times.unsent_since = Some(now);
         }
         let again = self.session.connection.take_repeat_ack();
-        let reason_changed = self.reason(in_flight) != self.told_reason;
+        let is_told_wrong =
+            self.reason(in_flight).0 != self.told_reason || self.told_until.is_some_and(|until| now >= until);
         if again
-            || reason_changed
+            || is_told_wrong
             || self.times.is_ack_due(untold, in_flight, now)
             || self.is_heartbeat_due(now)
         {
@@ -188,8 +192,8 @@ impl<'a, W: LinkWriter> Writer<'a, W> {
         loop {
             let Session { numbering, connection } = &*self.session;
             let Some((settled, limit)) = numbering.take_settled(connection) else { return Ok(()) };
-            let reason = self.reason(numbering.in_flight());
-            self.told_reason = reason;
+            let (reason, until) = self.reason(numbering.in_flight());
+            (self.told_reason, self.told_until) = (reason, until);
             self.times.unsent_since = None;
             let ack = Ack {
                 upto: settled.upto,
@@ -197,7 +201,7 @@ impl<'a, W: LinkWriter> Writer<'a, W> {
                 limit: limit.seq,
                 limit_bytes: limit.bytes,
                 reason,
-                retry_ms: 0,
+                retry_ms: until.map_or(0, ms_until),
                 list: settled.refusals.into_iter().map(Refusal::into_wire).collect(),
             };
             self.send(&GatewayFrame::Ack(ack)).await?;
@@ -296,6 +300,9 @@ impl<'a, W: LinkWriter> Writer<'a, W> {
         if let (Some(at), None) = (times.leave_at, times.goaway_at) {
             due_at = due_at.min(at);
         }
+        if let Some(until) = self.told_until {
+            due_at = due_at.min(until);
+        }
         if let Some(at) = times.goaway_at {
             let ahead = [LAST_EVENTS, self.overstay()].into_iter().filter(|after| at.elapsed() < *after);
             due_at = ahead.fold(due_at, |due_at, after| due_at.min(at + after));
@@ -307,12 +314,16 @@ impl<'a, W: LinkWriter> Writer<'a, W> {
         self.session.connection.is_not_read() && now >= self.times.spoke_at + HEARTBEAT
     }
 
-    /// What the client is told holds its credit back.
-    fn reason(&self, in_flight: u64) -> Reason {
+    /// What the client is told holds its credit back, and until when, where that is known. What everybody waits for
+    /// goes first: with it over, a hold of this client alone may be too.
+    fn reason(&self, in_flight: u64) -> (Reason, Option<Instant>) {
+        let connection = &self.session.connection;
         let general = *self.reason.borrow();
-        match self.session.connection.stalled_by() {
-            Reason::Ok if in_flight > 0 || general == Reason::Draining => general,
-            stalled => stalled,
+        let concerns = in_flight > 0 || general == Reason::Draining;
+        match (connection.stalled_by(), connection.held_back()) {
+            (Reason::Ok, _) if concerns && general != Reason::Ok => (general, None),
+            (Reason::Ok, Some(hold)) => (hold.reason, Some(hold.until.into())),
+            (stalled, _) => (stalled, None),
         }
     }
 
@@ -353,6 +364,12 @@ impl Times {
                     .unsent_since
                     .is_some_and(|since| now >= since + Duration::from_millis(limits::ACK_DELAY_MS)))
     }
+}
+
+/// Whole milliseconds until `at`, rounded up: a client that waits as long does not come too early.
+fn ms_until(at: Instant) -> u64 {
+    let left = at.saturating_duration_since(Instant::now());
+    u64::try_from(left.as_micros().div_ceil(1_000)).unwrap_or(u64::MAX)
 }
 
 /// A CLOSE frame of this coding, if the coding has frames.

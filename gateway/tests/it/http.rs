@@ -115,7 +115,7 @@ fn permissions(answer: &reqwest::Response) -> Vec<&str> {
     answer
         .headers()
         .keys()
-        .map(|name| name.as_str())
+        .map(reqwest::header::HeaderName::as_str)
         .filter(|name| name.starts_with("access-control-"))
         .collect()
 }

@@ -20,6 +20,7 @@ use crate::metrics::Metrics;
 use crate::outcome::Outcome;
 use crate::pipeline::{Encodes, Pipeline};
 use crate::record::Records;
+use crate::session::hold::Connection;
 use crate::session::{Parts, Sessions};
 use crate::ticket::Ticket;
 
@@ -93,6 +94,11 @@ impl Gateway {
         client.send(&ClientFrame::Hello(hello)).await;
         let welcome = client.welcome().await;
         (client, welcome)
+    }
+
+    /// The connection that has the numbering of `client`.
+    pub(super) fn connection(&self, client: &str) -> Arc<Connection> {
+        self.sessions.0.registry.of(client).unwrap().connection()
     }
 
     /// The equation, over all carriers: everything received has ended.
