@@ -56,13 +56,13 @@ impl Connection {
     #[cfg_attr(not(test), expect(dead_code, reason = "the port for limits of rates"))]
     pub(super) fn hold_back(&self, reason: Reason, until: Instant) {
         let hold = (reason != Reason::Ok).then_some(Hold { reason, until });
-        let mut held = self.hold.lock().unwrap_or_else(PoisonError::into_inner);
-        if *held == hold {
+        let mut current = self.hold.lock().unwrap_or_else(PoisonError::into_inner);
+        if *current == hold {
             return;
         }
-        *held = hold;
+        *current = hold;
         self.is_held_back.store(hold.is_some(), Ordering::Relaxed);
-        drop(held);
+        drop(current);
         self.settled.notify_one();
         self.credit.notify_one();
     }
@@ -72,12 +72,12 @@ impl Connection {
         if !self.is_held_back.load(Ordering::Relaxed) {
             return None;
         }
-        let mut held = self.hold.lock().unwrap_or_else(PoisonError::into_inner);
-        if held.is_some_and(|hold| hold.until <= super::now()) {
-            *held = None;
+        let mut current = self.hold.lock().unwrap_or_else(PoisonError::into_inner);
+        if current.is_some_and(|hold| hold.until <= super::now()) {
+            *current = None;
             self.is_held_back.store(false, Ordering::Relaxed);
         }
-        *held
+        *current
     }
 
     /// Resolves when credit may have come back. Cancel safe.

@@ -126,8 +126,20 @@ impl Numbering {
         (windows, budget): (Windows, Budget),
         kept_overall: Arc<AtomicUsize>,
     ) -> Self {
+        Self::over(Window::starting_at(next), epoch, names, (windows, budget), kept_overall)
+    }
+
+    /// A numbering that continues where `window` is.
+    pub(super) fn over(
+        window: Window,
+        epoch: u64,
+        names: Names,
+        (windows, budget): (Windows, Budget),
+        kept_overall: Arc<AtomicUsize>,
+    ) -> Self {
+        kept_overall.fetch_add(window.kept_refusals(), Ordering::Relaxed);
         let state = State {
-            window: Window::starting_at(next),
+            window,
             connection: Arc::default(),
             sent_bytes: 0,
             settled_bytes: 0,
@@ -251,6 +263,12 @@ impl Numbering {
         let mut state = self.lock();
         let (abandoned, refusals, forgotten) = state.window.resume(next);
         Resumed { upto: state.window.upto(), abandoned, refusals, forgotten }
+    }
+
+    /// How far it is settled, with the refusals still known up to there, and up to where some are forgotten.
+    pub(super) fn settled_so_far(&self) -> (u64, Vec<Refusal>, u64) {
+        let state = self.lock();
+        (state.window.upto(), state.window.refusals_from(0), state.window.forgotten_upto())
     }
 
     /// How far the connection may send.

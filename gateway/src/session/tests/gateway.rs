@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
+use tidegate_wire::body::BodyKind;
 use tidegate_wire::{
     Ack, BatchWriter, ClientFrame, Close, CloseCode, Frames, GatewayFrame, Hello, Level, Limits, Reason,
     Welcome,
@@ -14,7 +15,7 @@ use crate::access::Access;
 use crate::carrier::Carrier;
 use crate::config::{self, Config};
 use crate::deliver::{Health, Pending, Sink};
-use crate::listen::link::{Coding, Gate, Packet, Peer};
+use crate::listen::link::{Answer, Coding, Gate, Packet, Peer, Post};
 use crate::listen::memory::{self, MemoryClient};
 use crate::metrics::Metrics;
 use crate::outcome::Outcome;
@@ -29,8 +30,7 @@ pub(super) struct Gateway {
     pub(super) sessions: Sessions,
     pub(super) sink: Arc<HeldSink>,
     pub(super) metrics: Arc<Metrics>,
-    /// Kept, so that sessions go on hearing that all is well.
-    _reasons: watch::Sender<Reason>,
+    reasons: watch::Sender<Reason>,
 }
 
 /// A destination that keeps what it gets until a test settles it.
@@ -44,7 +44,7 @@ pub(super) struct HeldSink {
 
 impl Gateway {
     pub(super) fn new() -> Self {
-        Self::with(Config::default())
+        Self::with(at_once())
     }
 
     pub(super) fn with(config: Config) -> Self {
@@ -67,11 +67,11 @@ impl Gateway {
             shutdown: config.shutdown,
             reason: reasons,
         });
-        Self { sessions, sink, metrics, _reasons: reason }
+        Self { sessions, sink, metrics, reasons: reason }
     }
 
     pub(super) fn limited(change: impl FnOnce(&mut config::Limits)) -> Self {
-        let mut config = Config::default();
+        let mut config = at_once();
         change(&mut config.limits);
         Self::with(config)
     }
@@ -96,6 +96,42 @@ impl Gateway {
         (client, welcome)
     }
 
+    /// The same, or one that was refused: the second is whether it was welcomed.
+    pub(super) async fn try_client(&self, name: &str, next: u64) -> (Client, bool) {
+        let mut client = self.connect(Carrier::Quic, Coding::Binary);
+        let hello =
+            Hello { client: Some(name.to_owned()), epoch: Some(1), next: Some(next), ..Hello::default() };
+        client.send(&ClientFrame::Hello(hello)).await;
+        let first = client.next().await.unwrap();
+        let is_open = matches!(first, GatewayFrame::Welcome(_));
+        client.unread.insert(0, first);
+        if is_open {
+            client.welcome().await;
+        }
+        (client, is_open)
+    }
+
+    /// The answer to a request of one event.
+    pub(super) async fn ask(&self) -> Answer {
+        let config = Config::default();
+        let access = Access::new(&config.auth, &config.origins, &[]);
+        let grant = access.authenticate(None).unwrap();
+        let body = br#"{"type":"t"}"#;
+        self.sessions
+            .post(Post { kind: BodyKind::Lines, body, numbering: None, respond_async: false, grant: &grant })
+            .await
+    }
+
+    /// Says what holds everybody's credit back.
+    pub(super) fn say(&self, reason: Reason) {
+        self.reasons.send_replace(reason);
+    }
+
+    /// Waits until everybody waits: time passes only then.
+    pub(super) async fn settled_down(&self) {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+
     /// The connection that has the numbering of `client`.
     pub(super) fn connection(&self, client: &str) -> Arc<Connection> {
         self.sessions.0.registry.of(client).unwrap().connection()
@@ -115,6 +151,13 @@ impl Gateway {
     pub(super) fn count(&self, carrier: Carrier, outcome: Outcome) -> u64 {
         self.metrics.carrier(carrier).count(outcome)
     }
+}
+
+/// The defaults, but that everybody is asked to leave at once.
+fn at_once() -> Config {
+    let mut config = Config::default();
+    config.shutdown.spread_ms = 0;
+    config
 }
 
 impl HeldSink {
@@ -138,6 +181,15 @@ impl HeldSink {
     pub(super) fn commit(&self, count: usize) {
         let held: Vec<_> = self.held.lock().unwrap().drain(..count).collect();
         held.iter().for_each(|(_, _, ticket)| ticket.committed(1));
+    }
+
+    /// Commits the last `count` records held.
+    pub(super) fn commit_last(&self, count: usize) {
+        let mut held = self.held.lock().unwrap();
+        let first = held.len() - count;
+        let last: Vec<_> = held.drain(first..).collect();
+        drop(held);
+        last.iter().for_each(|(_, _, ticket)| ticket.committed(1));
     }
 
     /// Refuses the first record held for good.
