@@ -132,6 +132,15 @@ impl Gateway {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
 
+    /// Commits whatever comes until nothing more does.
+    pub(super) async fn commit_all(&self) {
+        self.settled_down().await;
+        while !self.sink.values().is_empty() {
+            self.sink.commit(self.sink.values().len());
+            self.settled_down().await;
+        }
+    }
+
     /// The connection that has the numbering of `client`.
     pub(super) fn connection(&self, client: &str) -> Arc<Connection> {
         self.sessions.0.registry.of(client).unwrap().connection()
