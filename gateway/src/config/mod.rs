@@ -17,6 +17,7 @@ mod loaded;
 mod logging;
 mod origins;
 mod problem;
+mod rates;
 mod routes;
 mod size;
 #[cfg(test)]
@@ -37,6 +38,7 @@ pub use self::loaded::Loaded;
 pub use self::logging::{Format, Logging};
 pub use self::origins::Origins;
 pub use self::problem::ConfigError;
+pub use self::rates::{AddressRate, Rate, Rates};
 pub use self::routes::Route;
 pub use self::size::ByteSize;
 
@@ -70,6 +72,8 @@ pub struct Config {
     pub routes: Vec<Route>,
     /// How much, how many, how long.
     pub limits: Limits,
+    /// How fast.
+    pub rates: Rates,
     /// How the gateway goes away.
     pub shutdown: Shutdown,
     /// What the discovery document adds.
@@ -125,6 +129,7 @@ impl Config {
         self.origins.check(findings);
         routes::check(&self.routes, findings);
         self.limits.check(findings);
+        self.rates.check(&self.limits, &self.auth, findings);
         self.shutdown.check(findings);
         self.discovery.check(findings);
         self.demo.check(&self.listen, findings);

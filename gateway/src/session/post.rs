@@ -38,6 +38,11 @@ pub(super) async fn post(core: &Arc<Core>, post: Post<'_>) -> Answer {
         Err(BodyError::NotTheFormat(message)) => return Answer::BadBody(message),
         Err(error @ BodyError::TooManyEvents { .. }) => return Answer::TooLarge(error.to_string()),
     };
+    let now = super::now();
+    if let Err(wait) = post.meter.admit(u64::from(batch.count), batch.payload_bytes, now) {
+        core.metrics.rates.limited(wait.limit.label());
+        return Answer::Busy { reason: wait.reason(), retry_ms: wait.retry_ms(now) };
+    }
     match post.numbering {
         Some(headers) => numbered(core, &post, headers, &batch).await,
         None => unnumbered(core, &post, &batch).await,
