@@ -300,7 +300,10 @@ fn wall_clock() -> SystemTime {
     SystemTime::now()
 }
 
-#[expect(clippy::disallowed_methods, reason = "rates are counted from the start, and the drain has a deadline")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "rates are counted from the start, and the drain has a deadline"
+)]
 fn clock() -> Instant {
     Instant::now()
 }

@@ -178,7 +178,7 @@ fn sessions(sink: Arc<dyn Sink>) -> (Sessions, watch::Sender<Reason>) {
         pipeline: Pipeline::new(Limits::default(), &config.routes, &topics, Encodes::ByRoute),
         sink,
         access: Arc::new(Access::new(&config.auth, &config.origins, &topics)),
-        rates: Arc::new(Rates::none(std::time::Instant::now())),
+        rates: Arc::new(Rates::none(tokio::time::Instant::now().into_std())),
         limits: config.limits,
         shutdown: config.shutdown,
         reason,

@@ -146,15 +146,19 @@ impl AddressRate {
         let (per_second, burst) = (self.connections_per_second, self.connections_burst);
         check_counts("address", "connections", per_second, burst, findings);
         if let Some(most) = self.connections.filter(|most| !(1..=limits.connections).contains(most)) {
-            let message =
-                format!("connections ({most}) is not between 1 and limits.connections ({})", limits.connections);
+            let message = format!(
+                "connections ({most}) is not between 1 and limits.connections ({})",
+                limits.connections
+            );
             let help = format!(
                 "all addresses together may have {}: write less for one of them, or leave it out for no limit",
                 limits.connections
             );
             findings.refuse("rates.address.connections", message, help);
         }
-        for (key, bits, most) in [("ipv4_prefix", self.ipv4_prefix, 32), ("ipv6_prefix", self.ipv6_prefix, 128)] {
+        for (key, bits, most) in
+            [("ipv4_prefix", self.ipv4_prefix, 32), ("ipv6_prefix", self.ipv6_prefix, 128)]
+        {
             if !(1..=most).contains(&bits) {
                 let help = format!("write how many bits of an address count, from 1 to {most}");
                 findings.refuse(&format!("rates.address.{key}"), format!("{key} cannot be {bits}"), help);
@@ -181,12 +185,18 @@ impl Rates {
         }
     }
 
+    fn limits_anybody(&self) -> bool {
+        let AddressRate { connections, connections_per_second, .. } = self.address;
+        let rates = [self.client, self.token, self.tenant, self.address.rate()];
+        rates.iter().any(|rate| !rate.is_none()) || connections.or(connections_per_second).is_some()
+    }
+
     fn check_keys(&self, limits: &Limits, findings: &mut Findings<'_>) {
         let in_use = limits.sessions.max(limits.connections);
         if self.keys_max > most::KEYS {
             let help = format!("write a number up to {}", most::KEYS);
             findings.refuse("rates.keys_max", format!("keys_max cannot be {}", self.keys_max), help);
-        } else if self.keys_max < in_use {
+        } else if self.keys_max < in_use && self.limits_anybody() {
             let message = format!(
                 "keys_max ({}) is less than may be in use: limits.sessions ({}), limits.connections ({})",
                 self.keys_max, limits.sessions, limits.connections

@@ -260,7 +260,11 @@ fn rates_are_checked() {
     refuses(&rate("address", "connections_burst = 3"), "2:21", &["without connections_per_second"]);
     refuses(&rate("address", "ipv4_prefix = 33"), "2:15", &["ipv4_prefix cannot be 33", "from 1 to 32"]);
     refuses(&rate("address", "ipv6_prefix = 0"), "2:15", &["from 1 to 128"]);
-    refuses("[rates]\nkeys_max = 1000", "2:12", &["limits.connections (25000)", "at least 25000"]);
+    refuses(
+        "[rates]\nkeys_max = 1000\nclient.events_per_second = 1",
+        "2:12",
+        &["limits.connections (25000)", "at least 25000"],
+    );
     refuses("[rates]\nkeys_max = 20000000", "2:12", &["up to 10000000"]);
     refuses(&rate("token", "events_per_second = 10"), "1:8", &["nobody is asked for one", "\"tokens\""]);
     refuses(
@@ -269,6 +273,8 @@ fn rates_are_checked() {
         &["client.events_per_second (20) is more than tenant.events_per_second (10)", "never be reached"],
     );
     refuses(&rate("client", "events_per_minute = 1"), "2:1", &["did you mean `events_per_second`?"]);
+    // Without a rate nobody is remembered.
+    parsed("[rates]\nkeys_max = 0");
     // One second's worth is less than one event, and that is no mistake.
     parsed(&rate("client", "bytes_per_second = \"4KiB\""));
 }

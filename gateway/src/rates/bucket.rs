@@ -44,7 +44,8 @@ impl Bucket {
         let burst_units = NonZeroU32::new(units).unwrap_or(NonZeroU32::MIN);
         let unit_ns = (unit * 1_000_000_000 / per_second).max(1);
         // Only a period of 0 would be none.
-        let quota = Quota::with_period(Duration::from_nanos(unit_ns)).unwrap_or(Quota::per_second(burst_units));
+        let quota =
+            Quota::with_period(Duration::from_nanos(unit_ns)).unwrap_or(Quota::per_second(burst_units));
         Given::set(0);
         let limiter = RateLimiter::new(quota.allow_burst(burst_units), InPlace, Given);
         Self { limiter, unit, burst_units, unit_ns }
@@ -263,8 +264,9 @@ mod tests {
                 now = now.max(bucket.owed_until(&level)) + ms * 1_000_000;
                 taken += amount;
                 now = now.max(bucket.take(&level, amount, now));
-                let most = burst as f64 + per_second as f64 * (now - START) as f64 / 1e9;
-                prop_assert!(taken as f64 <= most * 1.001 + 1.0, "{taken} of {most}");
+                let most = burst + per_second * (now - START) / SECOND;
+                // Time is in whole nanoseconds.
+                prop_assert!(taken <= most + most / 1_000 + 1, "{taken} of {most}");
             }
         }
     }

@@ -86,7 +86,12 @@ impl Connections {
         })
     }
 
-    pub(super) fn connect(&self, key: (bool, u128), is_verified: bool, now: u64) -> Result<Connected, Crowded> {
+    pub(super) fn connect(
+        &self,
+        key: (bool, u128),
+        is_verified: bool,
+        now: u64,
+    ) -> Result<Connected, Crowded> {
         let door = self.store.get(key, now);
         let level = &door.opened;
         let free = self.bucket.as_ref().map(|bucket| (bucket.free(level, now), bucket.burst()));
@@ -103,7 +108,8 @@ impl Connections {
         }
         // From here on dropping it closes it.
         let connected = Connected(door);
-        let is_in_time = self.bucket.as_ref().is_none_or(|bucket| bucket.try_take_one(&connected.0.opened, now));
+        let is_in_time =
+            self.bucket.as_ref().is_none_or(|bucket| bucket.try_take_one(&connected.0.opened, now));
         if is_in_time { Ok(connected) } else { Err(Crowded::Full) }
     }
 }
@@ -164,11 +170,8 @@ mod tests {
 
     #[test]
     fn who_may_be_elsewhere_uses_up_half_at_most() {
-        let config = AddressRate {
-            connections_per_second: Some(4),
-            connections: Some(4),
-            ..AddressRate::default()
-        };
+        let config =
+            AddressRate { connections_per_second: Some(4), connections: Some(4), ..AddressRate::default() };
         let connections = connections(config);
         let here = key("192.0.2.1");
         let _open = [false, false].map(|verified| connections.connect(here, verified, 0).unwrap());

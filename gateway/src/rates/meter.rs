@@ -144,9 +144,8 @@ impl Meter {
     }
 
     fn longest(&self, now: u64, until: impl Fn(&Bucket, &Level, bool) -> u64) -> Option<Wait> {
-        let waits = self
-            .buckets()
-            .map(|(limit, is_bytes, bucket, level)| (until(bucket, level, is_bytes), limit));
+        let waits =
+            self.buckets().map(|(limit, is_bytes, bucket, level)| (until(bucket, level, is_bytes), limit));
         // All are asked, since asking may be taking.
         let (until, limit) = waits.max_by_key(|(until, _)| *until).filter(|(until, _)| *until > now)?;
         Some(Wait { limit, until: self.started + Duration::from_nanos(until) })

@@ -53,7 +53,9 @@ pub(super) fn tell(answer: Result<Reply, Refusal>, meter: &Meter) -> Result<Repl
 }
 
 fn with_fields(refusal: Refusal, meter: &Meter, now: Instant) -> Refusal {
-    fields(&meter.standings(now)).into_iter().fold(refusal, |refusal, (name, value)| refusal.with(name, value))
+    fields(&meter.standings(now))
+        .into_iter()
+        .fold(refusal, |refusal, (name, value)| refusal.with(name, value))
 }
 
 /// Both fields: what may be sent in which time, and what is left of it.
@@ -61,8 +63,7 @@ fn fields(standings: &[Standing]) -> Vec<(HeaderName, HeaderValue)> {
     let (mut policy, mut limit) = (String::new(), String::new());
     for standing in standings {
         let separator = if policy.is_empty() { "" } else { ", " };
-        let (what, unit) =
-            if standing.is_bytes { ("bytes", "content-bytes") } else { ("events", "events") };
+        let (what, unit) = if standing.is_bytes { ("bytes", "content-bytes") } else { ("events", "events") };
         let name = standing.limit.label();
         let Standing { burst, free, window, reset, .. } = *standing;
         let window = seconds(window).max(1);

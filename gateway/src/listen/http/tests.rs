@@ -123,7 +123,8 @@ async fn who_sends_too_fast_gets_429_with_where_it_stands_and_may_read_it_from_a
     let mut server = Server::start(Options { rates, ..Options::default() });
     let http = server.http();
     let [url, _] = server.urls("/v1/events");
-    let request = || http.post(&url).header("content-type", "application/json").header("origin", FRIEND).body(EVENT);
+    let request =
+        || http.post(&url).header("content-type", "application/json").header("origin", FRIEND).body(EVENT);
     let mut granted = 0;
     let refused = loop {
         let (status, answer) = status(request()).await;
@@ -138,7 +139,10 @@ async fn who_sends_too_fast_gets_429_with_where_it_stands_and_may_read_it_from_a
     };
     // The second one may be taken, and what it takes is owed.
     assert!((1..=3).contains(&granted), "{granted} requests in a moment at 1 a second");
-    assert_eq!((refused.status().as_u16(), header(&refused, "content-type")), (429, "application/problem+json"));
+    assert_eq!(
+        (refused.status().as_u16(), header(&refused, "content-type")),
+        (429, "application/problem+json")
+    );
     assert_eq!(header(&refused, "access-control-allow-origin"), FRIEND);
     let exposed = header(&refused, "access-control-expose-headers");
     assert!(["retry-after", "ratelimit", "ratelimit-policy"].iter().all(|name| exposed.contains(name)));
@@ -161,7 +165,10 @@ async fn without_a_rate_nothing_is_said_of_it() {
     for url in server.urls("/v1/events") {
         let request = server.http().post(url).header("content-type", "application/json").body(EVENT);
         let (status, answer) = status(request).await;
-        assert_eq!((status, header(&answer, "ratelimit"), header(&answer, "ratelimit-policy")), (200, "", ""));
+        assert_eq!(
+            (status, header(&answer, "ratelimit"), header(&answer, "ratelimit-policy")),
+            (200, "", "")
+        );
     }
 }
 

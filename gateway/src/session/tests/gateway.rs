@@ -64,7 +64,12 @@ impl Gateway {
             pipeline: Pipeline::new(Limits::default(), &config.routes, &topics, Encodes::ByRoute),
             sink: Arc::clone(&sink) as Arc<dyn Sink>,
             access: Arc::new(Access::new(&config.auth, &config.origins, &topics)),
-            rates: Arc::new(Rates::new(&config.rates, config.limits.max_event_bytes.0, &metrics.rates, crate::session::now())),
+            rates: Arc::new(Rates::new(
+                &config.rates,
+                config.limits.max_event_bytes.0,
+                &metrics.rates,
+                crate::session::now(),
+            )),
             limits: config.limits,
             shutdown: config.shutdown,
             reason: reasons,

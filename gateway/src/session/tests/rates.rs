@@ -67,7 +67,11 @@ async fn coming_again_does_not_help_and_another_client_is_not_concerned() {
     committed(&gateway, &mut client, 1, 30).await;
     client.acked(30).await;
     let (mut again, welcome) = gateway.client("a", 31).await;
-    assert_eq!((welcome.upto, welcome.limit, welcome.limit_bytes), (30, 30, 0), "no first window while it owes");
+    assert_eq!(
+        (welcome.upto, welcome.limit, welcome.limit_bytes),
+        (30, 30, 0),
+        "no first window while it owes"
+    );
     let told = again.ack().await;
     assert_eq!((told.reason, told.retry_ms), (Reason::Rate, 2_000));
     let (mut other, welcome) = gateway.client("b", 1).await;
