@@ -100,8 +100,20 @@ impl Numbering {
         credit: CreditWindow,
         kept_overall: Arc<AtomicUsize>,
     ) -> Self {
+        Self::over(Window::starting_at(next), epoch, names, credit, kept_overall)
+    }
+
+    /// A numbering that continues where `window` is.
+    pub(super) fn over(
+        window: Window,
+        epoch: u64,
+        names: Names,
+        credit: CreditWindow,
+        kept_overall: Arc<AtomicUsize>,
+    ) -> Self {
+        kept_overall.fetch_add(window.kept_refusals(), Ordering::Relaxed);
         let state = State {
-            window: Window::starting_at(next),
+            window,
             connection: Arc::default(),
             sent_bytes: 0,
             settled_bytes: 0,
@@ -213,6 +225,12 @@ impl Numbering {
         let (abandoned, refusals, forgotten) = state.window.resume(next);
         state.granted.seq = state.granted.seq.max(state.window.upto());
         Resumed { upto: state.window.upto(), abandoned, refusals, forgotten }
+    }
+
+    /// How far it is settled, with the refusals still known up to there, and up to where some are forgotten.
+    pub(super) fn settled_so_far(&self) -> (u64, Vec<Refusal>, u64) {
+        let state = self.lock();
+        (state.window.upto(), state.window.refusals_from(0), state.window.forgotten_upto())
     }
 
     /// How far the connection may send.

@@ -22,7 +22,7 @@ use crate::listen::link::{Coding, LinkWriter};
 const HEARTBEAT: Duration = Duration::from_secs(2);
 /// After GOAWAY, how long what is already under way from the client is waited for.
 const LAST_EVENTS: Duration = Duration::from_millis(250);
-/// Of the drain's time, the part after which a client that still sends has not heeded its GOAWAY.
+/// Of the drain's time that everybody has after GOAWAY, the part after which a client that still sends has not heeded its GOAWAY.
 const OVERSTAY_DIVISOR: u32 = 4;
 /// Far enough for a timer that waits for nothing.
 const NEVER: Duration = Duration::from_secs(24 * 60 * 60);
@@ -51,6 +51,9 @@ struct Times {
     spoke_at: Instant,
     /// When the first settlement that is not acknowledged was seen.
     unsent_since: Option<Instant>,
+    /// When GOAWAY is due, once the gateway drains.
+    leave_at: Option<Instant>,
+    /// When it was sent.
     goaway_at: Option<Instant>,
 }
 
@@ -72,6 +75,7 @@ impl<'a, W: LinkWriter> Writer<'a, W> {
             ping_at: now + ping_every,
             spoke_at: now,
             unsent_since: None,
+            leave_at: None,
             goaway_at: None,
         };
         let reason = core.reason.clone();
@@ -116,14 +120,19 @@ impl<'a, W: LinkWriter> Writer<'a, W> {
             }
             tokio::select! {
                 biased;
+                () = core.draining.cancelled(), if self.times.leave_at.is_none() => {
+                    self.times.leave_at = Some(Instant::now() + core.until_goaway());
+                }
                 order = orders.take() => match order {
                     Order::Pong(ping) => self.send(&GatewayFrame::Pong(ping)).await?,
                     Order::Finish(end) => return Ok(end),
                 },
                 () = session.connection.settled.notified() => {}
                 Ok(()) = self.reason.changed() => {}
-                () = core.draining.cancelled(), if self.times.goaway_at.is_none() => self.goaway().await?,
                 () = &mut timer => {}
+            }
+            if self.times.is_goaway_due() {
+                self.goaway().await?;
             }
             self.speak().await?;
         }
@@ -228,7 +237,7 @@ impl<'a, W: LinkWriter> Writer<'a, W> {
 
     /// How long after GOAWAY events are taken.
     fn overstay(&self) -> Duration {
-        Duration::from_millis(u64::from(self.core.shutdown.drain_ms)) / OVERSTAY_DIVISOR
+        Duration::from_millis(u64::from(self.core.shutdown.settle_ms())) / OVERSTAY_DIVISOR
     }
 
     /// Takes leave as `end` says.
@@ -288,6 +297,9 @@ impl<'a, W: LinkWriter> Writer<'a, W> {
         if self.session.connection.is_not_read() {
             due_at = due_at.min(times.spoke_at + HEARTBEAT);
         }
+        if let (Some(at), None) = (times.leave_at, times.goaway_at) {
+            due_at = due_at.min(at);
+        }
         if let Some(until) = self.told_until {
             due_at = due_at.min(until);
         }
@@ -339,6 +351,10 @@ impl<'a, W: LinkWriter> Writer<'a, W> {
 const KEEP_BYTES: usize = 256;
 
 impl Times {
+    fn is_goaway_due(&self) -> bool {
+        self.goaway_at.is_none() && self.leave_at.is_some_and(|at| Instant::now() >= at)
+    }
+
     /// 64 settled, or 10 ms since the first of them, or nothing left to wait for.
     fn is_ack_due(&self, untold: u64, in_flight: u64, now: Instant) -> bool {
         untold > 0

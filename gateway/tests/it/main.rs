@@ -38,6 +38,7 @@ mod random;
 mod reconnect;
 mod recordings;
 mod records;
+mod restart;
 mod sink;
 mod swallow;
 mod tls;

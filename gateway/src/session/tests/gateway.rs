@@ -45,7 +45,7 @@ pub(super) struct HeldSink {
 
 impl Gateway {
     pub(super) fn new() -> Self {
-        Self::with(Config::default())
+        Self::with(at_once())
     }
 
     pub(super) fn with(config: Config) -> Self {
@@ -78,7 +78,7 @@ impl Gateway {
     }
 
     pub(super) fn limited(change: impl FnOnce(&mut config::Limits)) -> Self {
-        let mut config = Config::default();
+        let mut config = at_once();
         change(&mut config.limits);
         Self::with(config)
     }
@@ -127,6 +127,13 @@ impl Gateway {
     pub(super) fn count(&self, carrier: Carrier, outcome: Outcome) -> u64 {
         self.metrics.carrier(carrier).count(outcome)
     }
+}
+
+/// The defaults, but that everybody is asked to leave at once.
+fn at_once() -> Config {
+    let mut config = Config::default();
+    config.shutdown.spread_ms = 0;
+    config
 }
 
 impl HeldSink {
