@@ -35,6 +35,7 @@ mod loadtest;
 mod mixed;
 mod port;
 mod random;
+mod rates;
 mod reconnect;
 mod recordings;
 mod records;
