@@ -18,6 +18,7 @@ mod arrived;
 mod bad_input;
 mod browser;
 mod carriers;
+mod chaos;
 mod client;
 mod destination;
 mod drain;
