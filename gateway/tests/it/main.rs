@@ -36,6 +36,7 @@ mod loadtest;
 mod mixed;
 mod port;
 mod random;
+mod rates;
 mod reconnect;
 mod recordings;
 mod records;
