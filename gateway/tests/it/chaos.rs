@@ -239,7 +239,12 @@ async fn verify(kafka: &Cluster, topic: &str, mode: &Mode, gateway_kills: usize,
         let mut seen = BTreeSet::new();
         let first_times: Vec<u64> = numbers.iter().copied().filter(|number| seen.insert(*number)).collect();
         let missing: Vec<_> = (1..=history.upto).filter(|number| !seen.contains(number)).collect();
-        assert!(missing.is_empty(), "{who}: acknowledged and missing: {missing:?}");
+        let (count, first) = (missing.len(), missing.first());
+        assert!(
+            missing.is_empty(),
+            "{who}: {count} of {} acknowledged are missing, from {first:?} on",
+            history.upto
+        );
         assert!(first_times.is_sorted(), "{who}: out of order: {numbers:?}");
         assert_doubles(numbers, history, mode, gateway_kills, &who);
     }

@@ -123,8 +123,13 @@ impl<'a> Client<'a> {
         Live::add(&self.shared.live.connected, 1);
         loop {
             let Err(broke) = self.serve(link).await else { return Ok(()) };
-            self.tally.borrow_mut().breaks += 1;
+            {
+                let mut tally = self.tally.borrow_mut();
+                tally.breaks += 1;
+                tally.broke_at.push(clock::now());
+            }
             link = self.come_back(broke, connecting).await?;
+            self.tally.borrow_mut().back_at.push(clock::now());
         }
     }
 
