@@ -37,6 +37,7 @@ fn config(directory: &Path, max_bytes: u64, segment_bytes: u64) -> config::Log {
         directory: directory.to_owned(),
         max_bytes: ByteSize(max_bytes),
         segment_bytes: ByteSize(segment_bytes),
+        max_age: None,
     }
 }
 
