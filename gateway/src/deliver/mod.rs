@@ -7,6 +7,8 @@ mod forward;
 pub mod kafka;
 pub mod log;
 mod spool;
+#[cfg(test)]
+mod testing;
 
 use std::future::Future;
 use std::pin::Pin;
