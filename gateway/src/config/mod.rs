@@ -19,6 +19,7 @@ mod logging;
 mod origins;
 mod problem;
 mod routes;
+mod sessions;
 mod size;
 #[cfg(test)]
 mod tests;
@@ -40,6 +41,7 @@ pub use self::logging::{Format, Logging};
 pub use self::origins::Origins;
 pub use self::problem::ConfigError;
 pub use self::routes::Route;
+pub use self::sessions::Sessions;
 pub use self::size::ByteSize;
 
 use self::document::Document;
@@ -74,6 +76,8 @@ pub struct Config {
     pub limits: Limits,
     /// How the gateway goes away.
     pub shutdown: Shutdown,
+    /// What is known of clients, over a restart.
+    pub sessions: Sessions,
     /// What the discovery document adds.
     pub discovery: Discovery,
     /// The demo page.

@@ -8,6 +8,7 @@ use rustix::process::{Signal, kill_process};
 use crate::client::{Carrier, Client, Sender};
 use crate::destination::{Destination, Produced};
 use crate::gateway::{Gateway, PATIENCE};
+use crate::kafka::Cluster;
 use crate::random::Random;
 use crate::recordings::members;
 
@@ -99,6 +100,40 @@ async fn a_broker_killed_and_returned_loses_and_repeats_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_link_to_kafka_that_swallows_everything_acknowledges_nothing_and_flow_resumes() {
+    let kafka = Cluster::start_behind_proxies(1).await;
+    kafka.create_topic("events", 1).await;
+    let mut gateway = Gateway::start_with_kafka(&kafka.proxied_brokers(), "").await;
+    let events = numbered_events(200);
+    let mut sender = Sender::new("device-1", &events, 10);
+    sender.run(&gateway, Carrier::WebSocket, 50).await.unwrap();
+    kafka.proxies[0].swallow();
+    let settled = sender.upto;
+    let mut progress = sender.progress.subscribe();
+    {
+        let sending = sender.run(&gateway, Carrier::WebSocket, u64::MAX);
+        tokio::pin!(sending);
+        // What was on its way before may still be told.
+        let beyond = async { drop(progress.wait_for(|upto| *upto > settled + 100).await.unwrap()) };
+        tokio::select! {
+            ended = &mut sending => panic!("ended without Kafka: {ended:?}"),
+            () = beyond => panic!("acknowledged without Kafka"),
+            () = not_ready(&gateway) => {}
+        }
+        kafka.proxies[0].pass();
+        // The gateway may give up what it cannot know the fate of: then it says so, and it is sent again.
+        let _ = sending.await;
+    }
+    gateway.ready().await;
+    while !sender.is_done() {
+        let _ = sender.run(&gateway, Carrier::WebSocket, u64::MAX).await;
+    }
+    let produced = kafka.consume("events").await;
+    let numbers = produced.iter().map(|record| members(&record.value)["data"].get().parse::<u64>().unwrap());
+    assert_eq!(numbers.collect::<BTreeSet<_>>(), (1..=200).collect());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn while_all_of_kafka_is_away_events_wait_and_flow_resumes() {
     let kafka = Destination::own_kafka(1).await;
     let topic = kafka.topic(1).await;
@@ -107,17 +142,7 @@ async fn while_all_of_kafka_is_away_events_wait_and_flow_resumes() {
     let mut sender = Sender::new("device-1", &events, 10);
     sender.run(&gateway, Carrier::WebSocket, 100).await.unwrap();
     kafka.brokers().kill(0);
-    // Not ready, and it says why.
-    let deadline = std::time::Instant::now() + PATIENCE;
-    loop {
-        let (status, why) = gateway.readiness().await;
-        if status == 503 {
-            assert!(why.to_lowercase().contains("kafka"), "{why}");
-            break;
-        }
-        assert!(std::time::Instant::now() < deadline, "still ready without Kafka");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    not_ready(&gateway).await;
     let answer = gateway
         .http
         .post(gateway.url("/v1/events"))
@@ -179,6 +204,19 @@ async fn a_full_log_is_told_once_and_so_is_that_there_is_room_again() {
     told(&gateway, "has room again").await;
     let warnings = gateway.log().matches("is at its cap").count();
     assert_eq!(warnings, 1, "{}", gateway.log());
+}
+
+/// Waits until the gateway is not ready, and says why.
+async fn not_ready(gateway: &Gateway) {
+    let deadline = std::time::Instant::now() + PATIENCE;
+    loop {
+        let (status, why) = gateway.readiness().await;
+        if status == 503 {
+            return assert!(why.to_lowercase().contains("kafka"), "{why}");
+        }
+        assert!(std::time::Instant::now() < deadline, "still ready without Kafka");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
 }
 
 /// Waits until the gateway's own log says so.

@@ -38,6 +38,8 @@ mod random;
 mod reconnect;
 mod recordings;
 mod records;
+mod restart;
 mod sink;
+mod swallow;
 mod tls;
 mod token;
