@@ -20,7 +20,7 @@ mod direct;
 mod tests;
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
@@ -68,6 +68,8 @@ struct Shared {
     changed: Notify,
     /// Records of the log that Kafka does not have.
     lag: AtomicU64,
+    /// The gateway goes away, and nothing waits for Kafka any more.
+    is_leaving: AtomicBool,
 }
 
 /// Where new records go.
@@ -108,6 +110,7 @@ fn parts(log: &Arc<Log>, kafka: Arc<dyn Sink>, away: Away, series: ForwardSeries
         route: RwLock::new(route),
         changed: Notify::new(),
         lag: AtomicU64::new(0),
+        is_leaving: AtomicBool::new(false),
     });
     series.failed_over.set(i64::from(route == Route::Log));
     let switch = Switch {
@@ -156,13 +159,27 @@ impl Shared {
         }
     }
 
+    /// Resolves once the log has what Kafka has not acknowledged.
+    async fn leave(&self) {
+        self.is_leaving.store(true, Ordering::SeqCst);
+        self.log.bell().ring();
+        loop {
+            let mut changed = std::pin::pin!(self.changed.notified());
+            changed.as_mut().enable();
+            if self.route() == Route::Log {
+                return;
+            }
+            changed.await;
+        }
+    }
+
     fn health(&self) -> Health {
         match (self.route(), self.away) {
             (Route::Nowhere, Away::Wait) => {
                 let lag = self.lag.load(Ordering::Relaxed);
                 let detail = match self.kafka.health() {
-                    Health::Ready => String::new(),
                     Health::Away { detail, .. } => format!("; {detail}"),
+                    _ => String::new(),
                 };
                 let detail = format!(
                     "the log in {} goes to Kafka before anything new: {lag} records are left{detail}",
@@ -198,6 +215,15 @@ impl Sink for Failover {
 
     fn health(&self) -> Health {
         self.shared.health()
+    }
+
+    fn hand_over(&self, deadline: Duration) -> Pending<'_, ()> {
+        Box::pin(async move {
+            if self.shared.away == Away::Log {
+                // What the log has no room for in time stays with its clients.
+                let _ = tokio::time::timeout(deadline, self.shared.leave()).await;
+            }
+        })
     }
 
     fn drain(&self, deadline: Duration) -> Pending<'_, ()> {
@@ -242,7 +268,7 @@ impl Duty for Switch {
             }
             Phase::Log => {
                 let may_return = self.return_at.is_none_or(|return_at| now >= return_at);
-                if may_return && forwarder.lag() <= NEARLY_ALL && self.is_kafka_ready() {
+                if may_return && !self.is_leaving() && forwarder.lag() <= NEARLY_ALL && self.is_kafka_there() {
                     self.shared.go(Route::Nowhere);
                     self.phase = Phase::Returning(Some(now + RETURN_MAX));
                 }
@@ -262,15 +288,21 @@ impl Duty for Switch {
 }
 
 impl Switch {
-    fn is_kafka_ready(&self) -> bool {
-        self.shared.kafka.health() == Health::Ready
+    fn is_kafka_there(&self) -> bool {
+        !matches!(self.shared.kafka.health(), Health::Away { .. })
+    }
+
+    fn is_leaving(&self) -> bool {
+        self.shared.is_leaving.load(Ordering::SeqCst)
     }
 
     fn leave_kafka(&mut self) {
-        let Health::Away { detail, .. } = self.shared.kafka.health() else { return };
-        if self.shared.away == Away::Wait {
-            return;
-        }
+        let detail = match self.shared.kafka.health() {
+            _ if self.shared.away == Away::Wait => return,
+            _ if self.is_leaving() => "the gateway is going away".to_owned(),
+            Health::Away { detail, .. } => detail,
+            _ => return,
+        };
         self.shared.go(Route::Nowhere);
         self.copying = self.shared.direct.outstanding();
         self.phase = Phase::Copying;
@@ -295,8 +327,8 @@ impl Switch {
     }
 
     fn come_back(&mut self, forwarder: &Forwarder, until: Option<Instant>, now: Instant) {
-        let is_late = until.is_some_and(|until| now >= until || !self.is_kafka_ready());
-        if forwarder.has_all() && (self.shared.away == Away::Wait || self.is_kafka_ready()) {
+        let is_late = until.is_some_and(|until| now >= until || !self.is_kafka_there() || self.is_leaving());
+        if forwarder.has_all() && !self.is_leaving() && (self.shared.away == Away::Wait || self.is_kafka_there()) {
             self.shared.go(Route::Kafka);
             self.phase = Phase::Kafka;
             self.series.failed_over.set(0);

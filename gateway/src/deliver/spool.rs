@@ -60,7 +60,8 @@ pub(super) async fn drain(log: &Log, kafka: &dyn Sink, forwarding: &Forwarding, 
     let left = || deadline.saturating_duration_since(Instant::now());
     log.drain(left()).await;
     forwarding.close();
-    let patience = if kafka.health() == Health::Ready { left() } else { Duration::ZERO };
+    let is_away = matches!(kafka.health(), Health::Away { .. });
+    let patience = if is_away { Duration::ZERO } else { left() };
     kafka.drain(patience).await;
     forwarding.ended(left()).await;
 }

@@ -91,6 +91,13 @@ impl Gateway {
         self
     }
 
+    /// Adds lines to the configuration, for the next launch.
+    pub fn configure(&self, more: &str) {
+        let path = self.path("tidegate.toml");
+        let before = std::fs::read_to_string(&path).unwrap();
+        std::fs::write(path, format!("{more}\n{before}")).unwrap();
+    }
+
     /// Starts the process on what was prepared, or again after it ended.
     pub fn launch(&mut self) {
         let mut child = command()

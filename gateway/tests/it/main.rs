@@ -33,6 +33,7 @@ mod layers;
 mod listeners;
 mod loadtest;
 mod mixed;
+mod modes;
 mod port;
 mod random;
 mod reconnect;
