@@ -114,7 +114,7 @@ impl Forwarder {
         mark.publish(begin).and_then(|()| mark.sync()).map_err(failed("write the file `forwarded` in"))?;
         let cursor = Cursor::open(directory, begin)?;
         log.release(begin);
-        Ok(Self {
+        let forwarder = Self {
             bell: log.bell(),
             topics: Topics::default(),
             mark,
@@ -132,7 +132,9 @@ impl Forwarder {
             log,
             kafka,
             series,
-        })
+        };
+        forwarder.count_lag();
+        Ok(forwarder)
     }
 
     /// The log's records `sequences` were given to Kafka before; they are forwarded only if it turns out to have lost
@@ -146,9 +148,11 @@ impl Forwarder {
     /// Does what can be done now; whether that was anything.
     pub(super) fn step(&mut self, now: Instant) -> bool {
         let mut moved = self.settle();
-        if self.under_way.iter().any(Batch::is_lost) {
+        if self.is_closing {
+            // What is not settled by then is forwarded after the next start.
+        } else if self.under_way.iter().any(Batch::is_lost) {
             moved |= self.repeat(now);
-        } else if !self.is_closing && self.resume_at.is_none_or(|resume_at| now >= resume_at) {
+        } else if self.resume_at.is_none_or(|resume_at| now >= resume_at) {
             self.resume_at = None;
             match self.feed() {
                 Ok(fed) => moved |= fed,
@@ -158,8 +162,7 @@ impl Forwarder {
         if self.persist_at.is_none_or(|persist_at| now >= persist_at) {
             self.persist(now);
         }
-        let lag = self.log.durable().saturating_sub(self.settled);
-        self.series.lag.set(i64::try_from(lag).unwrap_or(i64::MAX));
+        self.count_lag();
         moved
     }
 
@@ -289,6 +292,11 @@ impl Forwarder {
 
     fn fate(&self, sequence: u64) -> Fate {
         fate(&self.given, sequence)
+    }
+
+    fn count_lag(&self) {
+        let lag = self.log.durable().saturating_sub(self.settled);
+        self.series.lag.set(i64::try_from(lag).unwrap_or(i64::MAX));
     }
 
     fn count_damaged(&mut self) {
