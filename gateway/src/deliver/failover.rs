@@ -177,12 +177,10 @@ impl Shared {
         match (self.route(), self.away) {
             (Route::Nowhere, Away::Wait) => {
                 let lag = self.lag.load(Ordering::Relaxed);
-                let detail = match self.kafka.health() {
-                    Health::Away { detail, .. } => format!("; {detail}"),
-                    _ => String::new(),
-                };
+                let why = if let Health::Away { detail, .. } = self.kafka.health() { detail } else { String::new() };
+                let why = if why.is_empty() { why } else { format!("; {why}") };
                 let detail = format!(
-                    "the log in {} goes to Kafka before anything new: {lag} records are left{detail}",
+                    "the log in {} goes to Kafka before anything new: {lag} records are left{why}",
                     self.log.directory().display()
                 );
                 Health::Away { reason: Reason::Broker, detail }
@@ -297,11 +295,15 @@ impl Switch {
     }
 
     fn leave_kafka(&mut self) {
-        let detail = match self.shared.kafka.health() {
-            _ if self.shared.away == Away::Wait => return,
-            _ if self.is_leaving() => "the gateway is going away".to_owned(),
-            Health::Away { detail, .. } => detail,
-            _ => return,
+        if self.shared.away == Away::Wait {
+            return;
+        }
+        let detail = if self.is_leaving() {
+            "the gateway is going away".to_owned()
+        } else if let Health::Away { detail, .. } = self.shared.kafka.health() {
+            detail
+        } else {
+            return;
         };
         self.shared.go(Route::Nowhere);
         self.copying = self.shared.direct.outstanding();

@@ -210,13 +210,15 @@ impl Forwarder {
     /// Moves over what has settled in order.
     fn settle(&mut self) -> bool {
         let before = self.settled;
-        while let Some(batch) = self.under_way.pop_front_if(|batch| batch.is_settled() && !batch.is_lost()) {
+        while let Some(batch) = self.under_way.front().filter(|batch| batch.is_settled() && !batch.is_lost()) {
             self.settled = batch.end;
             self.series.records.inc_by(u64::from(batch.count - batch.refused().min(batch.count)));
             self.series.refused.inc_by(u64::from(batch.refused()));
             self.pause = PAUSE.0;
+            self.under_way.pop_front();
         }
-        while self.given.pop_front_if(|(range, _)| range.end <= self.settled).is_some() {}
+        let past = self.given.partition_point(|(range, _)| range.end <= self.settled);
+        self.given.drain(..past);
         self.settled > before
     }
 

@@ -2,7 +2,6 @@
 
 use std::collections::VecDeque;
 use std::path::Path;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
@@ -14,7 +13,8 @@ use crate::config;
 use crate::metrics::LogSeries;
 use crate::outcome::Outcome;
 use crate::record::{Encoding, Records, TopicId};
-use crate::ticket::{Settled, Settlement, Ticket};
+use crate::ticket::Ticket;
+use crate::ticket::testing::ticket;
 
 /// For what must happen, however busy the machine is.
 pub(super) const LONG: Duration = Duration::from_secs(60);
@@ -148,7 +148,7 @@ impl Sink for Kafka {
     }
 }
 
-/// A log of small segments, with topics `events` and `elsewhere`.
+/// A log of at most 16 MiB in small segments, with topics `events` and `elsewhere`.
 pub(super) fn open_log(directory: &Path) -> Log {
     let config = config::Log {
         directory: directory.to_owned(),
@@ -160,10 +160,7 @@ pub(super) fn open_log(directory: &Path) -> Log {
     Log::open(&config, LogSeries::default(), topics).unwrap()
 }
 
-pub(super) fn records<V: AsRef<[u8]>>(values: &[V]) -> Records {
-    of_topic(0, values)
-}
-
+/// Structured records of that topic.
 pub(super) fn of_topic<V: AsRef<[u8]>>(topic: u16, values: &[V]) -> Records {
     let mut records = Records::default();
     for (index, value) in (0..).zip(values) {
@@ -174,23 +171,9 @@ pub(super) fn of_topic<V: AsRef<[u8]>>(topic: u16, values: &[V]) -> Records {
     records
 }
 
-struct Told(SyncSender<Settlement>);
-
-impl Settled for Told {
-    fn settled(self: Box<Self>, frame: Settlement) {
-        // Not every test listens.
-        let _ = self.0.send(frame);
-    }
-}
-
-pub(super) fn ticket(count: usize) -> (Ticket, Receiver<Settlement>) {
-    let (told, settlement) = sync_channel(1);
-    (Ticket::new(u32::try_from(count).unwrap(), Box::new(Told(told))), settlement)
-}
-
 /// Stores records in the log, durably.
 pub(super) fn store(log: &Log, records: &Records) {
-    let (ticket, told) = ticket(records.len());
+    let (ticket, told) = ticket(u32::try_from(records.len()).unwrap());
     assert_eq!(log.submit(records, 0, &ticket), records.len());
     assert_eq!(told.recv_timeout(LONG).unwrap().stored as usize, records.len());
 }

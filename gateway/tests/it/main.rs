@@ -20,6 +20,7 @@ mod browser;
 mod carriers;
 mod client;
 mod destination;
+mod disk;
 mod drain;
 mod examples;
 mod faults;

@@ -8,8 +8,10 @@ use std::sync::mpsc::Receiver;
 use tempfile::TempDir;
 
 use super::*;
-use crate::deliver::testing::{Kafka, end, now, open_log, records, ticket, until};
+use crate::deliver::testing::{Kafka, LONG, end, now, open_log, store, until};
+use crate::record::testing::structured as records;
 use crate::ticket::Settlement;
+use crate::ticket::testing::ticket;
 
 /// One gateway over a log and a Kafka that outlive it.
 struct Bench {
@@ -60,7 +62,7 @@ impl Bench {
 }
 
 fn stored(told: &Receiver<Settlement>) -> bool {
-    told.recv_timeout(crate::deliver::testing::LONG).unwrap().stored == 1
+    told.recv_timeout(LONG).unwrap().stored == 1
 }
 
 #[test]
@@ -119,7 +121,7 @@ fn what_kafka_loses_after_the_log_had_it_is_forwarded() {
 fn the_log_of_another_mode_goes_to_kafka_before_anything_new() {
     let (home, kafka) = (TempDir::new().unwrap(), Kafka::up(false));
     let log = open_log(home.path());
-    crate::deliver::testing::store(&log, &records(&["1", "2"]));
+    store(&log, &records(&["1", "2"]));
     end(&log);
     drop(log);
 
@@ -164,4 +166,56 @@ fn what_takes_too_long_to_come_back_goes_on_in_the_log() {
         bench.shared.route() == Route::Kafka
     });
     assert_eq!(kafka.delivered(), ["1", "2"]);
+}
+
+#[test]
+fn who_goes_away_leaves_to_the_log_what_kafka_has_not_acknowledged() {
+    let (home, kafka) = (TempDir::new().unwrap(), Kafka::up(true));
+    let mut bench = Bench::new(&home, &kafka, Away::Log);
+    bench.goes(Route::Kafka);
+    let told = [bench.submit("1"), bench.submit("2")];
+    bench.shared.is_leaving.store(true, Ordering::SeqCst);
+    bench.goes(Route::Log);
+    assert!(told.iter().all(stored), "they are safe, and their clients are told");
+    for _ in 0..100 {
+        bench.step();
+    }
+    assert_eq!(bench.shared.route(), Route::Log, "and it stays so");
+    bench.kill();
+    let mut bench = Bench::new(&home, &kafka, Away::Log);
+    until(|| {
+        kafka.deliver(9);
+        bench.step();
+        bench.shared.route() == Route::Kafka
+    });
+    assert_eq!(kafka.delivered(), ["1", "2"]);
+}
+
+#[test]
+fn what_does_not_fit_into_a_full_log_waits_and_is_not_lost() {
+    let (home, kafka) = (TempDir::new().unwrap(), Kafka::up(true));
+    let mut bench = Bench::new(&home, &kafka, Away::Log);
+    bench.goes(Route::Kafka);
+    // More than the log may hold, although some of it is large.
+    let large = "x".repeat(1 << 20);
+    let told: Vec<_> = (0..20).map(|_| bench.submit(&large)).collect();
+    kafka.set_up(false);
+    until(|| {
+        bench.step();
+        matches!(bench.shared.health(), Health::Away { reason: Reason::Full, .. })
+    });
+    assert_eq!(bench.shared.route(), Route::Nowhere);
+    let mut copied = 0;
+    until(|| {
+        copied += told.iter().filter(|told| told.try_recv().is_ok_and(|frame| frame.stored == 1)).count();
+        copied >= 10
+    });
+    assert!(copied < 16, "{copied}");
+    kafka.set_up(true);
+    until(|| {
+        kafka.deliver(1);
+        bench.step();
+        bench.shared.route() == Route::Kafka
+    });
+    assert_eq!(kafka.delivered().len(), 20, "each once");
 }

@@ -6,7 +6,9 @@ use std::path::Path;
 use tempfile::TempDir;
 
 use super::*;
-use crate::deliver::testing::{Kafka, end, now, of_topic, open_log, records, store, until};
+use crate::deliver::testing::{Kafka, end, now, of_topic, open_log, store, until};
+use crate::record::testing::structured as records;
+use crate::ticket::testing::ticket;
 
 struct Bench {
     home: TempDir,
@@ -195,7 +197,7 @@ fn damaged_records_are_counted_and_passed_over() {
     let path = fs::read_dir(bench.home.path()).unwrap().map(|entry| entry.unwrap().path());
     let path = path.into_iter().find(|path| path.extension().is_some_and(|kind| kind == "segment")).unwrap();
     let mut segment = fs::read(&path).unwrap();
-    let third = segment.windows(7).position(|window| window == b"events2").unwrap();
+    let third = segment.windows(7).position(|window| window == b"client2").unwrap();
     segment[third] ^= 1;
     fs::write(&path, segment).unwrap();
     let mut bench = bench.restarted();
@@ -235,4 +237,20 @@ fn closing_waits_for_what_is_under_way_and_hands_over_nothing_more() {
     let mut bench = bench.restarted();
     bench.run();
     assert_eq!(bench.delivered(), all(20));
+}
+
+#[test]
+fn a_full_log_has_room_again_once_kafka_has_what_it_held() {
+    let mut bench = Bench::new();
+    let large = records(&["x".repeat(1 << 20)]);
+    let full = |bench: &Bench| bench.log.submit(&large, 0, &ticket(1).0) == 0;
+    until(|| full(&bench) && bench.log.durable() == bench.log.next() && full(&bench));
+    let held = bench.log.next() - 1;
+    bench.kafka.set_room(4);
+    bench.run();
+    bench.forwarder.persist(bench.now);
+    until(|| !full(&bench));
+    bench.run();
+    assert!(bench.kafka.delivered().len() as u64 > held);
+    assert_eq!(bench.series.repeated.get(), 0);
 }
