@@ -19,7 +19,7 @@ fn seen(gateway: &Gateway, name: &str) -> PathBuf {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_disk_holds_clients_back_and_they_go_on_when_it_has_room() {
     let mut gateway = Gateway::prepare("shutdown.drain_ms = 20000");
-    gateway.launch_with_small_disk("log", "20m");
+    gateway.launch_with_small_disk("log", "32m");
     gateway.ready().await;
     let events: Vec<_> = numbered_events(400)
         .into_iter()
