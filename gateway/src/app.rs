@@ -33,6 +33,7 @@ use crate::listen::{tcp, udp};
 use crate::metrics::Metrics;
 use crate::ops::{Ops, Readiness};
 use crate::pipeline::Pipeline;
+use crate::rates::Rates;
 use crate::session::{Parts, Sessions};
 
 /// How often the destination's health is looked at for clients that wait.
@@ -73,6 +74,7 @@ struct Gateway {
 struct Common {
     sessions: Sessions,
     access: Arc<Access>,
+    rates: Arc<Rates>,
     metrics: Metrics,
     limits: Limits,
     connections: Arc<Semaphore>,
@@ -83,6 +85,8 @@ impl Gateway {
         let (metrics, registry) = Metrics::register();
         let topics: Arc<[String]> = config.topics().into();
         let access = Arc::new(Access::new(&config.auth, &config.origins, &topics));
+        let max_event_bytes = config.limits.max_event_bytes.0;
+        let rates = Arc::new(Rates::new(&config.rates, max_event_bytes, &metrics.rates, clock()));
         let certificates = Certificates::load(config.tls.as_ref(), wall_clock())?;
         let sockets = Sockets::bind(&config.listen)?;
         let Destination { sink, encodes, budget_bytes } = destination::open(config, &metrics, &topics)?;
@@ -93,6 +97,7 @@ impl Gateway {
             pipeline: Pipeline::new(limits, &config.routes, &topics, encodes),
             sink: Arc::clone(&sink),
             access: Arc::clone(&access),
+            rates: Arc::clone(&rates),
             limits: config::Limits { budget_bytes, ..config.limits.clone() },
             shutdown: config.shutdown.clone(),
             reason,
@@ -113,7 +118,7 @@ impl Gateway {
             gateway.sessions.restore(&gateway.snapshot);
         }
         gateway.tasks.spawn(report_health(sessions.clone(), reasons, gateway.shutdown.clone()));
-        let common = Common { sessions, access, metrics, limits, connections };
+        let common = Common { sessions, access, rates, metrics, limits, connections };
         announce(config, &sockets, &topics);
         gateway.serve(config, sockets, certificates, common, registry)?;
         Ok(gateway)
@@ -131,12 +136,12 @@ impl Gateway {
         let certificates = Arc::new(certificates);
         let http = http(config, &sockets, &common, Arc::clone(&certificates));
         let idle_ms = config.limits.idle_ms;
-        let Common { sessions, access, metrics, limits, connections } = common;
+        let Common { sessions, access, rates, metrics, limits, connections } = common;
         let entrance = |listeners: Vec<std::net::TcpListener>, tls| -> Result<tcp::Entrance> {
             let listeners =
                 listeners.into_iter().map(TcpListener::from_std).collect::<std::io::Result<_>>()?;
-            let (connections, patience) = (Arc::clone(&connections), tcp::Patience::default());
-            Ok(tcp::Entrance { listeners, tls, connections, patience })
+            let (connections, rates) = (Arc::clone(&connections), Arc::clone(&rates));
+            Ok(tcp::Entrance { listeners, tls, connections, rates, patience: tcp::Patience::default() })
         };
         let secure = entrance(sockets.secure.tcp, Some(tcp_tls))?;
         self.tasks.spawn(tcp::serve(secure, http.secure(), metrics.clone(), self.doors.clone()));
@@ -153,6 +158,7 @@ impl Gateway {
             tls: quic_tls,
             key: QuicKey::load(&config.listen.quic_key),
             connections: Arc::clone(&connections),
+            rates: Arc::clone(&rates),
             limits,
             prefix: config.listen.prefix.clone(),
             patience: udp::Patience::new(idle_ms),
@@ -169,7 +175,8 @@ impl Gateway {
         self.tasks.spawn(async move { watched.watch(wall_clock, shutdown).await });
         let ops = entrance(sockets.ops, None)?;
         // An operator must get in when clients have used up every connection.
-        let ops = tcp::Entrance { connections: Arc::new(Semaphore::new(OPS_CONNECTIONS)), ..ops };
+        let connections = Arc::new(Semaphore::new(OPS_CONNECTIONS));
+        let ops = tcp::Entrance { connections, rates: Arc::new(Rates::none(clock())), ..ops };
         self.tasks.spawn(tcp::serve(ops, Ops::new(registry, readiness), metrics, self.shutdown.clone()));
         self.tasks.close();
         Ok(())
@@ -268,6 +275,7 @@ fn http(
     Http::new(
         common.sessions.clone(),
         Arc::clone(&common.access),
+        Arc::clone(&common.rates),
         common.metrics.clone(),
         discovery,
         settings,
@@ -325,7 +333,10 @@ fn wall_clock() -> SystemTime {
     SystemTime::now()
 }
 
-#[expect(clippy::disallowed_methods, reason = "the drain has a deadline")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "rates are counted from the start, and the drain has a deadline"
+)]
 fn clock() -> Instant {
     Instant::now()
 }

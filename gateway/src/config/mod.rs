@@ -18,6 +18,7 @@ mod loaded;
 mod logging;
 mod origins;
 mod problem;
+mod rates;
 mod routes;
 mod sessions;
 mod size;
@@ -40,6 +41,7 @@ pub use self::loaded::Loaded;
 pub use self::logging::{Format, Logging};
 pub use self::origins::Origins;
 pub use self::problem::ConfigError;
+pub use self::rates::{AddressRate, Rate, Rates};
 pub use self::routes::Route;
 pub use self::sessions::Sessions;
 pub use self::size::ByteSize;
@@ -74,6 +76,8 @@ pub struct Config {
     pub routes: Vec<Route>,
     /// How much, how many, how long.
     pub limits: Limits,
+    /// How fast.
+    pub rates: Rates,
     /// How the gateway goes away.
     pub shutdown: Shutdown,
     /// What is known of clients, over a restart.
@@ -131,6 +135,7 @@ impl Config {
         self.origins.check(findings);
         routes::check(&self.routes, findings);
         self.limits.check(findings);
+        self.rates.check(&self.limits, &self.auth, findings);
         self.shutdown.check(findings);
         self.discovery.check(findings);
         self.demo.check(&self.listen, findings);

@@ -6,6 +6,7 @@
 mod clients;
 mod latency;
 mod process;
+mod rates;
 mod refusals;
 
 use std::sync::atomic::AtomicU64;
@@ -20,6 +21,7 @@ use tidegate_wire::Reason;
 
 pub use self::clients::ClientSeries;
 pub use self::latency::Latency;
+pub use self::rates::RateSeries;
 use self::refusals::Refusals;
 pub use self::refusals::Surface;
 use crate::carrier::Carrier;
@@ -79,6 +81,8 @@ pub struct Metrics {
     pub kafka: KafkaSeries,
     /// What clients say of themselves.
     pub clients: ClientSeries,
+    /// Who came up against a rate.
+    pub rates: RateSeries,
 }
 
 /// The series of one carrier.
@@ -203,12 +207,14 @@ impl Metrics {
             forward: ForwardSeries::default(),
             kafka: KafkaSeries::default(),
             clients: ClientSeries::default(),
+            rates: RateSeries::default(),
         };
         metrics.register_gateway(&mut registry);
         metrics.register_log(&mut registry);
         metrics.register_forward(&mut registry);
         metrics.register_kafka(&mut registry);
         metrics.clients.register(&mut registry);
+        metrics.rates.register(&mut registry);
         process::register(&mut registry);
         (metrics, registry)
     }
@@ -360,7 +366,15 @@ impl Metrics {
 /// What this version makes clients wait for; all are there from the start, at 0.
 fn stalls() -> Family<Labels<1>, Counter> {
     let stalls = Family::<Labels<1>, Counter>::default();
-    for reason in [Reason::Ok, Reason::Broker, Reason::Full, Reason::Draining, Reason::Memory] {
+    for reason in [
+        Reason::Ok,
+        Reason::Rate,
+        Reason::Broker,
+        Reason::Full,
+        Reason::Draining,
+        Reason::Quota,
+        Reason::Memory,
+    ] {
         drop(stalls.get_or_create(&[("reason", reason.name())]));
     }
     stalls

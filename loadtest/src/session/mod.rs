@@ -195,6 +195,8 @@ impl<'a> Client<'a> {
         if welcome.rej_more {
             return Err(Break::fatal(anyhow!("the gateway has forgotten which events it refused")));
         }
+        // What held an earlier connection back is told again if it still does.
+        self.reason.set(Reason::Ok);
         self.max_frame_bytes.set(usize::try_from(welcome.max_frame_bytes).unwrap_or(usize::MAX));
         self.note_refusals(&welcome.rej);
         let settled = self.flight.borrow_mut().welcome(welcome);
