@@ -38,10 +38,14 @@ pub(super) fn open(config: &Config, metrics: &Metrics, topics: &Arc<[String]>) -
     let (sink, budget_bytes): (Arc<dyn Sink>, _) = match config.delivery.mode {
         DeliveryMode::Direct => match backlog(&config.log, open_log)? {
             None => (sink(budget_bytes.0)?, budget_bytes),
-            Some(log) => (Arc::new(Failover::new(log, sink(budget_bytes.0)?, Away::Wait, series)?), budget_bytes),
+            Some(log) => {
+                (Arc::new(Failover::new(log, sink(budget_bytes.0)?, Away::Wait, series)?), budget_bytes)
+            }
         },
         DeliveryMode::Spool => (Arc::new(Spool::new(open_log()?, sink(part)?, series)?), rest),
-        DeliveryMode::Failover => (Arc::new(Failover::new(open_log()?, sink(part)?, Away::Log, series)?), rest),
+        DeliveryMode::Failover => {
+            (Arc::new(Failover::new(open_log()?, sink(part)?, Away::Log, series)?), rest)
+        }
     };
     Ok(Destination { sink, encodes: Encodes::ByRoute, budget_bytes })
 }

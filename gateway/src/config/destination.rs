@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::{Age, ByteSize};
 use super::address::Address;
 use super::findings::Findings;
+use super::{Age, ByteSize};
 
 /// Properties of librdkafka that the gateway's promise rests on, and the values it can live with.
 const PROMISED: [(&str, &[&str]); 5] = [

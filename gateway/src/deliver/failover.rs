@@ -82,12 +82,7 @@ enum Route {
 
 impl Failover {
     /// Begins to forward what `log` holds; new events go to Kafka when that is done.
-    pub fn new(
-        log: Log,
-        kafka: Arc<dyn Sink>,
-        away: Away,
-        series: ForwardSeries,
-    ) -> Result<Self, LogError> {
+    pub fn new(log: Log, kafka: Arc<dyn Sink>, away: Away, series: ForwardSeries) -> Result<Self, LogError> {
         let log = Arc::new(log);
         let forwarder = Forwarder::new(Arc::clone(&log), Arc::clone(&kafka), series.clone())?;
         let (shared, switch) = parts(&log, kafka, away, series);
@@ -177,7 +172,11 @@ impl Shared {
         match (self.route(), self.away) {
             (Route::Nowhere, Away::Wait) => {
                 let lag = self.lag.load(Ordering::Relaxed);
-                let why = if let Health::Away { detail, .. } = self.kafka.health() { detail } else { String::new() };
+                let why = if let Health::Away { detail, .. } = self.kafka.health() {
+                    detail
+                } else {
+                    String::new()
+                };
                 let why = if why.is_empty() { why } else { format!("; {why}") };
                 let detail = format!(
                     "the log in {} goes to Kafka before anything new: {lag} records are left{why}",
@@ -266,7 +265,8 @@ impl Duty for Switch {
             }
             Phase::Log => {
                 let may_return = self.return_at.is_none_or(|return_at| now >= return_at);
-                if may_return && !self.is_leaving() && forwarder.lag() <= NEARLY_ALL && self.is_kafka_there() {
+                if may_return && !self.is_leaving() && forwarder.lag() <= NEARLY_ALL && self.is_kafka_there()
+                {
                     self.shared.go(Route::Nowhere);
                     self.phase = Phase::Returning(Some(now + RETURN_MAX));
                 }
@@ -330,7 +330,10 @@ impl Switch {
 
     fn come_back(&mut self, forwarder: &Forwarder, until: Option<Instant>, now: Instant) {
         let is_late = until.is_some_and(|until| now >= until || !self.is_kafka_there() || self.is_leaving());
-        if forwarder.has_all() && !self.is_leaving() && (self.shared.away == Away::Wait || self.is_kafka_there()) {
+        if forwarder.has_all()
+            && !self.is_leaving()
+            && (self.shared.away == Away::Wait || self.is_kafka_there())
+        {
             self.shared.go(Route::Kafka);
             self.phase = Phase::Kafka;
             self.series.failed_over.set(0);

@@ -210,7 +210,8 @@ impl Forwarder {
     /// Moves over what has settled in order.
     fn settle(&mut self) -> bool {
         let before = self.settled;
-        while let Some(batch) = self.under_way.front().filter(|batch| batch.is_settled() && !batch.is_lost()) {
+        while let Some(batch) = self.under_way.front().filter(|batch| batch.is_settled() && !batch.is_lost())
+        {
             self.settled = batch.end;
             self.series.records.inc_by(u64::from(batch.count - batch.refused().min(batch.count)));
             self.series.refused.inc_by(u64::from(batch.refused()));

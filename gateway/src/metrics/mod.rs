@@ -315,7 +315,11 @@ impl Metrics {
             "Records of the log handed to Kafka again",
             forward.repeated.clone(),
         );
-        registry.register("forward_lag", "Records of the log that Kafka does not have yet", forward.lag.clone());
+        registry.register(
+            "forward_lag",
+            "Records of the log that Kafka does not have yet",
+            forward.lag.clone(),
+        );
         registry.register(
             "failover",
             "1 while new events go to the log because Kafka is away",

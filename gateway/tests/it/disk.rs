@@ -19,14 +19,14 @@ fn seen(gateway: &Gateway, name: &str) -> PathBuf {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_disk_holds_clients_back_and_they_go_on_when_it_has_room() {
     let mut gateway = Gateway::prepare("shutdown.drain_ms = 20000");
-    gateway.launch_with_small_disk("log", "32m");
+    gateway.launch_with_small_disk("log", "64m");
     gateway.ready().await;
-    let events: Vec<_> = numbered_events(400)
+    let events: Vec<_> = numbered_events(10_000)
         .into_iter()
-        .map(|event| [&event[..event.len() - 1], br#","pad":""#, &[b'x'; 40_000], br#""}"#].concat())
+        .map(|event| [&event[..event.len() - 1], br#","pad":""#, &[b'x'; 3_500], br#""}"#].concat())
         .collect();
-    let mut sender = Sender::new("device-1", &events, 2);
-    sender.run(&gateway, Carrier::WebSocket, 20).await.unwrap();
+    let mut sender = Sender::new("device-1", &events, 20);
+    sender.run(&gateway, Carrier::WebSocket, 100).await.unwrap();
 
     // Somebody else takes what is left of the disk.
     let others = seen(&gateway, "log/others");
@@ -50,7 +50,7 @@ async fn a_full_disk_holds_clients_back_and_they_go_on_when_it_has_room() {
         () = stuck => {}
     }
     let upto = *progress.borrow_and_update();
-    assert!(upto < 400);
+    assert!(upto < 10_000);
     let request = gateway.http.post(gateway.url("/v1/events")).header("content-type", "application/json");
     assert_eq!(request.body(r#"{"type":"t"}"#).send().await.unwrap().status(), 503);
 
@@ -63,7 +63,7 @@ async fn a_full_disk_holds_clients_back_and_they_go_on_when_it_has_room() {
     let tail = command().args(["tail", "--config"]).arg(config).output().unwrap();
     let tail = String::from_utf8(tail.stdout).unwrap();
     let times = times_produced(&tail.lines().map(of_log).collect::<Vec<_>>());
-    assert_eq!(times.len(), 400);
+    assert_eq!(times.len(), 10_000);
     assert!(times.values().all(|times| *times == 1), "stored more than once: {times:?}");
     gateway.assert_accounted().await;
 }

@@ -8,8 +8,8 @@ use rustix::process::{Signal, kill_process};
 use crate::client::{Carrier, Client, Sender};
 use crate::destination::{Destination, Produced};
 use crate::gateway::{Gateway, PATIENCE};
-use crate::modes::forwarded;
 use crate::kafka::Cluster;
+use crate::modes::forwarded;
 use crate::random::Random;
 use crate::recordings::members;
 

@@ -56,7 +56,7 @@ impl Bench {
     #[track_caller]
     fn submit(&self, value: &str) -> Receiver<Settlement> {
         let (ticket, told) = ticket(1);
-        assert_eq!(self.shared.submit(&records(&[value]), 0, &ticket), 1, "{value} is taken");
+        assert_eq!(self.shared.submit(&records([value]), 0, &ticket), 1, "{value} is taken");
         told
     }
 }
@@ -121,16 +121,18 @@ fn what_kafka_loses_after_the_log_had_it_is_forwarded() {
 fn the_log_of_another_mode_goes_to_kafka_before_anything_new() {
     let (home, kafka) = (TempDir::new().unwrap(), Kafka::up(false));
     let log = open_log(home.path());
-    store(&log, &records(&["1", "2"]));
+    store(&log, &records(["1", "2"]));
     end(&log);
     drop(log);
 
     let mut bench = Bench::new(&home, &kafka, Away::Wait);
     bench.step();
     let (ticket, _told) = ticket(1);
-    assert_eq!(bench.shared.submit(&records(&["3"]), 0, &ticket), 0);
+    assert_eq!(bench.shared.submit(&records(["3"]), 0, &ticket), 0);
     bench.step();
-    let Health::Away { reason, detail } = bench.shared.health() else { panic!("ready before it is forwarded") };
+    let Health::Away { reason, detail } = bench.shared.health() else {
+        panic!("ready before it is forwarded")
+    };
     assert_eq!(reason, Reason::Broker);
     assert!(detail.contains("2 records are left; Kafka is away"), "{detail}");
     kafka.set_up(true);

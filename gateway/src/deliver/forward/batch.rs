@@ -111,7 +111,10 @@ impl Topics {
         }
         let id = kafka.topic(name);
         if id.is_none() {
-            tracing::error!(topic = name, "records of the log are for a topic that cannot be written to: left out");
+            tracing::error!(
+                topic = name,
+                "records of the log are for a topic that cannot be written to: left out"
+            );
         }
         if self.0.len() >= TOPICS_MAX {
             self.0.clear();

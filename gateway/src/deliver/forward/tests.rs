@@ -41,7 +41,7 @@ impl Bench {
     }
 
     fn store(&self, values: impl IntoIterator<Item = u32>) {
-        store(&self.log, &records(&values.into_iter().map(|n| n.to_string()).collect::<Vec<_>>()));
+        store(&self.log, &records(values.into_iter().map(|n| n.to_string())));
     }
 
     /// Steps and delivers until Kafka has the whole log.
@@ -242,7 +242,7 @@ fn closing_waits_for_what_is_under_way_and_hands_over_nothing_more() {
 #[test]
 fn a_full_log_has_room_again_once_kafka_has_what_it_held() {
     let mut bench = Bench::new();
-    let large = records(&["x".repeat(1 << 20)]);
+    let large = records(["x".repeat(1 << 20)]);
     let full = |bench: &Bench| bench.log.submit(&large, 0, &ticket(1).0) == 0;
     until(|| full(&bench) && bench.log.durable() == bench.log.next() && full(&bench));
     let held = bench.log.next() - 1;

@@ -239,7 +239,8 @@ impl<D: Disk> Writer<D> {
         let Ok(mut files) = directory::segments(&self.directory) else { return };
         let being_written = self.active.as_ref().map_or(self.next, |active| active.first);
         files.retain(|file| file.first < being_written);
-        let going = retention::going(&files, being_written, self.shared.released(), self.max_age, wall_clock());
+        let going =
+            retention::going(&files, being_written, self.shared.released(), self.max_age, wall_clock());
         let mut expired = 0;
         for going in &going {
             if let Err(error) = fs::remove_file(&going.path) {
