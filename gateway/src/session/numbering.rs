@@ -177,7 +177,8 @@ impl Numbering {
         let before = std::mem::replace(&mut state.connection, Arc::clone(connection));
         state.sent_bytes = 0;
         state.settled_bytes = 0;
-        state.granted = Limit::default();
+        // Who begins held back has no credit yet, and its numbers go on from where they are.
+        state.granted = Limit { seq: state.window.upto(), bytes: 0 };
         state.credit = Credit::new(self.windows);
         state.is_cut = false;
         before.taken_over.cancel();
@@ -262,6 +263,7 @@ impl Numbering {
     pub(super) fn resume(&self, next: u64) -> Resumed {
         let mut state = self.lock();
         let (abandoned, refusals, forgotten) = state.window.resume(next);
+        state.granted.seq = state.granted.seq.max(state.window.upto());
         Resumed { upto: state.window.upto(), abandoned, refusals, forgotten }
     }
 
@@ -280,8 +282,10 @@ impl Numbering {
     pub(super) fn credit_used(&self) -> Used {
         let mut state = self.lock();
         let limit = state.limit(&self.budget);
-        let (received, unsettled) = (state.window.received(), state.window.in_flight() > 0);
-        // With nothing unsettled a client may always send one event, whatever its size.
+        let received = state.window.received();
+        // With nothing unsettled a client may always send one event, whatever its size; but not one after the other
+        // while its credit is held back.
+        let unsettled = state.window.in_flight() > 0 || state.connection.held_back().is_some();
         Used {
             up: unsettled && (received >= limit.seq || state.sent_bytes >= limit.bytes),
             over: unsettled && (received > limit.seq || state.sent_bytes > limit.bytes)
@@ -360,10 +364,10 @@ impl State {
     /// Renews the credit, unless it is held back.
     fn limit(&mut self, budget: &Budget) -> Limit {
         if self.connection.held_back().is_none() {
-            let window = self.credit.window(budget.share());
+            let window = self.connection.bounded(self.credit.window(budget.share()));
             self.granted = Limit {
-                seq: self.granted.seq.max(self.window.upto() + window.events),
-                bytes: self.granted.bytes.max(self.settled_bytes + window.bytes),
+                seq: self.granted.seq.max(self.window.upto().saturating_add(window.events)),
+                bytes: self.granted.bytes.max(self.settled_bytes.saturating_add(window.bytes)),
             };
         }
         self.granted

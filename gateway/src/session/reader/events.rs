@@ -56,7 +56,9 @@ impl<R: LinkReader> Reader<'_, R> {
             // Waits are boxed: they are rare, and an idle session should not hold the room for all of them.
             None => Box::pin(self.turn()).await?,
         };
-        match self.offer(row, events)? {
+        let rest = self.offer(row, events)?;
+        self.charge(row);
+        match rest {
             None => Ok(()),
             Some(rest) => Box::pin(self.finish(rest, turn)).await,
         }
@@ -96,6 +98,17 @@ impl<R: LinkReader> Reader<'_, R> {
         account.learn(self.frame_bytes as u64, prepared.cost_bytes());
         let share = self.share.take().unwrap_or_else(|| self.core.budget.nothing(account));
         Ok(prepared.offer(self.core, share))
+    }
+
+    /// Takes events from the rates, and has credit held back for as long as that is more than there was.
+    fn charge(&mut self, row: Row) {
+        let Row { count, bytes, received_at: now, .. } = row;
+        let Some(wait) = self.meter.charge(count.into(), bytes, now) else { return };
+        self.session.connection.hold_back(wait.reason(), wait.until);
+        if self.held_until.replace(wait.until).is_none_or(|until| until <= now) {
+            self.core.metrics.rates.limited(wait.limit.label());
+            self.core.metrics.stalled(wait.reason());
+        }
     }
 
     /// Hands over the rest of a frame as there is room for it.
@@ -153,6 +166,10 @@ impl<R: LinkReader> Reader<'_, R> {
         let core = self.core;
         let series = core.metrics.carrier(carrier);
         series.came(batch.count);
+        if let Err(limit) = self.meter.spare(batch.count.into(), batch.payload_bytes, received_at) {
+            core.metrics.rates.limited(limit.label());
+            return series.ended(Outcome::LossyDropped, batch.count);
+        }
         let account = &self.session.numbering.account;
         let share =
             self.share.take().or_else(|| core.budget.try_hold(account, account.estimate(self.frame_bytes)));

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use tidegate_wire::{Ack, CloseCode, Reason};
 
 use super::gateway::events;
+use super::post::post;
 use super::{Client, Gateway};
 use crate::carrier::Carrier;
 use crate::config::ByteSize;
@@ -195,7 +196,10 @@ async fn with_memory_short_lossy_events_go_first_then_newcomers_and_established_
     let close = refused.closed().await;
     assert_eq!(close.code, CloseCode::Overload);
     assert!((5_000..10_000).contains(&close.retry_ms.unwrap()));
-    assert!(matches!(gateway.ask().await, Answer::Busy { reason: Reason::Memory, .. }));
+    assert!(matches!(
+        post(&gateway, r#"{"type":"t"}"#, None).await,
+        Answer::Busy { reason: Reason::Memory, .. }
+    ));
     // Who was here before may come back, and is served.
     let (mut back, is_open) = gateway.try_client("established", 1).await;
     assert!(is_open);

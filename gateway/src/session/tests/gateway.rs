@@ -4,7 +4,6 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
-use tidegate_wire::body::BodyKind;
 use tidegate_wire::{
     Ack, BatchWriter, ClientFrame, Close, CloseCode, Frames, GatewayFrame, Hello, Level, Limits, Reason,
     Welcome,
@@ -15,11 +14,12 @@ use crate::access::Access;
 use crate::carrier::Carrier;
 use crate::config::{self, Config};
 use crate::deliver::{Health, Pending, Sink};
-use crate::listen::link::{Answer, Coding, Gate, Packet, Peer, Post};
+use crate::listen::link::{Coding, Gate, Packet, Peer};
 use crate::listen::memory::{self, MemoryClient};
 use crate::metrics::Metrics;
 use crate::outcome::Outcome;
 use crate::pipeline::{Encodes, Pipeline};
+use crate::rates::Rates;
 use crate::record::Records;
 use crate::session::hold::Connection;
 use crate::session::{Parts, Sessions};
@@ -63,6 +63,12 @@ impl Gateway {
             pipeline: Pipeline::new(Limits::default(), &config.routes, &topics, Encodes::ByRoute),
             sink: Arc::clone(&sink) as Arc<dyn Sink>,
             access: Arc::new(Access::new(&config.auth, &config.origins, &topics)),
+            rates: Arc::new(Rates::new(
+                &config.rates,
+                config.limits.max_event_bytes.0,
+                &metrics.rates,
+                crate::session::now(),
+            )),
             limits: config.limits,
             shutdown: config.shutdown,
             reason: reasons,
@@ -111,17 +117,6 @@ impl Gateway {
         (client, is_open)
     }
 
-    /// The answer to a request of one event.
-    pub(super) async fn ask(&self) -> Answer {
-        let config = Config::default();
-        let access = Access::new(&config.auth, &config.origins, &[]);
-        let grant = access.authenticate(None).unwrap();
-        let body = br#"{"type":"t"}"#;
-        self.sessions
-            .post(Post { kind: BodyKind::Lines, body, numbering: None, respond_async: false, grant: &grant })
-            .await
-    }
-
     /// Says what holds everybody's credit back.
     pub(super) fn say(&self, reason: Reason) {
         self.reasons.send_replace(reason);
@@ -139,6 +134,11 @@ impl Gateway {
             self.sink.commit(self.sink.values().len());
             self.settled_down().await;
         }
+    }
+
+    /// How often somebody came up against this limit of a rate.
+    pub(super) fn rate_limited(&self, limit: &'static str) -> u64 {
+        self.metrics.rates.times(limit)
     }
 
     /// The connection that has the numbering of `client`.
