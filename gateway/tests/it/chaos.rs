@@ -40,11 +40,14 @@ enum Repeats {
     /// What was not acknowledged when it was killed: its clients send it again.
     Unacknowledged,
     /// Also what had been forwarded since the last note of how far that was.
-    #[expect(dead_code, reason = "no mode forwards yet")]
     Forwarded,
 }
 
-const MODES: [Mode; 1] = [Mode { name: "direct", repeats: Repeats::Unacknowledged }];
+const MODES: [Mode; 3] = [
+    Mode { name: "direct", repeats: Repeats::Unacknowledged },
+    Mode { name: "spool", repeats: Repeats::Forwarded },
+    Mode { name: "failover", repeats: Repeats::Forwarded },
+];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn twenty_kills_of_brokers_and_gateway_lose_and_reorder_nothing_in_any_mode() {
