@@ -1,6 +1,7 @@
 //! Assembly, in order; the only file that knows everything.
 
 mod announce;
+mod destination;
 mod signals;
 mod sockets;
 
@@ -18,12 +19,12 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use self::announce::announce;
+use self::destination::Destination;
 use self::signals::Signals;
 use self::sockets::{Sockets, first_port};
 use crate::access::Access;
 use crate::config::{self, Config};
-use crate::deliver::kafka::KafkaSink;
-use crate::deliver::log::{Follow, Log};
+use crate::deliver::log::Follow;
 use crate::deliver::{Health, Sink};
 use crate::listen::http::{Arrivals, Discovery, Http, PublicUrl, Settings};
 use crate::listen::quic_key::QuicKey;
@@ -31,7 +32,7 @@ use crate::listen::tls::Certificates;
 use crate::listen::{tcp, udp};
 use crate::metrics::Metrics;
 use crate::ops::{Ops, Readiness};
-use crate::pipeline::{Encodes, Pipeline};
+use crate::pipeline::Pipeline;
 use crate::rates::Rates;
 use crate::session::{Parts, Sessions};
 
@@ -88,8 +89,7 @@ impl Gateway {
         let rates = Arc::new(Rates::new(&config.rates, max_event_bytes, &metrics.rates, clock()));
         let certificates = Certificates::load(config.tls.as_ref(), wall_clock())?;
         let sockets = Sockets::bind(&config.listen)?;
-        let sink = sink(config, &metrics, &topics)?;
-        let encodes = if config.kafka.is_some() { Encodes::ByRoute } else { Encodes::Structured };
+        let Destination { sink, encodes, budget_bytes } = destination::open(config, &metrics, &topics)?;
         let limits = wire_limits(&config.limits);
         let (reasons, reason) = watch::channel(Reason::Ok);
         let sessions = Sessions::new(Parts {
@@ -98,7 +98,7 @@ impl Gateway {
             sink: Arc::clone(&sink),
             access: Arc::clone(&access),
             rates: Arc::clone(&rates),
-            limits: config.limits.clone(),
+            limits: config::Limits { budget_bytes, ..config.limits.clone() },
             shutdown: config.shutdown.clone(),
             reason,
         });
@@ -235,16 +235,6 @@ impl Gateway {
 
 /// Connections to the operators' port at once.
 const OPS_CONNECTIONS: usize = 64;
-
-fn sink(config: &Config, metrics: &Metrics, topics: &Arc<[String]>) -> Result<Arc<dyn Sink>> {
-    Ok(match &config.kafka {
-        Some(kafka) => {
-            let budget_bytes = config.limits.budget_bytes.0;
-            Arc::new(KafkaSink::new(kafka, Arc::clone(topics), metrics.kafka.clone(), budget_bytes)?)
-        }
-        None => Arc::new(Log::open(&config.log, metrics.log.clone(), Arc::clone(topics))?),
-    })
-}
 
 /// What the demo page is shown: what comes into the log. Kafka is not read back.
 fn arrivals(config: &Config) -> Option<Arc<Arrivals>> {

@@ -4,6 +4,7 @@
 //! stands for an environment variable, and a string `file:/path` for that file's content.
 
 mod address;
+mod age;
 mod auth;
 mod condition;
 mod destination;
@@ -30,6 +31,7 @@ use std::path::Path;
 
 use serde::Deserialize;
 
+pub use self::age::Age;
 pub use self::auth::{Auth, AuthMode, HASH_PREFIX, Token};
 pub use self::condition::{Attribute, Condition, Test};
 pub use self::destination::{Delivery, DeliveryMode, Kafka, Log};
@@ -60,7 +62,7 @@ pub struct Config {
     pub listen: Listen,
     /// Certificate and key; absent: a development certificate.
     pub tls: Option<Tls>,
-    /// Brokers; absent: the embedded log is the destination.
+    /// Brokers; absent: the embedded log is the end.
     pub kafka: Option<Kafka>,
     /// The embedded log.
     pub log: Log,

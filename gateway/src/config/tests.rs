@@ -297,12 +297,23 @@ fn kafka_is_held_to_the_promise() {
 }
 
 #[test]
-fn delivery_modes_to_come_are_refused_clearly() {
-    for mode in ["spool", "failover"] {
-        let expected = format!("the delivery mode `{mode}` is not available in this version");
-        refuses(&format!("[delivery]\nmode = \"{mode}\""), "2:8", &[&expected, "write \"direct\""]);
+fn delivery_modes_are_read() {
+    for (mode, expected) in [
+        ("direct", DeliveryMode::Direct),
+        ("spool", DeliveryMode::Spool),
+        ("failover", DeliveryMode::Failover),
+    ] {
+        assert_eq!(parsed(&format!("[delivery]\nmode = \"{mode}\"")).delivery.mode, expected);
     }
-    refuses("[delivery]\nmode = \"x\"", "2:8", &["possible here: direct"]);
+    refuses("[delivery]\nmode = \"x\"", "2:8", &["possible here: direct, spool, failover"]);
+}
+
+#[test]
+fn the_age_of_records_is_an_age() {
+    let log = parsed("[log]\nmax_age = \"7d\"").log;
+    assert_eq!(log.max_age, Some(Age(std::time::Duration::from_secs(604_800))));
+    refuses("[log]\nmax_age = \"0s\"", "2:11", &["max_age cannot be 0s", "at least 1s", "remove the line"]);
+    refuses("[log]\nmax_age = \"week\"", "2:11", &["`week` is not an age", "such as \"7d\""]);
 }
 
 const HASH: &str = "hmac-sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";

@@ -92,8 +92,9 @@ impl Meter {
     /// Takes `events` with `bytes` of payload if nothing is owed: for requests, which are taken whole or not at all.
     pub fn admit(&self, events: u64, bytes: u64, now: Instant) -> Result<(), Wait> {
         match self.owed(now) {
-            Some(wait) => Err(wait),
-            None => {
+            // Who brings nothing takes nothing.
+            Some(wait) if events > 0 => Err(wait),
+            _ => {
                 self.charge(events, bytes, now);
                 Ok(())
             }

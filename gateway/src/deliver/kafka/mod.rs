@@ -34,7 +34,7 @@ use self::watch::{Patience, Plan, Watch};
 use super::{Health, Pending, Sink};
 use crate::config;
 use crate::metrics::KafkaSeries;
-use crate::record::Records;
+use crate::record::{Records, TopicId};
 use crate::ticket::Ticket;
 
 /// Kafka as a destination: acknowledged by all in-sync replicas, written once and in order by an idempotent producer.
@@ -43,6 +43,7 @@ use crate::ticket::Ticket;
 /// holds, as lost: [`Sink::drain`] first.
 pub struct KafkaSink {
     shared: Arc<Shared>,
+    topics: Arc<[String]>,
     watch: Thread,
 }
 
@@ -82,6 +83,7 @@ impl KafkaSink {
     fn start(plan: Plan, patience: Patience) -> Result<Self, KafkaError> {
         let room = Arc::new(Room::default());
         let producer = plan.producer(&room)?;
+        let topics = Arc::clone(&plan.topics);
         let detail = format!("connecting to Kafka at {}", plan.brokers);
         let shared = Arc::new(Shared {
             live: RwLock::new(Some(producer)),
@@ -93,7 +95,7 @@ impl KafkaSink {
         });
         let watch = Watch::new(plan, patience, Arc::clone(&shared));
         let watch = thread::Builder::new().name("kafka-watch".into()).spawn(move || watch.run())?;
-        Ok(Self { shared, watch: watch.thread().clone() })
+        Ok(Self { shared, topics, watch: watch.thread().clone() })
     }
 
     /// Has the watch end by `deadline` from now; the first call counts.
@@ -124,6 +126,11 @@ impl Sink for KafkaSink {
                 0
             }
         }
+    }
+
+    fn topic(&self, name: &str) -> Option<TopicId> {
+        let position = self.topics.iter().position(|topic| topic == name)?;
+        u16::try_from(position).ok().map(TopicId)
     }
 
     fn room(&self) -> Pending<'_, ()> {

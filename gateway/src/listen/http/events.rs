@@ -57,7 +57,7 @@ async fn take<G: Gate>(
         return Err(Refusal::busy(Reason::Draining, DRAIN_RETRY_MS));
     }
     let meter = ratelimit::meter(&http.rates, &grant, numbering.as_ref(), from);
-    ratelimit::check(&meter, &http.metrics)?;
+    ratelimit::check(&meter, incoming, &http.metrics)?;
     let body = body::read(incoming, &http.limits, &http.bodies, http.body_patience).await?;
     let body = body.inflated(encoding, &http.limits, &http.bodies).await?;
     let kind = match kind {

@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use hyper::StatusCode;
+use hyper::body::{Body as _, Incoming};
 use hyper::header::{HeaderName, HeaderValue};
 
 use super::Reply;
@@ -25,10 +26,11 @@ pub(super) fn meter(rates: &Rates, grant: &Grant, numbering: Option<&Numbering<'
     rates.meter(&who, now())
 }
 
-/// 429 for a request that comes while something is owed, before its body is read.
-pub(super) fn check(meter: &Meter, metrics: &Metrics) -> Result<(), Refusal> {
+/// 429 for a request that comes while something is owed, before its body is read. One with an empty body brings no
+/// events, and only asks.
+pub(super) fn check(meter: &Meter, body: &Incoming, metrics: &Metrics) -> Result<(), Refusal> {
     let now = now();
-    let Some(wait) = meter.owed(now) else { return Ok(()) };
+    let Some(wait) = meter.owed(now).filter(|_| !body.is_end_stream()) else { return Ok(()) };
     metrics.rates.limited(wait.limit.label());
     Err(with_fields(Refusal::busy(wait.reason(), wait.retry_ms(now)), meter, now))
 }

@@ -207,6 +207,8 @@ async fn a_request_while_something_is_owed_is_refused_whole_and_told_when_to_com
     assert!(matches!(answer, Answer::Durable { accepted: 4, .. }), "{answer:?}");
     let answer = post(&gateway, "{\"type\":\"t\"}", Some(1)).await;
     let Answer::Busy { reason: Reason::Quota, retry_ms: 1_000 } = answer else { panic!("{answer:?}") };
+    let asked = post(&gateway, "", Some(1)).await;
+    assert!(matches!(asked, Answer::Durable { accepted: 0, .. }), "who only asks is answered: {asked:?}");
     tokio::time::sleep(std::time::Duration::from_secs(1)).await;
     let answer = committed(&gateway, "{\"type\":\"t\"}", Some(1), 1).await;
     assert!(matches!(answer, Answer::Durable { accepted: 1, .. }), "{answer:?}");
