@@ -6,7 +6,7 @@ use std::process::Command;
 use super::BenchArgs;
 use super::figures::{FEW, Figures, IDLE, MANY, SHARED_RATE};
 use super::latency::{LOADS, LOW_RATE, Load, Way};
-use super::outages::{CALM, CALM_RATE, CAP_MIB, FLOODS, MODES, RESTARTED};
+use super::outages::{CALM, CALM_RATE, CAP_MIB, FLOOD_RATE, FLOODS, MODES, RESTARTED};
 use super::series::Series;
 
 /// The whole document; parts that were not measured are left out.
@@ -29,6 +29,9 @@ pub(crate) fn write(figures: &Figures, args: &BenchArgs) -> String {
     }
     if figures.get(&format!("{MANY} connections us")).len() > 0 {
         text += &connections(figures);
+    }
+    if figures.get("mode spool").len() > 0 {
+        text += &modes(figures);
     }
     if figures.get("calm alone, p99").len() > 0 {
         text += &fairness(figures);
@@ -196,6 +199,14 @@ fn connections(figures: &Figures) -> String {
     section("Many connections", &about) + &table(&[&few, &many, "ratio"], &rows)
 }
 
+fn modes(figures: &Figures) -> String {
+    let about = "Events per CPU-second as above, acknowledged by Kafka (`direct`) or by the log (`spool`), 64 events a frame over WebSocket\n\
+                 with TLS. The CPU is all of it, from the first event to the last one's being in Kafka.";
+    let (direct, spool) = (figures.get("mode direct"), figures.get("mode spool"));
+    let rows = [vec![cell(&direct, 0), cell(&spool, 0), cell(&spool.over(&direct), 2)]];
+    section("Delivery modes", about) + &table(&["`direct`", "`spool`", "ratio"], &rows)
+}
+
 fn fairness(figures: &Figures) -> String {
     let about = format!(
         "Latency of {CALM} calm clients, {CALM_RATE} events/s in all, one a frame, over WebSocket with TLS: alone, and beside one\n\
@@ -216,9 +227,9 @@ fn outages(figures: &Figures, args: &BenchArgs) -> String {
         return String::new();
     }
     let about = format!(
-        "Kafka stands still (SIGSTOP) for {} s, under {FLOODS} clients that send as fast as they can without heeding credit and\n\
-         {CALM} calm ones ({CALM_RATE} events/s in all, one a frame), with `limits.budget_bytes` of {CAP_MIB} MiB. Memory is the most\n\
-         resident pages above what the gateway holds with as many idle clients. What each kind of clients was told holds its\n\
+        "Kafka stands still (SIGSTOP) for {} s, under {FLOODS} clients that send {FLOOD_RATE} events/s in all, whatever their credit, and\n\
+         {CALM} calm ones ({CALM_RATE} events/s in all, one a frame), with `limits.budget_bytes` of {CAP_MIB} MiB, in each delivery mode.\n\
+         Without a log (`direct`) nothing is acknowledged meanwhile. Memory is the most resident pages above what the gateway holds with as many idle clients. What each kind of clients was told holds its\n\
          credit back is in the last rows, with how often.",
         args.outage
     );
@@ -238,6 +249,7 @@ fn outages(figures: &Figures, args: &BenchArgs) -> String {
         figure("503 for a request then, ms, median", "refused after ms", 2),
         figure("503 for a request then, ms, longest", "refused after ms at most", 2),
         figure("events settle again after Kafka's return, ms", "flow after ms", 0),
+        figure("what the log took is in Kafka after it, s", "forwarded after s", 2),
         figure("ready again after it, s", "ready again after s", 2),
     ];
     for (phase, quantile) in

@@ -89,6 +89,7 @@ impl Figures {
             "latency" => self.latency(bench),
             "memory" => self.memory(bench),
             "connections" => self.connections(bench),
+            "modes" => self.modes(bench),
             "fairness" => self.fairness(bench),
             "outages" => self.outages(bench),
             "restart" => self.restart(bench),

@@ -42,14 +42,15 @@ pub(crate) struct BenchArgs {
     /// Seconds for which Kafka is away.
     #[arg(long, default_value_t = 60.0)]
     pub(crate) outage: f64,
-    /// Only these groups, and write no document: cost, latency, memory, connections, start, fairness, outages, restart.
+    /// Only these groups, and write no document: cost, latency, memory, connections, start, modes, fairness, outages,
+    /// restart.
     #[arg(long, value_delimiter = ',')]
     pub(crate) only: Vec<String>,
 }
 
 /// The groups, in the order in which they run.
-const GROUPS: [&str; 8] =
-    ["start", "cost", "latency", "memory", "connections", "fairness", "outages", "restart"];
+const GROUPS: [&str; 9] =
+    ["start", "cost", "latency", "memory", "connections", "modes", "fairness", "outages", "restart"];
 
 impl BenchArgs {
     /// Measures everything, prints it, and writes the document.

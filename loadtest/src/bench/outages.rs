@@ -7,14 +7,15 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, anyhow};
 use serde_json::Value;
 
-use super::figures::{Figures, number};
+use super::figures::{CLIENTS, Figures, number};
 use super::parts::{Bench, Gateway, TOPIC, loadtest, loadtest_beside, loadtest_until, post};
 use crate::clock;
 use crate::report::float;
 use crate::usage::Process;
 
-/// Clients that flood while Kafka is away.
+/// Clients that flood while Kafka is away, and how many events a second all of them send whatever their credit.
 pub(crate) const FLOODS: u32 = 200;
+pub(crate) const FLOOD_RATE: u32 = 20_000;
 /// Clients that send little, and how many events a second all of them.
 pub(crate) const CALM: u32 = 200;
 pub(crate) const CALM_RATE: u32 = 2_000;
@@ -23,7 +24,7 @@ pub(crate) const RESTARTED: u32 = 500;
 /// What the gateway may hold while Kafka is away.
 pub(crate) const CAP_MIB: u32 = 32;
 /// Delivery modes, each with an outage of its own.
-pub(crate) const MODES: [&str; 1] = ["direct"];
+pub(crate) const MODES: [&str; 3] = ["direct", "spool", "failover"];
 
 /// Measured before Kafka goes away.
 const BEFORE_S: f64 = 5.0;
@@ -41,6 +42,8 @@ struct Look {
     is_ready: bool,
     /// A request's status, and how long its answer took.
     request: Option<(u16, Duration)>,
+    /// Records that wait in the log for Kafka.
+    lag: f64,
 }
 
 impl Figures {
@@ -103,7 +106,7 @@ impl Figures {
         })?;
         let (away, kafka) = (bench.args.outage, bench.kafka());
         let time = format!("--warm-up 2 --reconnect 60 --grace 60 --duration {}", BEFORE_S + away + AFTER_S);
-        let flood = format!("run {url} --json --clients {FLOODS} --ignore-credit {time}");
+        let flood = format!("run {url} --json --clients {FLOODS} --rate {FLOOD_RATE} --ignore-credit {time}");
         let calm = format!(
             "run {url} --json --clients {CALM} --rate {CALM_RATE} --batch 1 {time} \
              --freeze {kafka} --freeze-after {BEFORE_S} --freeze-for {away}"
@@ -166,7 +169,41 @@ impl Figures {
             self.push(&format!("{mode}: refused after ms"), *median);
             self.push(&format!("{mode}: refused after ms at most"), *most);
         }
+        if looks.iter().any(|look| look.lag > 0.0) {
+            let mut later = looks.iter().filter(|look| float(look.at_ms) >= ended);
+            if let Some(done) = later.find(|look| look.lag == 0.0) {
+                self.push(&format!("{mode}: forwarded after s"), (float(done.at_ms) - ended) / 1_000.0);
+            }
+        }
         self.push(&format!("{mode}: flow after ms"), number(calm, "/outage/flow_after_ms")?);
+        Ok(())
+    }
+
+    /// What it costs to have an event in the log first.
+    pub(super) fn modes(&mut self, bench: &Bench) -> Result<()> {
+        let spool = bench.gateway("delivery.mode = \"spool\"")?;
+        let direct = bench.gateway("")?;
+        for round in 0..bench.args.pairs {
+            let mut modes = [("mode direct", &direct), ("mode spool", &spool)];
+            if round % 2 == 1 {
+                modes.reverse();
+            }
+            for (name, gateway) in modes {
+                let process = Process(gateway.pid());
+                let before = process.cpu()?;
+                let run = format!(
+                    "run https://{} --json --clients {CLIENTS} --duration {} --warm-up 0",
+                    gateway.secure, bench.args.seconds
+                );
+                let seen = loadtest(&run)?;
+                // What it costs includes what is still to be done.
+                while gateway.lag()? > 0.0 {
+                    thread::sleep(LOOK);
+                }
+                let cpu = process.cpu()?.saturating_sub(before).as_secs_f64();
+                self.push(name, number(&seen, "/acknowledged")? / cpu);
+            }
+        }
         Ok(())
     }
 
@@ -219,7 +256,7 @@ fn look_until(gateway: &Gateway, is_over: &AtomicBool) -> Result<Vec<Look>> {
             until_request = REQUEST_EVERY;
         }
         until_request = until_request.saturating_sub(1);
-        looks.push(Look { at_ms, resident_bytes, is_ready, request });
+        looks.push(Look { at_ms, resident_bytes, is_ready, request, lag: gateway.lag()? });
         thread::sleep(LOOK);
     }
     Ok(looks)

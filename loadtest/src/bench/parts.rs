@@ -208,6 +208,11 @@ impl Gateway {
         is_ready(self.ops)
     }
 
+    /// Records that wait in its log for Kafka.
+    pub(crate) fn lag(&self) -> Result<f64> {
+        Ok(self.samples("tidegate_forward_lag")?.iter().map(|(_, records)| records).sum())
+    }
+
     /// The samples of a series: labels and value.
     pub(crate) fn samples(&self, series: &str) -> Result<Vec<(String, f64)>> {
         let metrics = get(self.ops, "/metrics")?;
