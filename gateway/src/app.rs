@@ -259,7 +259,7 @@ fn readiness(sink: Arc<dyn Sink>, sessions: Sessions) -> Arc<dyn Fn() -> Readine
         if sessions.is_draining() {
             why.push("the gateway is shutting down".to_owned());
         }
-        if let Health::Away { detail, .. } = sink.health() {
+        if let Health::Away { detail, .. } | Health::Impaired { detail } = sink.health() {
             why.push(detail);
         }
         Readiness { ready: why.is_empty(), why }

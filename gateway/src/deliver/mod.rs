@@ -1,6 +1,7 @@
 //! Destinations: mechanism only. What goes where, and how it is written, was decided upstream and is
 //! stamped on the record.
 
+pub mod breaker;
 pub mod kafka;
 pub mod log;
 
@@ -42,6 +43,11 @@ pub trait Sink: Send + Sync + 'static {
 pub enum Health {
     /// It does.
     Ready,
+    /// It does, but not with every topic: what goes to the others is taken.
+    Impaired {
+        /// What an operator is told by `/readyz`: one sentence.
+        detail: String,
+    },
     /// It does not, for now.
     Away {
         /// What clients are told: `broker` or `full`.

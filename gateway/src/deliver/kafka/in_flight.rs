@@ -43,6 +43,7 @@ struct Slots {
     free: Vec<u32>,
     bytes: u64,
     reports: u64,
+    delivered: u64,
 }
 
 /// One call to submit.
@@ -60,6 +61,8 @@ struct Frame {
 pub(super) struct Progress {
     /// Delivery reports so far.
     pub(super) reports: u64,
+    /// Those of success.
+    pub(super) delivered: u64,
     /// Frames waiting for some.
     pub(super) frames: usize,
 }
@@ -127,12 +130,17 @@ impl InFlight {
 
     pub(super) fn progress(&self) -> Progress {
         let slots = self.lock();
-        Progress { reports: slots.reports, frames: slots.frames.len() - slots.free.len() }
+        Progress {
+            reports: slots.reports,
+            delivered: slots.delivered,
+            frames: slots.frames.len() - slots.free.len(),
+        }
     }
 
     fn report(&self, slot: u32, count: u32, committed: u32, wanted: bool) -> Option<Ticket> {
         let mut slots = self.lock();
         slots.reports += u64::from(count);
+        slots.delivered += u64::from(committed);
         let place = slots.frames.get_mut(slot as usize)?;
         let frame = place.as_mut()?;
         frame.left = frame.left.saturating_sub(count);
@@ -196,7 +204,7 @@ mod tests {
         in_flight.delivered(slot);
         let frame = told(&settled);
         assert_eq!((frame.committed, frame.lost), (2, 1));
-        assert_eq!(in_flight.progress(), Progress { reports: 3, frames: 0 });
+        assert_eq!(in_flight.progress(), Progress { reports: 3, delivered: 2, frames: 0 });
     }
 
     #[test]

@@ -218,11 +218,13 @@ pub(super) struct TooLarge {
 }
 
 /// Why a probe found the cluster unfit.
-#[derive(Debug, Eq, PartialEq)]
+#[derive(Debug, Eq, PartialEq, thiserror::Error)]
 pub(super) enum Probe {
     /// No broker answers; why.
+    #[error("{0}")]
     Unreachable(String),
     /// Brokers answer, but a topic cannot be written; a sentence.
+    #[error("{0}")]
     Topic(String),
 }
 

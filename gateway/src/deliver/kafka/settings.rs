@@ -80,7 +80,7 @@ const LINGER: &str = "linger.ms";
 /// librdkafka multiplies this by 1000 in 32 bits: the largest value that does not overflow is 2,147,483.
 const TOPIC_PATIENCE_MS: &str = "2100000";
 
-const OWN: [(&str, &str); 13] = [
+const OWN: [(&str, &str); 16] = [
     ("client.id", "tidegate"),
     ("acks", "all"),
     ("enable.idempotence", "true"),
@@ -96,6 +96,10 @@ const OWN: [(&str, &str); 13] = [
     ("socket.keepalive.enable", "true"),
     // The longest that a broker's return can go unnoticed; the default is 10 s.
     ("reconnect.backoff.max.ms", "500"),
+    ("retry.backoff.max.ms", "500"),
+    // A link that swallows everything is given up after this, and a new connection tried; the defaults are 60 and 30 s.
+    ("socket.timeout.ms", "10000"),
+    ("socket.connection.setup.timeout.ms", "3000"),
     ("statistics.interval.ms", "1000"),
     // An idle connection that a broker closes is nothing to report.
     ("log.connection.close", "false"),

@@ -33,7 +33,8 @@ struct Setup {
 impl Default for Setup {
     fn default() -> Self {
         let look = Duration::from_millis(20);
-        let patience = Patience { look, replace: (look, look), ..Patience::default() };
+        let (report, quiet) = (Duration::from_millis(500), Duration::from_secs(1));
+        let patience = Patience { look, report, quiet, replace: (look, look), ..Patience::default() };
         Self {
             budget: BUDGET,
             patience,
@@ -88,7 +89,7 @@ impl Bench {
     fn becomes_away(&self, saying: &str) {
         self.becomes(
             saying,
-            |health| matches!(health, Health::Away { detail, .. } if detail.contains(saying)),
+            |health| matches!(health, Health::Away { detail, .. } | Health::Impaired { detail } if detail.contains(saying)),
         );
     }
 
@@ -250,7 +251,8 @@ fn a_producer_that_fails_for_good_is_replaced() {
 
 #[test]
 fn a_producer_that_reports_nothing_is_not_ready_and_recovers() {
-    let patience = Patience { report: Duration::from_millis(200), ..Setup::default().patience };
+    let short = Duration::from_millis(200);
+    let patience = Patience { report: short, still: short, ..Setup::default().patience };
     let bench = Setup { patience, ..Setup::default() }.ready();
     // Metadata still answers: TCP looks healthy, but nothing is acknowledged.
     bench.produce_errors(&[MockError::RD_KAFKA_RESP_ERR_NOT_ENOUGH_REPLICAS; 50]);
@@ -265,7 +267,7 @@ fn a_producer_that_reports_nothing_is_not_ready_and_recovers() {
 #[test]
 fn a_wedged_producer_is_replaced_and_its_events_are_not_acknowledged() {
     let short = Duration::from_millis(200);
-    let patience = Patience { report: short, wedged: short * 2, ..Setup::default().patience };
+    let patience = Patience { report: short, still: short, wedged: short * 2, ..Setup::default().patience };
     let bench = Setup { patience, ..Setup::default() }.ready();
     bench.produce_errors(&[MockError::RD_KAFKA_RESP_ERR_NOT_ENOUGH_REPLICAS; 50]);
     assert_eq!(bench.settles(b"{}").lost, 1);

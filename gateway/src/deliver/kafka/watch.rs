@@ -1,5 +1,6 @@
 //! The watch over the producer: is Kafka there, do records become durable, must the producer be replaced.
 
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -14,6 +15,7 @@ use super::room::Room;
 use super::settings::{self, KafkaError, batch_bytes};
 use crate::config::Kafka;
 use crate::deliver::Health;
+use crate::deliver::breaker::{Breaker, Seen, State};
 use crate::metrics::KafkaSeries;
 
 /// How long the watch bears with what.
@@ -23,10 +25,14 @@ pub(super) struct Patience {
     pub(super) look: Duration,
     /// For one answer of the brokers.
     pub(super) answer: Duration,
-    /// With events in flight and no report: not ready.
+    /// With events in flight and no report: the brokers are asked.
     pub(super) report: Duration,
-    /// The same although the cluster answers: the producer is replaced. Well beyond the minute in which
-    /// librdkafka itself gives up a request and sends it again, since a new producer may write it twice.
+    /// The same although they answer: not ready.
+    pub(super) still: Duration,
+    /// With nothing in flight: the brokers are asked.
+    pub(super) quiet: Duration,
+    /// As `still`, and the producer is replaced. Well beyond the time in which librdkafka itself gives up a request and
+    /// sends it again, since a new producer may write it twice.
     pub(super) wedged: Duration,
     /// For what else is on its way, when the producer is replaced by one with smaller batches.
     pub(super) shrink: Duration,
@@ -41,14 +47,19 @@ impl Default for Patience {
         Self {
             look: Duration::from_millis(250),
             answer: Duration::from_secs(1),
-            report: Duration::from_secs(10),
-            wedged: Duration::from_secs(150),
+            report: Duration::from_millis(1_500),
+            still: Duration::from_secs(5),
+            quiet: Duration::from_secs(3),
+            wedged: Duration::from_secs(90),
             shrink: Duration::from_secs(2),
             blocked: Duration::from_secs(5),
             replace: (Duration::from_millis(500), Duration::from_secs(30)),
         }
     }
 }
+
+/// How often the brokers are asked before a silence with nothing in flight counts: one of several may hang.
+const QUESTIONS: u32 = 3;
 
 /// What a producer is made of, again and again.
 pub(super) struct Plan {
@@ -86,14 +97,40 @@ pub(super) struct Watch {
     plan: Plan,
     patience: Patience,
     shared: Arc<Shared>,
-    ready: bool,
+    breaker: Breaker,
+    /// Why it is open, or was.
+    detail: String,
     /// The kind of trouble logged last, so that each is logged once.
     logged: &'static str,
     progress: Progress,
+    /// When there was a report last, or nothing that could be reported.
     moved_at: Instant,
+    /// When Kafka showed that it is there last.
+    answered_at: Instant,
     blocked: Option<(Instant, String)>,
+    /// A topic that the brokers found unfit when they were last asked.
+    unfit: Option<String>,
     replace_at: Option<Instant>,
     pause: Duration,
+}
+
+/// What a look has found.
+struct Look {
+    seen: Seen,
+    /// Why no records become durable.
+    trouble: Option<Trouble>,
+    /// Why those of a topic do not.
+    impaired: Option<Trouble>,
+}
+
+impl Look {
+    fn well(seen: Seen, impaired: Option<Trouble>) -> Self {
+        Self { seen, trouble: None, impaired }
+    }
+
+    fn bad(trouble: Trouble) -> Self {
+        Self { seen: Seen::Trouble, trouble: Some(trouble), impaired: None }
+    }
 }
 
 /// Why records do not become durable.
@@ -118,15 +155,20 @@ pub(super) fn now() -> Instant {
 
 impl Watch {
     pub(super) fn new(plan: Plan, patience: Patience, shared: Arc<Shared>) -> Self {
+        let now = now();
+        plan.series.breaker_state.set(State::Open as i64);
         Self {
+            detail: format!("connecting to Kafka at {}", plan.brokers),
             plan,
             patience,
             shared,
-            ready: false,
+            breaker: Breaker::new(now),
             logged: "",
             progress: Progress::default(),
-            moved_at: now(),
+            moved_at: now,
+            answered_at: now,
             blocked: None,
+            unfit: None,
             replace_at: None,
             pause: patience.replace.0,
         }
@@ -139,70 +181,123 @@ impl Watch {
             if let Some(close_by) = close_by {
                 return self.close(close_by);
             }
-            let trouble = self.look();
-            self.tell(trouble);
+            let look = self.look();
+            let changed = self.tell(look);
             // Whoever was turned away for a reason that no report ends tries again.
             self.shared.room.open();
-            thread::park_timeout(self.patience.look);
+            if !changed {
+                thread::park_timeout(self.patience.look);
+            }
         }
     }
 
-    fn look(&mut self) -> Option<Trouble> {
+    fn look(&mut self) -> Look {
         if let Some(replace_at) = self.replace_at {
-            return Some(self.replace(replace_at));
+            return Look::bad(self.replace(replace_at));
         }
         let shared = Arc::clone(&self.shared);
         let live = shared.live.read().unwrap_or_else(PoisonError::into_inner);
-        let producer = live.as_ref()?;
+        let Some(producer) = live.as_ref() else { return Look::well(Seen::Nothing, None) };
         if let Some(why) = producer.fatal() {
             drop(live);
-            return Some(self.retire("fatal", format!("the Kafka producer failed for good: {why}")));
+            let detail = format!("the Kafka producer failed for good: {why}");
+            return Look::bad(self.retire("fatal", detail));
         }
         if let Some(too_large) = producer.notes().take_too_large() {
             drop(live);
-            return Some(self.shrink(&too_large));
+            return Look::bad(self.shrink(&too_large));
         }
         if let Some(text) = producer.notes().take_blocked() {
             self.blocked = Some((now(), text));
         }
-        let idle = self.idle(producer);
-        let stands_still = idle >= self.patience.report;
-        if self.ready && !stands_still && !producer.notes().take_doubt() {
-            return self.blocked();
+        let moved = self.moved(producer);
+        let closed = self.breaker.state() == State::Closed;
+        if closed && !self.asks(producer) {
+            let seen = if moved { Seen::Progress } else { Seen::Nothing };
+            return Look::well(seen, self.impaired());
         }
-        match producer.probe(self.patience.answer) {
+        let found = self.probe(producer);
+        // What was reported meanwhile says more than the answer.
+        let moved = self.moved(producer) || moved;
+        let (waiting, idle) = (self.progress.frames > 0, self.idle());
+        match found {
+            _ if moved => Look::well(Seen::Progress, self.impaired()),
             Err(Probe::Unreachable(why)) => {
                 let brokers = &self.plan.brokers;
-                Some(Trouble::new("unreachable", format!("Kafka at {brokers} is unreachable: {why}")))
+                Look::bad(Trouble::new("unreachable", format!("Kafka at {brokers} is unreachable: {why}")))
             }
-            Err(Probe::Topic(detail)) => Some(Trouble::new("topic", detail)),
-            Ok(()) if idle >= self.patience.wedged => {
+            _ if idle >= self.patience.wedged => {
                 drop(live);
                 let seconds = idle.as_secs();
                 let detail =
                     format!("the Kafka producer has reported nothing for {seconds} s and is replaced");
-                Some(self.retire("wedged", detail))
+                Look::bad(self.retire("wedged", detail))
             }
-            Ok(()) if stands_still => {
+            _ if closed && idle >= self.patience.still => {
                 let seconds = idle.as_secs();
-                Some(Trouble::new("still", format!("Kafka has acknowledged nothing for {seconds} s")))
+                Look::bad(Trouble::new("still", format!("Kafka has acknowledged nothing for {seconds} s")))
             }
-            Ok(()) if !producer.notes().has_producer_id() => {
-                Some(Trouble::new("id", "Kafka has given the producer no id yet".into()))
+            _ if !closed && !producer.notes().has_producer_id() => {
+                let detail = "Kafka has given the producer no id yet".to_owned();
+                Look { seen: Seen::Nothing, trouble: Some(Trouble::new("id", detail)), impaired: None }
             }
-            Ok(()) => self.blocked(),
+            _ => Look::well(Seen::Answer { waiting }, self.impaired()),
         }
     }
 
-    /// How long events have been in flight without a report.
-    fn idle(&mut self, producer: &Producer) -> Duration {
+    /// Whether there is reason to ask the brokers although they did well until now.
+    fn asks(&self, producer: &Producer) -> bool {
+        let quiet = now().saturating_duration_since(self.answered_at);
+        let in_doubt = producer.notes().take_doubt() || self.unfit.is_some();
+        in_doubt || self.idle() >= self.patience.report || quiet >= self.patience.quiet
+    }
+
+    /// Asks the brokers, again where nothing in flight tells anything either.
+    fn probe(&mut self, producer: &Producer) -> Result<(), Probe> {
+        let closed = self.breaker.state() == State::Closed;
+        let questions = if closed && self.progress.frames == 0 { QUESTIONS } else { 1 };
+        let mut found = producer.probe(self.patience.answer);
+        for _again in 1..questions {
+            let is_silent = matches!(found, Err(Probe::Unreachable(_)));
+            if !is_silent || self.shared.closing.load(Ordering::SeqCst) {
+                break;
+            }
+            found = producer.probe(self.patience.answer);
+        }
+        self.unfit = match &found {
+            Err(Probe::Unreachable(_)) => return found,
+            Err(Probe::Topic(detail)) => Some(detail.clone()),
+            Ok(()) => None,
+        };
+        self.answered_at = now();
+        found
+    }
+
+    /// Whether something has become durable since the last call.
+    fn moved(&mut self, producer: &Producer) -> bool {
         let progress = producer.progress();
-        let now = now();
+        let moved = progress.delivered != self.progress.delivered;
+        if moved {
+            self.answered_at = now();
+        }
         if progress.frames == 0 || progress.reports != self.progress.reports {
-            self.moved_at = now;
+            self.moved_at = now();
         }
         self.progress = progress;
-        now.saturating_duration_since(self.moved_at)
+        moved
+    }
+
+    /// How long events have been in flight without a report.
+    fn idle(&self) -> Duration {
+        if self.progress.frames == 0 {
+            return Duration::ZERO;
+        }
+        now().saturating_duration_since(self.moved_at)
+    }
+
+    fn impaired(&mut self) -> Option<Trouble> {
+        let unfit = self.unfit.clone().map(|detail| Trouble::new("topic", detail));
+        unfit.or_else(|| self.blocked())
     }
 
     fn blocked(&mut self) -> Option<Trouble> {
@@ -276,27 +371,56 @@ impl Watch {
         }
     }
 
-    fn tell(&mut self, trouble: Option<Trouble>) {
-        self.ready = trouble.is_none();
-        let health = match trouble {
-            None => {
-                if self.logged != "ready" {
-                    tracing::info!("Kafka at {} is ready", self.plan.brokers);
-                }
-                self.logged = "ready";
-                self.pause = self.patience.replace.0;
-                Health::Ready
+    /// Has the breaker judge, and everybody told. Returns whether its state has changed.
+    fn tell(&mut self, look: Look) -> bool {
+        let change = self.breaker.look(look.seen, now());
+        if let Some(Trouble { kind, detail }) = look.trouble {
+            if self.logged != kind && kind != "id" {
+                tracing::warn!("{detail}");
+                self.logged = kind;
             }
-            Some(Trouble { kind, detail }) => {
-                if self.logged != kind && kind != "id" {
-                    tracing::warn!("{detail}");
-                    self.logged = kind;
-                }
-                Health::Away { reason: Reason::Broker, detail }
+            self.detail = detail;
+        }
+        if let Some(state) = change {
+            self.changed(state);
+        }
+        let impaired = look.impaired.map(|Trouble { kind, detail }| {
+            if self.logged != kind {
+                tracing::warn!("{detail}");
+                self.logged = kind;
+            }
+            detail
+        });
+        let health = match (self.breaker.state(), impaired) {
+            (State::Closed, None) => Health::Ready,
+            (State::Closed, Some(detail)) => Health::Impaired { detail },
+            (State::HalfOpen | State::Open, _) => {
+                Health::Away { reason: Reason::Broker, detail: self.detail.clone() }
             }
         };
-        if **self.shared.health.load() != health {
+        let told = self.shared.health.load();
+        if **told != health {
+            if health == Health::Ready && change.is_none() {
+                tracing::info!("every topic in Kafka at {} can be written again", self.plan.brokers);
+                self.logged = "";
+            }
             self.shared.health.store(Arc::new(health));
+        }
+        change.is_some()
+    }
+
+    fn changed(&mut self, state: State) {
+        let (series, brokers) = (&self.plan.series, &self.plan.brokers);
+        series.breaker_state.set(state as i64);
+        series.breaker_transitions.get_or_create(&[("to", state.label())]).inc();
+        match state {
+            State::Closed => {
+                tracing::info!("Kafka at {brokers} is ready");
+                self.logged = "";
+                self.pause = self.patience.replace.0;
+            }
+            State::HalfOpen => tracing::info!("Kafka at {brokers} answers; what waits for it is tried"),
+            State::Open => tracing::warn!("the breaker to Kafka at {brokers} is open: {}", self.detail),
         }
     }
 
