@@ -4,6 +4,7 @@ mod announce;
 mod signals;
 mod sockets;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -12,7 +13,7 @@ use futures_util::StreamExt as _;
 use prometheus_client::registry::Registry;
 use tidegate_wire::{Limits, Reason, limits};
 use tokio::net::TcpListener;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Semaphore, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -25,7 +26,6 @@ use crate::deliver::kafka::KafkaSink;
 use crate::deliver::log::{Follow, Log};
 use crate::deliver::{Health, Sink};
 use crate::listen::http::{Arrivals, Discovery, Http, PublicUrl, Settings};
-use crate::listen::link::Gate as _;
 use crate::listen::quic_key::QuicKey;
 use crate::listen::tls::Certificates;
 use crate::listen::{tcp, udp};
@@ -57,10 +57,15 @@ pub async fn run(config: &Config) -> Result<()> {
 struct Gateway {
     sessions: Sessions,
     sink: Arc<dyn Sink>,
+    /// The gateway is going away: not ready.
+    leaving: CancellationToken,
+    /// Closes the doors to TCP clients.
+    doors: CancellationToken,
     /// Ends the listeners.
     shutdown: CancellationToken,
     tasks: TaskTracker,
-    drain: Duration,
+    times: config::Shutdown,
+    snapshot: PathBuf,
 }
 
 /// What every listener needs.
@@ -96,10 +101,17 @@ impl Gateway {
         let gateway = Self {
             sessions: sessions.clone(),
             sink: Arc::clone(&sink),
+            leaving: CancellationToken::new(),
+            doors: CancellationToken::new(),
             shutdown: CancellationToken::new(),
             tasks: TaskTracker::new(),
-            drain: Duration::from_millis(u64::from(config.shutdown.drain_ms)),
+            times: config.shutdown.clone(),
+            snapshot: config.sessions.snapshot.clone(),
         };
+        // Used up by reading it, so not before this gateway has its addresses.
+        if !gateway.snapshot.as_os_str().is_empty() {
+            gateway.sessions.restore(&gateway.snapshot);
+        }
         gateway.tasks.spawn(report_health(sessions.clone(), reasons, gateway.shutdown.clone()));
         let common = Common { sessions, access, metrics, limits, connections };
         announce(config, &sockets, &topics);
@@ -127,14 +139,14 @@ impl Gateway {
             Ok(tcp::Entrance { listeners, tls, connections, patience })
         };
         let secure = entrance(sockets.secure.tcp, Some(tcp_tls))?;
-        self.tasks.spawn(tcp::serve(secure, http.secure(), metrics.clone(), self.shutdown.clone()));
+        self.tasks.spawn(tcp::serve(secure, http.secure(), metrics.clone(), self.doors.clone()));
         let plain = entrance(sockets.plain, None)?;
         let demo = config.demo.directory.as_deref();
         self.tasks.spawn(tcp::serve(
             plain,
             http.plain(demo, arrivals(config)),
             metrics.clone(),
-            self.shutdown.clone(),
+            self.doors.clone(),
         ));
         let udp = udp::Entrance {
             sockets: sockets.secure.udp,
@@ -146,7 +158,7 @@ impl Gateway {
             patience: udp::Patience::new(idle_ms),
         };
         let (sessions, shutdown) = (sessions.clone(), self.shutdown.clone());
-        let readiness = readiness(Arc::clone(&self.sink), sessions.clone());
+        let readiness = readiness(Arc::clone(&self.sink), self.leaving.clone());
         let series = metrics.clone();
         self.tasks.spawn(async move {
             if let Err(error) = udp::serve(udp, sessions, access, series, shutdown).await {
@@ -163,23 +175,54 @@ impl Gateway {
         Ok(())
     }
 
-    /// Drains: everybody is asked to leave, what was received settles, and the destination is flushed, all within
-    /// the configured time.
+    /// Goes away, within the configured time: not ready, then closed to newcomers, everybody is asked to leave, what was
+    /// received settles, the destination is flushed, and how far clients are is kept.
     async fn stop(self) {
-        let deadline = clock() + self.drain;
-        tracing::info!(within_ms = self.drain.as_millis(), "draining");
+        let ms = |ms: u32| Duration::from_millis(u64::from(ms));
+        let deadline = clock() + ms(self.times.drain_ms);
+        let left = || deadline.saturating_duration_since(clock());
+        self.leaving.cancel();
+        tracing::info!(within_ms = self.times.drain_ms, grace_ms = self.times.grace_ms, "draining");
+        tokio::time::sleep(ms(self.times.grace_ms)).await;
+        let lost_before = self.sessions.lost();
+        self.doors.cancel();
         self.sessions.drain();
-        let patience = self.drain.saturating_sub(LAST_WORDS);
+        let patience = left().saturating_sub(LAST_WORDS);
         if tokio::time::timeout(patience, self.sessions.ended()).await.is_err() {
             tracing::warn!("the drain deadline has come before everything received had settled");
+            self.sink.hand_over(LAST_WORDS / 2).await;
         }
         self.sessions.close();
         self.shutdown.cancel();
-        let left = || deadline.saturating_duration_since(clock()).max(LAST_WORDS / 2);
-        self.sink.drain(left()).await;
+        self.sink.drain(left().max(LAST_WORDS / 2)).await;
+        let unsettled = self.sessions.in_flight() + self.sessions.lost() - lost_before;
+        if unsettled > 0 {
+            tracing::warn!(
+                unsettled,
+                "events that were received have not settled: they stay with their clients"
+            );
+        }
+        self.keep_sessions(left().max(LAST_WORDS / 2)).await;
         // What does not end by itself ends with the process.
-        let _ = tokio::time::timeout(left(), self.tasks.wait()).await;
+        let _ = tokio::time::timeout(left().max(LAST_WORDS / 2), self.tasks.wait()).await;
         tracing::info!("stopped");
+    }
+
+    /// Leaves how far clients are to the gateway that comes after this one, if the disk takes it within `patience`.
+    async fn keep_sessions(&self, patience: Duration) {
+        if self.snapshot.as_os_str().is_empty() {
+            return;
+        }
+        let (sessions, path) = (self.sessions.clone(), self.snapshot.clone());
+        let (done, kept) = oneshot::channel();
+        // Not a task of the runtime, whose end would wait for it.
+        std::thread::spawn(move || {
+            sessions.keep(&path);
+            let _ = done.send(());
+        });
+        if tokio::time::timeout(patience, kept).await.is_err() {
+            tracing::warn!("sessions.snapshot was not written in time: clients may repeat what they sent");
+        }
     }
 }
 
@@ -253,10 +296,10 @@ async fn report_health(sessions: Sessions, reasons: watch::Sender<Reason>, shutd
     }
 }
 
-fn readiness(sink: Arc<dyn Sink>, sessions: Sessions) -> Arc<dyn Fn() -> Readiness + Send + Sync> {
+fn readiness(sink: Arc<dyn Sink>, leaving: CancellationToken) -> Arc<dyn Fn() -> Readiness + Send + Sync> {
     Arc::new(move || {
         let mut why = Vec::new();
-        if sessions.is_draining() {
+        if leaving.is_cancelled() {
             why.push("the gateway is shutting down".to_owned());
         }
         if let Health::Away { detail, .. } | Health::Impaired { detail } = sink.health() {

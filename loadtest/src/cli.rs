@@ -6,6 +6,8 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 use clap::{Args, Parser, Subcommand};
 
+use tidegate_wire::is_client_name;
+
 use crate::bench::BenchArgs;
 use crate::clock;
 use crate::payload::{CLIENTS_MAX, Payload, RUN_CHARS};
@@ -33,8 +35,8 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Sends events from many clients, and says what became of them.
     ///
-    /// Exit status 1: an event was neither acknowledged nor refused, an acknowledged one is missing, or the run broke off;
-    /// 2: it could not start.
+    /// Exit status 1: an event was neither acknowledged nor refused, an acknowledged one is missing, one came twice or out
+    /// of order, or the run broke off; 2: it could not start.
     Run(Box<RunArgs>),
     /// Produces into Kafka directly, as a measure of the gateway.
     Produce(ProduceArgs),
@@ -95,6 +97,10 @@ pub(crate) struct RunArgs {
     /// Over HTTPS: number the events by session headers, so that repeated ones are recognised.
     #[arg(long)]
     pub(crate) numbered: bool,
+    /// Name the clients NAME-0, NAME-1 and so on, as a token limited to client names may ask for. Two runs at once need
+    /// different names. Default: a name for each run.
+    #[arg(long, value_name = "NAME", value_parser = client_prefix)]
+    pub(crate) client_prefix: Option<String>,
     /// A token to show.
     #[arg(long)]
     pub(crate) token: Option<String>,
@@ -110,10 +116,12 @@ pub(crate) struct RunArgs {
     /// The topic that the events go to: what arrives in it is what is counted.
     #[arg(long, requires = "brokers")]
     pub(crate) topic: Option<String>,
-    /// Read the topic back and count loss, duplicates and order. Duplicates and order do not make the run fail: after a
-    /// gateway was killed there may be some.
+    /// Read the topic back and count loss, duplicates and disorder: with any of these the run fails.
     #[arg(long, requires = "topic")]
     pub(crate) verify: bool,
+    /// Let the run pass with duplicates and disorder: at-least-once delivery allows both after a gateway was killed.
+    #[arg(long, requires = "verify")]
+    pub(crate) allow_duplicates: bool,
     /// Print JSON instead of a table.
     #[arg(long)]
     pub(crate) json: bool,
@@ -150,6 +158,11 @@ impl RunArgs {
         let is_https = self.carrier == Carrier::Https;
         if self.numbered && !is_https {
             bail!("--numbered is for --carrier https: sessions are always numbered");
+        }
+        if self.client_prefix.is_some() && is_https && !self.numbered {
+            bail!(
+                "--client-prefix is for sessions, and for --carrier https with --numbered: other requests name no client"
+            );
         }
         if self.ignore_credit && is_https {
             bail!("--ignore-credit is for sessions: over https a client waits for each answer");
@@ -210,8 +223,11 @@ impl RunArgs {
         } else {
             self.events.map(|events| events.div_ceil(per_frame))
         };
+        let client_prefix = self.client_prefix.clone().unwrap_or_else(|| format!("loadtest-{run}"));
         Ok(Plan {
             run,
+            client_prefix,
+            epoch: clock::wall_ms(),
             carrier: self.carrier,
             clients: self.clients,
             batch: self.batch,
@@ -237,6 +253,15 @@ fn run_name() -> String {
     let name = format!("{:x}", clock::wall_nanos() / 1_000);
     let skip = name.len().saturating_sub(RUN_CHARS);
     name.chars().skip(skip).collect()
+}
+
+fn client_prefix(text: &str) -> Result<String, String> {
+    // A name is valid with any number where it is with the longest.
+    if is_client_name(&format!("{text}-{CLIENTS_MAX}")) && !text.is_empty() {
+        Ok(text.to_owned())
+    } else {
+        Err("expected 1 to 122 of A-Z a-z 0-9 . _ : -".into())
+    }
 }
 
 fn seconds(text: &str) -> Result<f64, String> {

@@ -12,8 +12,12 @@ use crate::target::Carrier;
 
 /// What every client does.
 pub(crate) struct Plan {
-    /// Names the run in events and in clients' names.
+    /// Names the run in events.
     pub(crate) run: String,
+    /// What the names of its clients begin with.
+    pub(crate) client_prefix: String,
+    /// Of all its clients' numbers: above that of any run before, since clients of the same names may have run in it.
+    pub(crate) epoch: u64,
     pub(crate) carrier: Carrier,
     pub(crate) clients: u32,
     /// Events of one frame, or of one request.
@@ -58,7 +62,7 @@ pub(crate) struct Shared {
 impl Plan {
     /// The name under which a client says HELLO.
     pub(crate) fn client_name(&self, client: u32) -> String {
-        format!("loadtest-{}-{client:05}", self.run)
+        format!("{}-{client}", self.client_prefix)
     }
 
     /// With a number of events to send a client is through when they are; else it stays, also with none to send.

@@ -97,8 +97,9 @@ impl Report {
         }
     }
 
-    /// What is wrong, one line each; empty: every event sent was acknowledged or refused, and is where it should be.
-    pub(crate) fn faults(&self) -> Vec<String> {
+    /// What is wrong, one line each; empty: every event sent was acknowledged or refused, and is where it should be, once
+    /// and in order unless the contrary is allowed.
+    pub(crate) fn faults(&self, allow_duplicates: bool) -> Vec<String> {
         let mut faults: Vec<String> =
             self.broken_off.iter().map(|why| format!("the run broke off: {why}")).collect();
         if self.failed_clients > 0 {
@@ -124,6 +125,13 @@ impl Report {
                         .into(),
                 );
             }
+        }
+        if let Some(verdict) = self.verified.filter(|verdict| !allow_duplicates && !verdict.is_in_order()) {
+            faults.push(format!(
+                "{} duplicates and {} events out of order in the topic: where the gateway was killed there may be some, \
+                 and --allow-duplicates allows them",
+                verdict.duplicates, verdict.out_of_order
+            ));
         }
         faults
     }
@@ -253,17 +261,26 @@ mod tests {
 
     #[test]
     fn what_is_wrong_is_said_and_what_is_right_is_not() {
+        let faults = |report: Report| report.faults(false);
         let right = || Report { sent: 5, acknowledged: 4, refused: 1, breaks: 2, ..Report::default() };
         let verified = |verdict| Report { verified: Some(verdict), ..right() };
         let duplicates = Verdict { duplicates: 3, out_of_order: 2, ..Verdict::default() };
-        assert_eq!(right().faults(), <[String; 0]>::default());
-        assert_eq!(verified(duplicates).faults(), <[String; 0]>::default());
-        let lost = verified(Verdict { lost: 1, ..Verdict::default() }).faults();
+        assert_eq!(faults(right()), <[String; 0]>::default());
+        assert_eq!(verified(duplicates).faults(true), <[String; 0]>::default());
+        for (verdict, said) in [
+            (duplicates, "3 duplicates and 2 events out of order"),
+            (Verdict { duplicates: 1, ..Verdict::default() }, "1 duplicates and 0 events out of order"),
+            (Verdict { out_of_order: 1, ..Verdict::default() }, "0 duplicates and 1 events out of order"),
+        ] {
+            let found = faults(verified(verdict));
+            assert!(found.len() == 1 && found.concat().starts_with(said), "{found:?}");
+        }
+        let lost = faults(verified(Verdict { lost: 1, ..Verdict::default() }));
         assert!(lost.concat().starts_with("1 acknowledged events are missing"), "{lost:?}");
-        assert_eq!(Report { unsettled: 1, ..right() }.faults().len(), 1);
-        assert_eq!(Report { acknowledged: 5, ..right() }.faults().len(), 1);
-        assert_eq!(Report { broken_off: Some("interrupted".into()), ..right() }.faults().len(), 1);
-        assert_eq!(Report { not_verified: Some("Kafka is away".into()), ..right() }.faults().len(), 1);
-        assert_eq!(Report { failed_clients: 1, ..right() }.faults().len(), 1);
+        assert_eq!(faults(Report { unsettled: 1, ..right() }).len(), 1);
+        assert_eq!(faults(Report { acknowledged: 5, ..right() }).len(), 1);
+        assert_eq!(faults(Report { broken_off: Some("interrupted".into()), ..right() }).len(), 1);
+        assert_eq!(faults(Report { not_verified: Some("Kafka is away".into()), ..right() }).len(), 1);
+        assert_eq!(faults(Report { failed_clients: 1, ..right() }).len(), 1);
     }
 }

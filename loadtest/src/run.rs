@@ -92,9 +92,9 @@ impl Run {
         let resident_before = self.pid.map(Process::resident_bytes).transpose()?;
         let shared = Arc::new(Shared::new(plan));
         let progress = Progress::new(shared.plan.clients);
+        break_off_on_signal(&shared)?;
         let threads: Vec<_> =
             (0..self.threads).map(|index| self.spawn(index, &shared)).collect::<Result<_>>()?;
-        break_off_on_signal(&shared)?;
         let has_started = self.connected(&shared, &progress);
         let window = if has_started { self.conduct(&shared, &progress) } else { Window::default() };
         let mut tally = Tally::new();
@@ -266,6 +266,19 @@ fn break_off_on_signal(shared: &Arc<Shared>) -> Result<()> {
     Ok(())
 }
 
+/// What a client is made from, over whichever carrier.
+#[derive(Clone, Copy)]
+pub(crate) struct Parts<'a> {
+    /// Its number, from 0.
+    pub(crate) index: u32,
+    /// What all clients have in common.
+    pub(crate) shared: &'a Shared,
+    pub(crate) dialer: &'a Dialer,
+    /// What those of its thread have in common.
+    pub(crate) tally: &'a RefCell<Tally>,
+    pub(crate) pacer: &'a Pacer,
+}
+
 /// How often the run is looked at.
 const TICK: Duration = Duration::from_millis(50);
 
@@ -283,14 +296,15 @@ async fn clients(
     let connecting = Rc::new(Semaphore::new(CONNECTING));
     let pacer = Rc::new(Pacer::new()?);
     let mut tasks = tokio::task::JoinSet::new();
-    for client in (index..shared.plan.clients).step_by(threads.max(1) as usize) {
+    for index in (index..shared.plan.clients).step_by(threads.max(1) as usize) {
         let (shared, dialer, tally) = (Arc::clone(shared), Rc::clone(&dialer), Rc::clone(&tally));
         let (connecting, pacer) = (Rc::clone(&connecting), Rc::clone(&pacer));
         tasks.spawn_local(async move {
+            let parts = Parts { index, shared: &shared, dialer: &dialer, tally: &tally, pacer: &pacer };
             if carrier == Carrier::Https {
-                Requester::new(client, &shared, &dialer, &tally, &pacer).run(&connecting).await;
+                Requester::new(parts).run(&connecting).await;
             } else {
-                Client::new(client, &shared, &dialer, &tally, &pacer).run(&connecting).await;
+                Client::new(parts).run(&connecting).await;
             }
         });
     }

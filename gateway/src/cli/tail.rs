@@ -225,16 +225,9 @@ mod tests {
     use crate::deliver::Sink;
     use crate::deliver::log::Log;
     use crate::metrics::LogSeries;
+    use crate::record::testing::structured;
     use crate::record::{Records, TopicId};
-    use crate::ticket::{Settled, Settlement, Ticket};
-
-    struct Told(SyncSender<Settlement>);
-
-    impl Settled for Told {
-        fn settled(self: Box<Self>, frame: Settlement) {
-            self.0.send(frame).unwrap();
-        }
-    }
+    use crate::ticket::testing::ticket;
 
     fn open(directory: &Path) -> Log {
         let config = config::Log { directory: directory.to_owned(), ..config::Log::default() };
@@ -242,20 +235,9 @@ mod tests {
     }
 
     fn store(log: &Log, records: &Records) {
-        let (told, settlement) = sync_channel(1);
-        let ticket = Ticket::new(u32::try_from(records.len()).unwrap(), Box::new(Told(told)));
+        let (ticket, settlement) = ticket(u32::try_from(records.len()).unwrap());
         assert_eq!(log.submit(records, 0, &ticket), records.len());
         settlement.recv().unwrap();
-    }
-
-    fn structured_records(values: &[&str]) -> Records {
-        let mut records = Records::default();
-        for (index, value) in (0..).zip(values) {
-            let mut draft = records.draft(index, TopicId(0), Encoding::Structured, 0);
-            draft.value(|out| out.extend_from_slice(value.as_bytes()));
-            draft.push();
-        }
-        records
     }
 
     fn binary_record(content_type: &str, data: Option<&[u8]>) -> Records {
@@ -286,7 +268,7 @@ mod tests {
 
     #[test]
     fn every_event_is_one_line() {
-        let records = structured_records(&["{\"a\":1}", "{\n \"a\" :\r\n\"x\\ny\"}", "{}"]);
+        let records = structured(["{\"a\":1}", "{\n \"a\" :\r\n\"x\\ny\"}", "{}"]);
         printed(&records, 1, "{\"a\":1}\n{  \"a\" :  \"x\\ny\"}\n{}\n");
         printed(&records, 3, "{}\n");
         printed(&records, 4, "");
@@ -316,7 +298,7 @@ mod tests {
         let mut reader = BufReader::new(reader);
         for n in 0..3 {
             let event = format!("{{\"n\":{n}}}");
-            store(&log, &structured_records(&[&event]));
+            store(&log, &structured([&event]));
             let mut line = String::new();
             reader.read_line(&mut line).unwrap();
             assert_eq!(line.trim_end(), event);
@@ -342,7 +324,7 @@ mod tests {
         let last = |n| TailArgs { last: Some(n), ..all };
         let log = open(home.path());
         assert_eq!((begin(follow), begin(last(2))), (1, 0), "an empty log");
-        store(&log, &structured_records(&["{}"; 5]));
+        store(&log, &structured(["{}"; 5]));
         let begins = || [all, follow, last(2), TailArgs { follow: true, ..last(2) }].map(begin);
         assert_eq!(begins(), [1, 6, 4, 4], "while a gateway writes");
         assert_eq!(begin(TailArgs { from: Some(3), ..follow }), 3);

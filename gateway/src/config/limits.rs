@@ -175,8 +175,13 @@ impl Limits {
 #[derive(Clone, Debug, Deserialize, PartialEq)]
 #[serde(default, deny_unknown_fields)]
 pub struct Shutdown {
-    /// The most that settling and closing may take.
+    /// The most that going away may take, from the signal on and in all.
     pub drain_ms: u32,
+    /// Of it, how long newcomers are still served while `/readyz` fails already: for whoever sends traffic here to
+    /// notice.
+    pub grace_ms: u32,
+    /// After that, the time over which clients are asked to leave.
+    pub spread_ms: u32,
     /// When clients may reconnect, and over how long they spread.
     pub reconnect_after_ms: u32,
     /// A random part of this is added to `reconnect_after_ms`.
@@ -185,14 +190,30 @@ pub struct Shutdown {
 
 impl Default for Shutdown {
     fn default() -> Self {
-        Self { drain_ms: 10_000, reconnect_after_ms: 500, reconnect_jitter_ms: 5_000 }
+        Self {
+            drain_ms: 10_000,
+            grace_ms: 0,
+            spread_ms: 1_000,
+            reconnect_after_ms: 500,
+            reconnect_jitter_ms: 5_000,
+        }
     }
 }
 
+/// Of the drain's time, the least that grace and spread must leave for events to settle.
+const SETTLE_MS: u32 = 500;
+
 impl Shutdown {
+    /// What is left of the drain's time once everybody was asked to leave.
+    pub fn settle_ms(&self) -> u32 {
+        self.drain_ms.saturating_sub(self.grace_ms).saturating_sub(self.spread_ms)
+    }
+
     pub(super) fn check(&self, findings: &mut Findings<'_>) {
         for (key, ms) in [
             ("drain_ms", self.drain_ms),
+            ("grace_ms", self.grace_ms),
+            ("spread_ms", self.spread_ms),
             ("reconnect_after_ms", self.reconnect_after_ms),
             ("reconnect_jitter_ms", self.reconnect_jitter_ms),
         ] {
@@ -200,6 +221,17 @@ impl Shutdown {
                 let help = format!("write milliseconds, at most {} (a day)", most::MILLISECONDS);
                 findings.refuse(&format!("shutdown.{key}"), format!("{key} cannot be {ms}"), help);
             }
+        }
+        if self.settle_ms() < SETTLE_MS {
+            let (grace, spread, drain) = (self.grace_ms, self.spread_ms, self.drain_ms);
+            findings.refuse_together(
+                &["shutdown.drain_ms", "shutdown.grace_ms", "shutdown.spread_ms"],
+                format!(
+                    "grace_ms ({grace}) and spread_ms ({spread}) leave {} of drain_ms ({drain})",
+                    self.settle_ms()
+                ),
+                format!("at least {SETTLE_MS} ms must be left for events to settle: raise drain_ms or lower the others"),
+            );
         }
     }
 }

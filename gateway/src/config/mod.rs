@@ -18,6 +18,7 @@ mod logging;
 mod origins;
 mod problem;
 mod routes;
+mod sessions;
 mod size;
 #[cfg(test)]
 mod tests;
@@ -38,6 +39,7 @@ pub use self::logging::{Format, Logging};
 pub use self::origins::Origins;
 pub use self::problem::ConfigError;
 pub use self::routes::Route;
+pub use self::sessions::Sessions;
 pub use self::size::ByteSize;
 
 use self::document::Document;
@@ -72,6 +74,8 @@ pub struct Config {
     pub limits: Limits,
     /// How the gateway goes away.
     pub shutdown: Shutdown,
+    /// What is known of clients, over a restart.
+    pub sessions: Sessions,
     /// What the discovery document adds.
     pub discovery: Discovery,
     /// The demo page.

@@ -221,6 +221,12 @@ fn limits_are_held_to_the_protocol() {
     refuses("[limits]\ncredit_bytes = \"8MiB\"", "2:16", &["1B to 4MiB"]);
     refuses("[limits]\nsessions = 0", "2:12", &["sessions cannot be 0"]);
     refuses("[shutdown]\ndrain_ms = 4000000000", "2:12", &["drain_ms cannot be 4000000000"]);
+    let too_long = "[shutdown]\ngrace_ms = 9000\nspread_ms = 800";
+    refuses(
+        too_long,
+        "2:12",
+        &["(9000) and spread_ms (800) leave 200 of drain_ms (10000)", "at least 500 ms"],
+    );
 }
 
 #[test]

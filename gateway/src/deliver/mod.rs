@@ -33,6 +33,13 @@ pub trait Sink: Send + Sync + 'static {
     /// Whether records are becoming durable now. Cheap enough to ask for every acknowledgement.
     fn health(&self) -> Health;
 
+    /// The gateway is going away, its time is nearly over, and something taken has not settled: puts what can be made
+    /// durable elsewhere there, at most within `deadline`, so that it settles while its clients can still be told. What
+    /// cannot is left to [`Sink::drain`].
+    fn hand_over(&self, _deadline: Duration) -> Pending<'_, ()> {
+        Box::pin(std::future::ready(()))
+    }
+
     /// Waits until everything taken has settled, at most `deadline`. What is left then is dropped, and its
     /// tickets with it, so its clients are not told that it is safe. Further records are not taken.
     fn drain(&self, deadline: Duration) -> Pending<'_, ()>;

@@ -1,5 +1,6 @@
 //! What all sessions share.
 
+use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -72,6 +73,14 @@ impl Core {
             shutdown,
             reason,
         }
+    }
+
+    /// How long after the drain began one client is asked to leave: each at a moment of its own, so that they do not all
+    /// come to another gateway at once.
+    pub(super) fn until_goaway(&self) -> Duration {
+        // Seeded by the system: to spread clients, not to keep secrets.
+        let random = RandomState::new().hash_one(0);
+        Duration::from_millis(random % (u64::from(self.shutdown.spread_ms) + 1))
     }
 
     /// What held credit back when the destination was last looked at.

@@ -1,9 +1,12 @@
 //! What the halves of a connection, and whoever settles its events, tell each other.
 
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
 
 use tidegate_wire::Reason;
 use tokio::sync::Notify;
+use tokio::time::sleep_until;
 use tokio_util::sync::CancellationToken;
 
 /// One connection's hold on its numbering, seen from all sides.
@@ -24,6 +27,16 @@ pub(super) struct Connection {
     repeat_ack: AtomicBool,
     paused: AtomicBool,
     stalled_by: AtomicU8,
+    /// Looked at for every packet, so the lock is taken only where there is something to read.
+    is_held_back: AtomicBool,
+    hold: Mutex<Option<Hold>>,
+}
+
+/// Why no credit is renewed for a while.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) struct Hold {
+    pub(super) reason: Reason,
+    pub(super) until: Instant,
 }
 
 impl Connection {
@@ -36,6 +49,46 @@ impl Connection {
     /// Whether an ACK was asked for since the last time.
     pub(super) fn take_repeat_ack(&self) -> bool {
         self.repeat_ack.swap(false, Ordering::Relaxed)
+    }
+
+    /// Renews no credit until `until`: the client is told `reason` and how long it lasts, and within the credit it has
+    /// it is read as before. The newest call holds; `Reason::Ok` ends it.
+    #[cfg_attr(not(test), expect(dead_code, reason = "the port for limits of rates"))]
+    pub(super) fn hold_back(&self, reason: Reason, until: Instant) {
+        let hold = (reason != Reason::Ok).then_some(Hold { reason, until });
+        let mut held = self.hold.lock().unwrap_or_else(PoisonError::into_inner);
+        if *held == hold {
+            return;
+        }
+        *held = hold;
+        self.is_held_back.store(hold.is_some(), Ordering::Relaxed);
+        drop(held);
+        self.settled.notify_one();
+        self.credit.notify_one();
+    }
+
+    /// What holds the credit back now, if it has not passed.
+    pub(super) fn held_back(&self) -> Option<Hold> {
+        if !self.is_held_back.load(Ordering::Relaxed) {
+            return None;
+        }
+        let mut held = self.hold.lock().unwrap_or_else(PoisonError::into_inner);
+        if held.is_some_and(|hold| hold.until <= super::now()) {
+            *held = None;
+            self.is_held_back.store(false, Ordering::Relaxed);
+        }
+        *held
+    }
+
+    /// Resolves when credit may have come back. Cancel safe.
+    pub(super) async fn renewed(&self) {
+        match self.held_back() {
+            None => self.credit.notified().await,
+            Some(hold) => tokio::select! {
+                () = self.credit.notified() => {}
+                () = sleep_until(hold.until.into()) => {}
+            },
+        }
     }
 
     /// Says whether the client is not being read for want of credit.

@@ -23,7 +23,7 @@ pub(super) struct CreditWindow {
 }
 
 /// How far a connection may send.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(super) struct Limit {
     /// The highest number.
     pub(super) seq: u64,
@@ -87,6 +87,8 @@ struct State {
     /// Payload bytes of this connection: sent, and of those the settled ones.
     sent_bytes: u64,
     settled_bytes: u64,
+    /// How far the connection may send: it never falls while the connection lasts.
+    granted: Limit,
     is_broken: bool,
 }
 
@@ -98,11 +100,24 @@ impl Numbering {
         credit: CreditWindow,
         kept_overall: Arc<AtomicUsize>,
     ) -> Self {
+        Self::over(Window::starting_at(next), epoch, names, credit, kept_overall)
+    }
+
+    /// A numbering that continues where `window` is.
+    pub(super) fn over(
+        window: Window,
+        epoch: u64,
+        names: Names,
+        credit: CreditWindow,
+        kept_overall: Arc<AtomicUsize>,
+    ) -> Self {
+        kept_overall.fetch_add(window.kept_refusals(), Ordering::Relaxed);
         let state = State {
-            window: Window::starting_at(next),
+            window,
             connection: Arc::default(),
             sent_bytes: 0,
             settled_bytes: 0,
+            granted: Limit::default(),
             is_broken: false,
         };
         Self { epoch, names, credit, kept_overall, state: Mutex::new(state), turn: Arc::default() }
@@ -124,6 +139,7 @@ impl Numbering {
         let before = std::mem::replace(&mut state.connection, Arc::clone(connection));
         state.sent_bytes = 0;
         state.settled_bytes = 0;
+        state.granted = Limit::default();
         before.taken_over.cancel();
         // What was lost since somebody looked is this connection's to hear of.
         if state.is_broken {
@@ -134,6 +150,12 @@ impl Numbering {
     /// Whether the numbering belongs to `connection`.
     pub(super) fn is_of(&self, connection: &Arc<Connection>) -> bool {
         Arc::ptr_eq(&self.lock().connection, connection)
+    }
+
+    /// The connection that the numbering belongs to.
+    #[cfg(test)]
+    pub(super) fn connection(&self) -> Arc<Connection> {
+        Arc::clone(&self.lock().connection)
     }
 
     /// Tells the connection that has the numbering that it is another's now.
@@ -203,6 +225,12 @@ impl Numbering {
         Resumed { upto: state.window.upto(), abandoned, refusals, forgotten }
     }
 
+    /// How far it is settled, with the refusals still known up to there, and up to where some are forgotten.
+    pub(super) fn settled_so_far(&self) -> (u64, Vec<Refusal>, u64) {
+        let state = self.lock();
+        (state.window.upto(), state.window.refusals_from(0), state.window.forgotten_upto())
+    }
+
     /// How far the connection may send.
     pub(super) fn limit(&self) -> Limit {
         self.lock().limit(self.credit)
@@ -210,7 +238,7 @@ impl Numbering {
 
     /// How much of its credit the connection has used.
     pub(super) fn credit_used(&self) -> Used {
-        let state = self.lock();
+        let mut state = self.lock();
         let limit = state.limit(self.credit);
         let (received, unsettled) = (state.window.received(), state.window.in_flight() > 0);
         // With nothing unsettled a client may always send one event, whatever its size.
@@ -284,8 +312,15 @@ impl Drop for Numbering {
 }
 
 impl State {
-    fn limit(&self, credit: CreditWindow) -> Limit {
-        Limit { seq: self.window.upto() + credit.events, bytes: self.settled_bytes + credit.bytes }
+    /// Renews the credit, unless it is held back.
+    fn limit(&mut self, credit: CreditWindow) -> Limit {
+        if self.connection.held_back().is_none() {
+            self.granted = Limit {
+                seq: self.granted.seq.max(self.window.upto() + credit.events),
+                bytes: self.granted.bytes.max(self.settled_bytes + credit.bytes),
+            };
+        }
+        self.granted
     }
 }
 

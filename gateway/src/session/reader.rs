@@ -262,7 +262,7 @@ impl<'a, R: LinkReader> Reader<'a, R> {
         }
         connection.pause(true);
         while used.over {
-            connection.credit.notified().await;
+            connection.renewed().await;
             used = numbering.credit_used();
         }
         connection.pause(false);

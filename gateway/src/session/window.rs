@@ -97,6 +97,13 @@ impl Window {
         }
     }
 
+    /// A numbering of which everything up to `upto` is settled, with the refusals still known, in order.
+    pub(super) fn restored(upto: u64, refusals: Vec<Refusal>, forgotten_upto: u64) -> Self {
+        let mut window = Self { forgotten_upto, ..Self::starting_at(upto.saturating_add(1)) };
+        refusals.into_iter().for_each(|refusal| window.keep(refusal));
+        window
+    }
+
     /// The highest number received or given up.
     pub(super) fn received(&self) -> u64 {
         self.received
@@ -191,6 +198,11 @@ impl Window {
     /// The refusals still known of numbers from `next` up to the last settled one.
     pub(super) fn refusals_from(&self, next: u64) -> Vec<Refusal> {
         self.kept.iter().filter(|refusal| refusal.seq >= next).cloned().collect()
+    }
+
+    /// Refusals up to here may be forgotten.
+    pub(super) fn forgotten_upto(&self) -> u64 {
+        self.forgotten_upto
     }
 
     /// How many refusals are kept for a client that resumes.

@@ -11,7 +11,7 @@ use crate::gateway::Gateway;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn under_load_everybody_is_asked_to_leave_and_nothing_acknowledged_is_missing() {
-    let mut gateway = Gateway::start("").await;
+    let mut gateway = Gateway::start("shutdown.spread_ms = 0").await;
     let events = numbered_events(20_000);
     let mut sender = Sender::new("device-1", &events, 50);
     let mut progress = sender.progress.subscribe();

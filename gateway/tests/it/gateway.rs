@@ -60,7 +60,8 @@ impl Gateway {
         let tls = format!("tls.certificate = \"{dir}/tls.crt\"\ntls.key = \"{dir}/tls.key\"\n");
         let config = format!(
             "listen.secure = \"{secure}\"\nlisten.plain = \"{plain}\"\nlisten.ops = \"{ops}\"\n\
-             listen.quic_key = \"{dir}/quic.key\"\nlog.directory = \"{dir}/log\"\nlog.segment_bytes = \"4MiB\"\n\
+             listen.quic_key = \"{dir}/quic.key\"\nlog.directory = \"{dir}/log\"\n\
+             sessions.snapshot = \"{dir}/sessions.snapshot\"\nlog.segment_bytes = \"4MiB\"\n\
              {tls}{more}\n",
             tls = if certificate { tls.as_str() } else { "" },
         );

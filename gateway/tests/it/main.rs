@@ -39,6 +39,7 @@ mod random;
 mod reconnect;
 mod recordings;
 mod records;
+mod restart;
 mod sink;
 mod swallow;
 mod tls;

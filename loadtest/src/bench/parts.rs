@@ -151,7 +151,8 @@ impl Gateway {
             &config,
             format!(
                 "listen.secure = \"{secure}\"\nlisten.plain = \"{plain}\"\nlisten.ops = \"{ops}\"\n\
-                 listen.quic_key = \"{at}/quic.key\"\nlog.directory = \"{at}/log\"\nlogging.level = \"error\"\n{more}\n"
+                 listen.quic_key = \"{at}/quic.key\"\nsessions.snapshot = \"{at}/sessions.snapshot\"\n\
+                 log.directory = \"{at}/log\"\nlogging.level = \"error\"\n{more}\n"
             ),
         )?;
         let mut command = match &group {

@@ -20,6 +20,7 @@ use crate::flight::Flight;
 use crate::link::{Dialer, Link, Receiver, Sender};
 use crate::pacer::Pacer;
 use crate::plan::Shared;
+use crate::run::Parts;
 use crate::schedule::Schedule;
 use crate::tally::{ClientTally, Live, Tally};
 
@@ -52,13 +53,8 @@ pub(crate) struct Client<'a> {
 }
 
 impl<'a> Client<'a> {
-    pub(crate) fn new(
-        index: u32,
-        shared: &'a Shared,
-        dialer: &'a Dialer,
-        tally: &'a RefCell<Tally>,
-        pacer: &'a Pacer,
-    ) -> Self {
+    pub(crate) fn new(parts: Parts<'a>) -> Self {
+        let Parts { index, shared, dialer, tally, pacer } = parts;
         Self {
             index,
             shared,
@@ -168,7 +164,7 @@ impl<'a> Client<'a> {
         let hello = Hello {
             token: self.dialer.token().map(str::to_owned),
             client: Some(self.shared.plan.client_name(self.index)),
-            epoch: Some(1),
+            epoch: Some(self.shared.plan.epoch),
             next: Some(self.flight.borrow().lowest_open()),
             sdk: Some(concat!("loadtest/", env!("CARGO_PKG_VERSION")).to_owned()),
             ..Hello::default()

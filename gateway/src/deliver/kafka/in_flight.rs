@@ -178,8 +178,9 @@ impl Drop for InFlight {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{ticket, told};
+    use super::super::testing::told;
     use super::*;
+    use crate::ticket::testing::ticket;
 
     fn in_flight(limit_bytes: u64) -> (InFlight, Arc<Room>) {
         let room = Arc::new(Room::default());

@@ -7,10 +7,12 @@ use rdkafka::mocking::MockCluster;
 use rdkafka::producer::DefaultProducerContext;
 use rdkafka::types::RDKafkaApiKey;
 
-use super::testing::{LONG, records, ticket, told};
+use super::testing::{LONG, told};
 use super::*;
 use crate::metrics::KafkaSeries;
 use crate::outcome::Outcome;
+use crate::record::testing::structured as records;
+use crate::ticket::testing::ticket;
 
 const BUDGET: u64 = 64 << 20;
 
@@ -101,6 +103,15 @@ impl Bench {
         for broker in 1..=3 {
             if up { self.cluster.broker_up(broker) } else { self.cluster.broker_down(broker) }.unwrap();
         }
+    }
+
+    /// The producer fails for good, and another one takes its place.
+    fn replaces_its_producer(&self) {
+        self.produce_errors(&[MockError::RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER]);
+        assert_eq!(self.settles(b"{}").lost, 1);
+        self.becomes_away("failed for good");
+        self.becomes("ready again", |health| *health == Health::Ready);
+        assert_eq!(self.settles(b"{}").committed, 1);
     }
 
     /// Submits one event and returns how it ended.
@@ -241,12 +252,7 @@ fn a_topic_that_does_not_exist_is_waited_for() {
 
 #[test]
 fn a_producer_that_fails_for_good_is_replaced() {
-    let bench = Setup::default().ready();
-    bench.produce_errors(&[MockError::RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER]);
-    assert_eq!(bench.settles(b"{}").lost, 1);
-    bench.becomes_away("failed for good");
-    bench.becomes("ready again", |health| *health == Health::Ready);
-    assert_eq!(bench.settles(b"{}").committed, 1);
+    Setup::default().ready().replaces_its_producer();
 }
 
 #[test]
@@ -286,7 +292,7 @@ async fn a_drain_waits_for_what_is_on_its_way() {
     assert_eq!(bench.sink.submit(&records([&b"{}"[..]]), 0, &ticket), 1);
     bench.sink.drain(LONG).await;
     assert_eq!(told(&settled).committed, 1);
-    let (after, _) = super::testing::ticket(1);
+    let (after, _) = crate::ticket::testing::ticket(1);
     assert_eq!(bench.sink.submit(&records([&b"{}"[..]]), 0, &after), 0, "drained sinks take nothing");
 }
 

@@ -106,12 +106,10 @@ impl Shared {
     }
 
     fn cursor(&self, after: Option<u64>) -> Result<Cursor, LogError> {
-        let cursor = Cursor::open_at_end(&self.directory)?;
-        let end = cursor.position();
-        match after.map(|after| after.saturating_add(1)) {
-            Some(from) if from < end && end - from <= MISSED_MAX => Cursor::open(&self.directory, from),
-            _ => Ok(cursor),
-        }
+        let end = Cursor::end(&self.directory)?;
+        let from = after.map(|after| after.saturating_add(1));
+        let from = from.filter(|from| *from < end && end - from <= MISSED_MAX);
+        Cursor::open(&self.directory, from.unwrap_or(end))
     }
 
     /// Reads until nobody watches.

@@ -5,32 +5,20 @@ mod faults;
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
 use tempfile::TempDir;
 
 use super::*;
+use crate::record::testing::structured as records;
 use crate::record::{Encoding, TopicId};
-use crate::ticket::{Settled, Settlement};
+use crate::ticket::Settlement;
+use crate::ticket::testing::ticket;
 
 /// For what must happen, however busy the machine is.
 const LONG: Duration = Duration::from_secs(60);
 const SEGMENT_BYTES: u64 = 64 << 10;
-
-struct Told(SyncSender<Settlement>);
-
-impl Settled for Told {
-    fn settled(self: Box<Self>, frame: Settlement) {
-        // Not every test waits for what becomes of its records.
-        let _ = self.0.send(frame);
-    }
-}
-
-fn ticket(count: usize) -> (Ticket, Receiver<Settlement>) {
-    let (told, settlement) = sync_channel(2);
-    (Ticket::new(u32::try_from(count).unwrap(), Box::new(Told(told))), settlement)
-}
 
 fn config(directory: &Path, max_bytes: u64, segment_bytes: u64) -> config::Log {
     config::Log {
@@ -56,20 +44,10 @@ fn open(directory: &Path) -> (Log, LogSeries) {
     open_on(Os, directory)
 }
 
-fn records<V: AsRef<[u8]>>(values: &[V]) -> Records {
-    let mut records = Records::default();
-    for (index, value) in (0..).zip(values) {
-        let mut draft = records.draft(index, TopicId(0), Encoding::Structured, 7);
-        draft.value(|out| out.extend_from_slice(value.as_ref()));
-        draft.push();
-    }
-    records
-}
-
 /// Submits one frame that is taken whole.
 #[track_caller]
 fn submit<V: AsRef<[u8]>>(log: &Log, values: &[V]) -> Receiver<Settlement> {
-    let (ticket, told) = ticket(values.len());
+    let (ticket, told) = ticket(u32::try_from(values.len()).unwrap());
     assert_eq!(log.submit(&records(values), 0, &ticket), values.len());
     told
 }

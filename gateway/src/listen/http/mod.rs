@@ -134,16 +134,21 @@ impl<G: Gate> Respond for Listener<G> {
 
     async fn respond(&self, request: Request<Incoming>, connection: Arc<Connection>) -> AnyReply {
         let head_only = request.method() == Method::HEAD;
+        let is_preflight = request.method() == Method::OPTIONS;
         let origin = request::origin(request.headers()).and_then(Result::ok).map(str::to_owned);
-        let mut reply = match self.answer(request, connection).await {
-            Ok(reply) => reply,
+        let (mut reply, is_foreign) = match self.answer(request, connection).await {
+            Ok(reply) => (reply, false),
             Err(refusal) => {
                 self.http.metrics.refused(Surface::Http, refusal.reason());
-                refusal.into_reply().map(Either::Left)
+                let is_foreign = refusal.reason() == request::FOREIGN;
+                (refusal.into_reply().map(Either::Left), is_foreign)
             }
         };
         let allowed = origin.as_deref().filter(|origin| self.http.access.allows_origin(origin));
         cors::expose(reply.headers_mut(), allowed);
+        if let Some(origin) = origin.filter(|_| is_foreign && !is_preflight) {
+            cors::tell_foreign(reply.headers_mut(), &origin);
+        }
         reply.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         if head_only { answer::without_body(reply).map(Either::Left) } else { reply }
     }

@@ -20,6 +20,7 @@ use crate::metrics::Metrics;
 use crate::outcome::Outcome;
 use crate::pipeline::{Encodes, Pipeline};
 use crate::record::Records;
+use crate::session::hold::Connection;
 use crate::session::{Parts, Sessions};
 use crate::ticket::Ticket;
 
@@ -43,7 +44,7 @@ pub(super) struct HeldSink {
 
 impl Gateway {
     pub(super) fn new() -> Self {
-        Self::with(Config::default())
+        Self::with(at_once())
     }
 
     pub(super) fn with(config: Config) -> Self {
@@ -70,7 +71,7 @@ impl Gateway {
     }
 
     pub(super) fn limited(change: impl FnOnce(&mut config::Limits)) -> Self {
-        let mut config = Config::default();
+        let mut config = at_once();
         change(&mut config.limits);
         Self::with(config)
     }
@@ -95,6 +96,11 @@ impl Gateway {
         (client, welcome)
     }
 
+    /// The connection that has the numbering of `client`.
+    pub(super) fn connection(&self, client: &str) -> Arc<Connection> {
+        self.sessions.0.registry.of(client).unwrap().connection()
+    }
+
     /// The equation, over all carriers: everything received has ended.
     pub(super) fn assert_accounted(&self) {
         for carrier in Carrier::ALL {
@@ -109,6 +115,13 @@ impl Gateway {
     pub(super) fn count(&self, carrier: Carrier, outcome: Outcome) -> u64 {
         self.metrics.carrier(carrier).count(outcome)
     }
+}
+
+/// The defaults, but that everybody is asked to leave at once.
+fn at_once() -> Config {
+    let mut config = Config::default();
+    config.shutdown.spread_ms = 0;
+    config
 }
 
 impl HeldSink {

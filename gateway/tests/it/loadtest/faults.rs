@@ -50,7 +50,8 @@ impl Held {
 #[tokio::test(flavor = "multi_thread")]
 async fn over_a_kill_of_the_gateway_nothing_is_lost_and_the_break_is_counted() {
     let run = async |carrier: &str| {
-        let mut held = Held::start(2, &format!("--reconnect 60 --carrier {carrier}")).await;
+        let mut held =
+            Held::start(2, &format!("--reconnect 60 --allow-duplicates --carrier {carrier}")).await;
         held.gateway.kill();
         held.gateway.launch();
         held.gateway.ready().await;
@@ -120,6 +121,7 @@ async fn what_happens_to_the_topic_behind_its_back_is_counted_as_what_it_is() {
     assert_eq!(found, [4, 5, 3, 1, 0, 3_000 - 7 + 3 + 1 + 5], "{:#}", report.0);
     assert_eq!(ended.status, Some(1));
     assert!(ended.errors.contains("4 acknowledged events are missing"), "{}", ended.errors);
+    assert!(ended.errors.contains("5 duplicates and 3 events out of order"), "{}", ended.errors);
 }
 
 #[tokio::test(flavor = "multi_thread")]

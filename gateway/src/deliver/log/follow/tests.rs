@@ -1,7 +1,6 @@
 //! What those who watch are shown of a log that is being written.
 
 use std::pin::{Pin, pin};
-use std::sync::mpsc::{SyncSender, sync_channel};
 
 use futures_util::StreamExt as _;
 use serde_json::{Value, json};
@@ -12,16 +11,8 @@ use crate::config;
 use crate::deliver::Sink as _;
 use crate::deliver::log::Log;
 use crate::metrics::LogSeries;
-use crate::record::{Records, TopicId};
-use crate::ticket::{Settled, Settlement, Ticket};
-
-struct Told(SyncSender<Settlement>);
-
-impl Settled for Told {
-    fn settled(self: Box<Self>, frame: Settlement) {
-        self.0.send(frame).unwrap();
-    }
-}
+use crate::record::testing::structured;
+use crate::ticket::testing::ticket;
 
 struct Home {
     directory: TempDir,
@@ -41,15 +32,9 @@ impl Home {
     }
 
     /// Returns when all are durable.
-    fn store(&self, events: impl IntoIterator<Item = impl AsRef<str>>) {
-        let mut records = Records::default();
-        for (index, event) in (0..).zip(events) {
-            let mut draft = records.draft(index, TopicId(0), Encoding::Structured, 0);
-            draft.value(|out| out.extend_from_slice(event.as_ref().as_bytes()));
-            draft.push();
-        }
-        let (told, settlement) = sync_channel(1);
-        let ticket = Ticket::new(u32::try_from(records.len()).unwrap(), Box::new(Told(told)));
+    fn store(&self, events: impl IntoIterator<Item = impl AsRef<[u8]>>) {
+        let records = structured(events);
+        let (ticket, settlement) = ticket(u32::try_from(records.len()).unwrap());
         let mut taken = 0;
         while taken < records.len() {
             taken += self.log.submit(&records, taken, &ticket);

@@ -124,7 +124,7 @@ fn a_record_is_found_behind_zeros_even_if_it_begins_with_some() {
         segment::number(&mut group, 1);
         group
     };
-    let second = segment::size("events", &records(&["x"]).get(0).unwrap());
+    let second = segment::size("events", &records(["x"]).get(0).unwrap());
     let mut content = (0..10_000).map(group).find(|group| group[second] == 0).unwrap();
     content[..second].fill(0);
     let home = TempDir::new().unwrap();
