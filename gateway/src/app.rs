@@ -233,7 +233,7 @@ fn sink(config: &Config, metrics: &Metrics, topics: &Arc<[String]>) -> Result<Ar
     Ok(match &config.kafka {
         Some(kafka) => {
             let budget_bytes = config.limits.budget_bytes.0;
-            Arc::new(KafkaSink::new(kafka, Arc::clone(topics), metrics.kafka.clone(), budget_bytes)?)
+            Arc::new(KafkaSink::new(kafka, config.kafka_topics(), metrics.kafka.clone(), budget_bytes)?)
         }
         None => Arc::new(Log::open(&config.log, metrics.log.clone(), Arc::clone(topics))?),
     })

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use tidegate_wire::{Level, Reason};
 
-use crate::record::Records;
+use crate::record::{Records, TopicId};
 use crate::ticket::Ticket;
 
 /// A boxed future of a [`Sink`], which is used as a trait object.
@@ -26,6 +26,12 @@ pub trait Sink: Send + Sync + 'static {
     /// Each one taken is settled once through `ticket`, from another thread and possibly before this returns.
     /// Fewer than all means full: wait for [`Sink::room`] and offer the rest. Never blocks.
     fn submit(&self, records: &Records, from: usize, ticket: &Ticket) -> usize;
+
+    /// The id of a topic by its name, for records that come with names; `None` for one that this sink cannot write to.
+    fn topic(&self, name: &str) -> Option<TopicId> {
+        let _ = name;
+        None
+    }
 
     /// Resolves when there may be room again, or at once if there is. Cancel safe.
     fn room(&self) -> Pending<'_, ()>;

@@ -151,6 +151,8 @@ pub struct KafkaSeries {
     pub breaker_state: Gauge,
     /// Changes of the breaker, by the state it came to.
     pub breaker_transitions: Family<Labels<1>, Counter>,
+    /// Bytes sent to the busiest partitions of each topic in about the last minute.
+    pub partition_bytes: Family<[(&'static str, String); 2], Gauge>,
     /// Records in librdkafka's queues.
     pub queue_messages: Gauge,
     /// Bytes in librdkafka's queues.
@@ -279,6 +281,11 @@ impl Metrics {
             "kafka_breaker_transitions",
             "Changes of the breaker to Kafka, by the state it came to",
             kafka.breaker_transitions.clone(),
+        );
+        registry.register(
+            "kafka_partition_bytes",
+            "Bytes sent to the busiest partitions of each topic in about the last minute",
+            kafka.partition_bytes.clone(),
         );
         registry.register(
             "kafka_queue_messages",
