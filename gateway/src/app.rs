@@ -1,6 +1,7 @@
 //! Assembly, in order; the only file that knows everything.
 
 mod announce;
+mod destination;
 mod signals;
 mod sockets;
 
@@ -18,12 +19,12 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use self::announce::announce;
+use self::destination::Destination;
 use self::signals::Signals;
 use self::sockets::{Sockets, first_port};
 use crate::access::Access;
 use crate::config::{self, Config};
-use crate::deliver::kafka::KafkaSink;
-use crate::deliver::log::{Follow, Log};
+use crate::deliver::log::Follow;
 use crate::deliver::{Health, Sink};
 use crate::listen::http::{Arrivals, Discovery, Http, PublicUrl, Settings};
 use crate::listen::quic_key::QuicKey;
@@ -31,7 +32,8 @@ use crate::listen::tls::Certificates;
 use crate::listen::{tcp, udp};
 use crate::metrics::Metrics;
 use crate::ops::{Ops, Readiness};
-use crate::pipeline::{Encodes, Pipeline};
+use crate::pipeline::Pipeline;
+use crate::rates::Rates;
 use crate::session::{Parts, Sessions};
 
 /// How often the destination's health is looked at for clients that wait.
@@ -72,6 +74,7 @@ struct Gateway {
 struct Common {
     sessions: Sessions,
     access: Arc<Access>,
+    rates: Arc<Rates>,
     metrics: Metrics,
     limits: Limits,
     connections: Arc<Semaphore>,
@@ -82,10 +85,11 @@ impl Gateway {
         let (metrics, registry) = Metrics::register();
         let topics: Arc<[String]> = config.topics().into();
         let access = Arc::new(Access::new(&config.auth, &config.origins, &topics));
+        let max_event_bytes = config.limits.max_event_bytes.0;
+        let rates = Arc::new(Rates::new(&config.rates, max_event_bytes, &metrics.rates, clock()));
         let certificates = Certificates::load(config.tls.as_ref(), wall_clock())?;
         let sockets = Sockets::bind(&config.listen)?;
-        let sink = sink(config, &metrics, &topics)?;
-        let encodes = if config.kafka.is_some() { Encodes::ByRoute } else { Encodes::Structured };
+        let Destination { sink, encodes, budget_bytes } = destination::open(config, &metrics, &topics)?;
         let limits = wire_limits(&config.limits);
         let (reasons, reason) = watch::channel(Reason::Ok);
         let sessions = Sessions::new(Parts {
@@ -93,7 +97,8 @@ impl Gateway {
             pipeline: Pipeline::new(limits, &config.routes, &topics, encodes),
             sink: Arc::clone(&sink),
             access: Arc::clone(&access),
-            limits: config.limits.clone(),
+            rates: Arc::clone(&rates),
+            limits: config::Limits { budget_bytes, ..config.limits.clone() },
             shutdown: config.shutdown.clone(),
             reason,
         });
@@ -113,7 +118,7 @@ impl Gateway {
             gateway.sessions.restore(&gateway.snapshot);
         }
         gateway.tasks.spawn(report_health(sessions.clone(), reasons, gateway.shutdown.clone()));
-        let common = Common { sessions, access, metrics, limits, connections };
+        let common = Common { sessions, access, rates, metrics, limits, connections };
         announce(config, &sockets, &topics);
         gateway.serve(config, sockets, certificates, common, registry)?;
         Ok(gateway)
@@ -131,12 +136,12 @@ impl Gateway {
         let certificates = Arc::new(certificates);
         let http = http(config, &sockets, &common, Arc::clone(&certificates));
         let idle_ms = config.limits.idle_ms;
-        let Common { sessions, access, metrics, limits, connections } = common;
+        let Common { sessions, access, rates, metrics, limits, connections } = common;
         let entrance = |listeners: Vec<std::net::TcpListener>, tls| -> Result<tcp::Entrance> {
             let listeners =
                 listeners.into_iter().map(TcpListener::from_std).collect::<std::io::Result<_>>()?;
-            let (connections, patience) = (Arc::clone(&connections), tcp::Patience::default());
-            Ok(tcp::Entrance { listeners, tls, connections, patience })
+            let (connections, rates) = (Arc::clone(&connections), Arc::clone(&rates));
+            Ok(tcp::Entrance { listeners, tls, connections, rates, patience: tcp::Patience::default() })
         };
         let secure = entrance(sockets.secure.tcp, Some(tcp_tls))?;
         self.tasks.spawn(tcp::serve(secure, http.secure(), metrics.clone(), self.doors.clone()));
@@ -153,6 +158,7 @@ impl Gateway {
             tls: quic_tls,
             key: QuicKey::load(&config.listen.quic_key),
             connections: Arc::clone(&connections),
+            rates: Arc::clone(&rates),
             limits,
             prefix: config.listen.prefix.clone(),
             patience: udp::Patience::new(idle_ms),
@@ -169,7 +175,8 @@ impl Gateway {
         self.tasks.spawn(async move { watched.watch(wall_clock, shutdown).await });
         let ops = entrance(sockets.ops, None)?;
         // An operator must get in when clients have used up every connection.
-        let ops = tcp::Entrance { connections: Arc::new(Semaphore::new(OPS_CONNECTIONS)), ..ops };
+        let connections = Arc::new(Semaphore::new(OPS_CONNECTIONS));
+        let ops = tcp::Entrance { connections, rates: Arc::new(Rates::none(clock())), ..ops };
         self.tasks.spawn(tcp::serve(ops, Ops::new(registry, readiness), metrics, self.shutdown.clone()));
         self.tasks.close();
         Ok(())
@@ -229,16 +236,6 @@ impl Gateway {
 /// Connections to the operators' port at once.
 const OPS_CONNECTIONS: usize = 64;
 
-fn sink(config: &Config, metrics: &Metrics, topics: &Arc<[String]>) -> Result<Arc<dyn Sink>> {
-    Ok(match &config.kafka {
-        Some(kafka) => {
-            let budget_bytes = config.limits.budget_bytes.0;
-            Arc::new(KafkaSink::new(kafka, config.kafka_topics(), metrics.kafka.clone(), budget_bytes)?)
-        }
-        None => Arc::new(Log::open(&config.log, metrics.log.clone(), Arc::clone(topics))?),
-    })
-}
-
 /// What the demo page is shown: what comes into the log. Kafka is not read back.
 fn arrivals(config: &Config) -> Option<Arc<Arrivals>> {
     if config.kafka.is_some() || config.demo.directory.is_none() {
@@ -278,6 +275,7 @@ fn http(
     Http::new(
         common.sessions.clone(),
         Arc::clone(&common.access),
+        Arc::clone(&common.rates),
         common.metrics.clone(),
         discovery,
         settings,
@@ -335,7 +333,10 @@ fn wall_clock() -> SystemTime {
     SystemTime::now()
 }
 
-#[expect(clippy::disallowed_methods, reason = "the drain has a deadline")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "rates are counted from the start, and the drain has a deadline"
+)]
 fn clock() -> Instant {
     Instant::now()
 }

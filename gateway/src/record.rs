@@ -104,6 +104,13 @@ impl Records {
         self.headers.clear();
     }
 
+    /// The `count` records from position `from` on, by themselves.
+    #[must_use]
+    pub fn copy(&self, from: usize, count: usize) -> Self {
+        let entries = self.entries.iter().skip(from).take(count).cloned().collect();
+        Self { bytes: self.bytes.clone(), entries, headers: self.headers.clone() }
+    }
+
     /// Starts the record of the event at `index`; finish it with [`Draft::push`].
     pub fn draft(&mut self, index: u32, topic: TopicId, encoding: Encoding, timestamp_ms: u64) -> Draft<'_> {
         let header = end(&self.headers);

@@ -10,6 +10,7 @@ use tidegate_wire::is_client_name;
 
 use crate::bench::BenchArgs;
 use crate::clock;
+use crate::outage::Outage;
 use crate::payload::{CLIENTS_MAX, Payload, RUN_CHARS};
 use crate::plan::Plan;
 use crate::produce::ProduceArgs;
@@ -107,6 +108,16 @@ pub(crate) struct RunArgs {
     /// PEM certificates to trust. Without it a gateway on this machine is trusted whatever it shows, and no other.
     #[arg(long, value_name = "FILE")]
     pub(crate) ca: Option<PathBuf>,
+    /// Stop this process for a while in the middle of the run, such as Kafka, and tell latencies before, during and
+    /// after apart.
+    #[arg(long, value_name = "PID", requires = "freeze_for")]
+    pub(crate) freeze: Option<u32>,
+    /// Seconds after the warm-up when it is stopped.
+    #[arg(long, default_value_t = 5.0, value_parser = seconds, requires = "freeze")]
+    pub(crate) freeze_after: f64,
+    /// Seconds for which it is stopped.
+    #[arg(long, value_parser = seconds, requires = "freeze")]
+    pub(crate) freeze_for: Option<f64>,
     /// Count CPU and memory of this process: the gateway's.
     #[arg(long)]
     pub(crate) pid: Option<u32>,
@@ -173,6 +184,10 @@ impl RunArgs {
         if self.duration == 0.0 && self.events.is_none() {
             bail!("--duration 0: more than 0 seconds, or --events for a number of events");
         }
+        let frozen_until = self.freeze_for.map(|seconds| self.freeze_after + seconds);
+        if frozen_until.is_some_and(|until| until > self.duration || self.events.is_some()) {
+            bail!("--freeze-after and --freeze-for: together at most --duration, and not with --events");
+        }
         if self.events == Some(0) {
             bail!("--events 0: one at least; to only hold connections there is --rate 0");
         }
@@ -201,6 +216,12 @@ impl RunArgs {
             duration: if self.events.is_some() { NO_END } else { seconds(self.duration) },
             grace: seconds(self.grace),
         }
+    }
+
+    fn outage(&self) -> Option<Outage> {
+        let (process, seconds) = self.freeze.zip(self.freeze_for)?;
+        let (after, lasts) = (Duration::from_secs_f64(self.freeze_after), Duration::from_secs_f64(seconds));
+        Some(Outage { process, after, lasts })
     }
 
     fn plan(&self) -> Result<Plan> {
@@ -238,6 +259,7 @@ impl RunArgs {
             unacknowledged: self.unacknowledged,
             numbered: self.numbered,
             reconnect_for: Duration::from_secs_f64(self.reconnect),
+            outage: self.outage(),
         })
     }
 }

@@ -8,6 +8,7 @@ mod cli;
 mod clock;
 mod flight;
 mod link;
+mod outage;
 mod pacer;
 mod payload;
 mod plan;

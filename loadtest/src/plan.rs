@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
+use crate::outage::{Outage, Phase};
 use crate::payload::Payload;
 use crate::report::float;
 use crate::schedule::Schedule;
@@ -35,6 +36,8 @@ pub(crate) struct Plan {
     pub(crate) numbered: bool,
     /// How long a client tries to come back after a break.
     pub(crate) reconnect_for: Duration,
+    /// A process that is away for a while.
+    pub(crate) outage: Option<Outage>,
 }
 
 /// When what happens.
@@ -136,6 +139,12 @@ impl Shared {
     /// Whether an event that was due then is measured.
     pub(crate) fn is_measured(&self, due: Instant) -> bool {
         self.timetable.borrow().is_some_and(|times| (times.measure_from..times.end).contains(&due))
+    }
+
+    /// Which part of a run with an outage an event belongs to that was due then.
+    pub(crate) fn phase(&self, due: Instant) -> Option<Phase> {
+        let (outage, times) = (self.plan.outage?, (*self.timetable.borrow())?);
+        Some(outage.phase(due, times.measure_from))
     }
 
     /// Returns when the time to settle is over, also if that comes to be sooner meanwhile.

@@ -278,7 +278,7 @@ impl<'a> Requester<'a> {
             Live::add(&self.shared.live.acknowledged, count - refused);
         }
         if self.shared.is_measured(due) {
-            tally.answered(due, clock::now(), count);
+            tally.answered_in(self.shared.phase(due), due, clock::now(), count);
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::net::TcpListener;
 
 use super::sockets::{Sockets, first_port};
-use crate::config::{self, Config};
+use crate::config::{self, Config, DeliveryMode};
 
 /// Says where everything is, and how to send a first event.
 pub(super) fn announce(config: &Config, sockets: &Sockets, topics: &[String]) {
@@ -11,9 +11,14 @@ pub(super) fn announce(config: &Config, sockets: &Sockets, topics: &[String]) {
         let addresses = listeners.iter().filter_map(|listener| listener.local_addr().ok());
         addresses.map(|address| address.to_string()).collect::<Vec<_>>().join(", ")
     };
-    let destination = match &config.kafka {
-        Some(kafka) => format!("Kafka at {}", kafka.brokers),
-        None => format!("the log in {}", config.log.directory.display()),
+    let log = format!("the log in {}", config.log.directory.display());
+    let destination = match (&config.kafka, config.delivery.mode) {
+        (None, _) => log,
+        (Some(kafka), DeliveryMode::Direct) => format!("Kafka at {}", kafka.brokers),
+        (Some(kafka), DeliveryMode::Spool) => format!("{log}, from there to Kafka at {}", kafka.brokers),
+        (Some(kafka), DeliveryMode::Failover) => {
+            format!("Kafka at {}, while it is away {log}", kafka.brokers)
+        }
     };
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),

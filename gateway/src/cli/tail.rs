@@ -9,7 +9,7 @@ use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread;
 use std::time::Duration;
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -57,8 +57,7 @@ pub fn run(args: TailArgs, config: &Config) -> Result<()> {
     let directory = &config.log.directory;
     if let Some(kafka) = &config.kafka {
         eprintln!(
-            "tidegate: with this configuration events go to Kafka at {}, not here; this is what the log in {} was given \
-             without [kafka]",
+            "tidegate: with this configuration events go to Kafka at {} in the end; this is what is still in the log in {}",
             kafka.brokers,
             directory.display()
         );
@@ -184,13 +183,12 @@ fn structured(record: &Stored<'_>) -> Result<Vec<u8>> {
     let mut event = vec![b'{'];
     let mut is_json = true;
     for (name, value) in record.headers() {
-        let value = std::str::from_utf8(value).map_err(|_| anyhow!("the header {name} is not UTF-8"));
-        let value = value.with_context(|| format!("record {}", record.sequence))?;
+        let value = String::from_utf8_lossy(value);
         if name == "content-type" {
             is_json = value.starts_with("application/json") || value.contains("+json");
-            member(&mut event, "datacontenttype", value)?;
+            member(&mut event, "datacontenttype", &value)?;
         } else if let Some(attribute) = name.strip_prefix("ce_") {
-            member(&mut event, attribute, value)?;
+            member(&mut event, attribute, &value)?;
         }
     }
     if let Some(data) = record.value {

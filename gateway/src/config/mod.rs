@@ -4,6 +4,7 @@
 //! stands for an environment variable, and a string `file:/path` for that file's content.
 
 mod address;
+mod age;
 mod auth;
 mod condition;
 mod destination;
@@ -17,6 +18,7 @@ mod loaded;
 mod logging;
 mod origins;
 mod problem;
+mod rates;
 mod routes;
 mod sessions;
 mod size;
@@ -30,6 +32,7 @@ use std::path::Path;
 
 use serde::Deserialize;
 
+pub use self::age::Age;
 pub use self::auth::{Auth, AuthMode, HASH_PREFIX, Token};
 pub use self::condition::{Attribute, Condition, Test};
 pub use self::destination::{Delivery, DeliveryMode, Kafka, Log};
@@ -39,6 +42,7 @@ pub use self::loaded::Loaded;
 pub use self::logging::{Format, Logging};
 pub use self::origins::Origins;
 pub use self::problem::ConfigError;
+pub use self::rates::{AddressRate, Rate, Rates};
 pub use self::routes::Route;
 pub use self::sessions::Sessions;
 pub use self::size::ByteSize;
@@ -60,7 +64,7 @@ pub struct Config {
     pub listen: Listen,
     /// Certificate and key; absent: a development certificate.
     pub tls: Option<Tls>,
-    /// Brokers; absent: the embedded log is the destination.
+    /// Brokers; absent: the embedded log is the end.
     pub kafka: Option<Kafka>,
     /// The embedded log.
     pub log: Log,
@@ -74,6 +78,8 @@ pub struct Config {
     pub routes: Vec<Route>,
     /// How much, how many, how long.
     pub limits: Limits,
+    /// How fast.
+    pub rates: Rates,
     /// How the gateway goes away.
     pub shutdown: Shutdown,
     /// What is known of clients, over a restart.
@@ -139,6 +145,7 @@ impl Config {
         routes::check(&self.routes, findings);
         topics::check(self.kafka.as_ref().map(|kafka| &kafka.topics), &self.routes, findings);
         self.limits.check(findings);
+        self.rates.check(&self.limits, &self.auth, findings);
         self.shutdown.check(findings);
         self.discovery.check(findings);
         self.demo.check(&self.listen, findings);

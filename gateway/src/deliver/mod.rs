@@ -1,15 +1,24 @@
 //! Destinations: mechanism only. What goes where, and how it is written, was decided upstream and is
 //! stamped on the record.
 
+mod bell;
 pub mod breaker;
+mod failover;
+mod forward;
 pub mod kafka;
 pub mod log;
+mod spool;
+#[cfg(test)]
+mod testing;
 
 use std::future::Future;
 use std::pin::Pin;
 use std::time::Duration;
 
 use tidegate_wire::{Level, Reason};
+
+pub use self::failover::{Away, Failover};
+pub use self::spool::Spool;
 
 use crate::record::{Records, TopicId};
 use crate::ticket::Ticket;

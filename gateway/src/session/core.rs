@@ -16,6 +16,7 @@ use crate::config::{Limits, Shutdown};
 use crate::deliver::{Health, Sink};
 use crate::metrics::Metrics;
 use crate::pipeline::Pipeline;
+use crate::rates::Rates;
 
 /// The parts that sessions are made from.
 pub struct Parts {
@@ -27,6 +28,8 @@ pub struct Parts {
     pub sink: Arc<dyn Sink>,
     /// Tokens and origins.
     pub access: Arc<Access>,
+    /// How fast.
+    pub rates: Arc<Rates>,
     /// How much, how many, how long.
     pub limits: Limits,
     /// How the gateway goes away.
@@ -41,6 +44,7 @@ pub(super) struct Core {
     pub(super) pipeline: Pipeline,
     pub(super) sink: Arc<dyn Sink>,
     pub(super) access: Arc<Access>,
+    pub(super) rates: Arc<Rates>,
     pub(super) limits: Limits,
     pub(super) shutdown: Shutdown,
     pub(super) reason: watch::Receiver<Reason>,
@@ -55,7 +59,7 @@ pub(super) struct Core {
 
 impl Core {
     pub(super) fn new(parts: Parts) -> Self {
-        let Parts { metrics, pipeline, sink, access, limits, shutdown, reason } = parts;
+        let Parts { metrics, pipeline, sink, access, rates, limits, shutdown, reason } = parts;
         let credit = CreditWindow { events: u64::from(limits.credit_events), bytes: limits.credit_bytes.0 };
         let keep = Duration::from_secs(u64::from(limits.keep_seconds));
         let kept = metrics.sessions_kept.clone();
@@ -69,6 +73,7 @@ impl Core {
             pipeline,
             sink,
             access,
+            rates,
             limits,
             shutdown,
             reason,

@@ -1,7 +1,7 @@
 //! HELLO to WELCOME: who it is, what it may, and which numbering it continues.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tidegate_wire::{ClientFrame, Close, CloseCode, Frames, Hello, Welcome, limits};
 use tokio::sync::OwnedSemaphorePermit;
@@ -10,12 +10,13 @@ use uuid::Uuid;
 use super::connection::End;
 use super::core::Core;
 use super::hold::Connection;
-use super::numbering::{Names, Numbering};
+use super::numbering::{CreditWindow, Names, Numbering};
 use super::registry::{Attached, Conflict, Key, Mode};
 use super::window::Refusal;
 use crate::access::Grant;
 use crate::listen::link::{Coding, LinkError, LinkReader, Packet, Peer};
 use crate::metrics::Surface;
+use crate::rates::{Client, Meter, Who};
 
 /// When a client refused for overload may come back; it adds jitter of its own.
 const OVERLOAD_RETRY_MS: u64 = 5_000;
@@ -34,6 +35,10 @@ pub(super) struct Opened {
     /// Where the numbering is registered; `None` for anonymous ones.
     pub(super) key: Option<Key>,
     pub(super) grant: Arc<Grant>,
+    /// The rates that it falls under.
+    pub(super) meter: Meter,
+    /// Until when its credit is held back from the start.
+    pub(super) held_until: Option<Instant>,
     /// `None` where the coding has no frames.
     pub(super) welcome: Option<Box<Welcome>>,
     _permit: OwnedSemaphorePermit,
@@ -59,6 +64,8 @@ pub(super) async fn open<R: LinkReader>(core: &Core, incoming: &mut R, peer: &Pe
     let grant = authorise(core, &hello, peer)?;
     let session_id = Uuid::now_v7().simple().to_string();
     let connection = Arc::new(Connection::default());
+    let meter = meter(core, hello.client.as_deref(), &grant, peer);
+    let held_until = hold_to(&meter, &connection, core);
     let (attached, key) = attach(core, &hello, &grant, &session_id, &connection)?;
     core.metrics.carrier(peer.carrier).abandoned.inc_by(attached.abandoned);
     tracing::debug!(
@@ -69,7 +76,7 @@ pub(super) async fn open<R: LinkReader>(core: &Core, incoming: &mut R, peer: &Pe
     let framed = peer.coding != Coding::CloudEvents;
     let welcome = framed.then(|| Box::new(welcome(core, &hello, peer, session_id, &attached)));
     let session = Arc::new(Session { numbering: attached.numbering, connection });
-    Ok(Opened { session, key, grant, welcome, _permit: permit })
+    Ok(Opened { session, key, grant, meter, held_until, welcome, _permit: permit })
 }
 
 async fn receive<R: LinkReader>(core: &Core, incoming: &mut R, coding: Coding) -> Result<Hello, End> {
@@ -144,6 +151,28 @@ fn authorise(core: &Core, hello: &Hello, peer: &Peer) -> Result<Arc<Grant>, End>
         Some(client) => grant.refuses_client(client),
     };
     refusal.map_or(Ok(grant), |message| Err(End::close(CloseCode::Auth, message)))
+}
+
+/// The rates that a session falls under.
+pub(super) fn meter(core: &Core, client: Option<&str>, grant: &Grant, peer: &Peer) -> Meter {
+    let client = client.map_or(Client::Session, Client::Named);
+    let address = peer.remote.ip();
+    let who = Who { tenant: &grant.tenant, token: grant.token.as_deref(), client, address };
+    core.rates.meter(&who, super::now())
+}
+
+/// Gives a connection no more credit than its rates let through at once, and none yet where something is owed: who
+/// comes again does not get another first window. Until when that is.
+fn hold_to(meter: &Meter, connection: &Connection, core: &Core) -> Option<Instant> {
+    if !meter.is_limited() {
+        return None;
+    }
+    let (events, bytes) = meter.bursts();
+    connection.bound(CreditWindow { events, bytes });
+    let wait = meter.owed(super::now())?;
+    core.metrics.rates.limited(wait.limit.label());
+    connection.hold_back(wait.reason(), wait.until);
+    Some(wait.until)
 }
 
 fn attach(

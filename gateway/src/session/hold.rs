@@ -1,13 +1,15 @@
 //! What the halves of a connection, and whoever settles its events, tell each other.
 
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Instant;
 
 use tidegate_wire::Reason;
 use tokio::sync::Notify;
 use tokio::time::sleep_until;
 use tokio_util::sync::CancellationToken;
+
+use super::numbering::CreditWindow;
 
 /// One connection's hold on its numbering, seen from all sides.
 #[derive(Debug, Default)]
@@ -30,6 +32,7 @@ pub(super) struct Connection {
     /// Looked at for every packet, so the lock is taken only where there is something to read.
     is_held_back: AtomicBool,
     hold: Mutex<Option<Hold>>,
+    most: OnceLock<CreditWindow>,
 }
 
 /// Why no credit is renewed for a while.
@@ -51,9 +54,22 @@ impl Connection {
         self.repeat_ack.swap(false, Ordering::Relaxed)
     }
 
+    /// Says how much credit the connection may have at most, before it has any; else there is no bound.
+    pub(super) fn bound(&self, most: CreditWindow) {
+        // It is said once.
+        let _ = self.most.set(most);
+    }
+
+    /// `credit`, or what of it the connection may have.
+    pub(super) fn bounded(&self, credit: CreditWindow) -> CreditWindow {
+        self.most.get().map_or(credit, |most| CreditWindow {
+            events: credit.events.min(most.events),
+            bytes: credit.bytes.min(most.bytes),
+        })
+    }
+
     /// Renews no credit until `until`: the client is told `reason` and how long it lasts, and within the credit it has
     /// it is read as before. The newest call holds; `Reason::Ok` ends it.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the port for limits of rates"))]
     pub(super) fn hold_back(&self, reason: Reason, until: Instant) {
         let hold = (reason != Reason::Ok).then_some(Hold { reason, until });
         let mut held = self.hold.lock().unwrap_or_else(PoisonError::into_inner);

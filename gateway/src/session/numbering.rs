@@ -139,7 +139,8 @@ impl Numbering {
         let before = std::mem::replace(&mut state.connection, Arc::clone(connection));
         state.sent_bytes = 0;
         state.settled_bytes = 0;
-        state.granted = Limit::default();
+        // Who begins held back has no credit yet, and its numbers go on from where they are.
+        state.granted = Limit { seq: state.window.upto(), bytes: 0 };
         before.taken_over.cancel();
         // What was lost since somebody looked is this connection's to hear of.
         if state.is_broken {
@@ -222,6 +223,7 @@ impl Numbering {
     pub(super) fn resume(&self, next: u64) -> Resumed {
         let mut state = self.lock();
         let (abandoned, refusals, forgotten) = state.window.resume(next);
+        state.granted.seq = state.granted.seq.max(state.window.upto());
         Resumed { upto: state.window.upto(), abandoned, refusals, forgotten }
     }
 
@@ -240,8 +242,10 @@ impl Numbering {
     pub(super) fn credit_used(&self) -> Used {
         let mut state = self.lock();
         let limit = state.limit(self.credit);
-        let (received, unsettled) = (state.window.received(), state.window.in_flight() > 0);
-        // With nothing unsettled a client may always send one event, whatever its size.
+        let received = state.window.received();
+        // With nothing unsettled a client may always send one event, whatever its size; but not one after the other
+        // while its credit is held back.
+        let unsettled = state.window.in_flight() > 0 || state.connection.held_back().is_some();
         Used {
             up: unsettled && (received >= limit.seq || state.sent_bytes >= limit.bytes),
             over: unsettled && (received > limit.seq || state.sent_bytes > limit.bytes)
@@ -315,9 +319,10 @@ impl State {
     /// Renews the credit, unless it is held back.
     fn limit(&mut self, credit: CreditWindow) -> Limit {
         if self.connection.held_back().is_none() {
+            let credit = self.connection.bounded(credit);
             self.granted = Limit {
-                seq: self.granted.seq.max(self.window.upto() + credit.events),
-                bytes: self.granted.bytes.max(self.settled_bytes + credit.bytes),
+                seq: self.granted.seq.max(self.window.upto().saturating_add(credit.events)),
+                bytes: self.granted.bytes.max(self.settled_bytes.saturating_add(credit.bytes)),
             };
         }
         self.granted

@@ -48,6 +48,9 @@ async fn unnumbered(core: &Arc<Core>, post: &Post<'_>, batch: &Batch<'_>) -> Ans
     if let Some(message) = post.grant.refuses_anonymous("send Tidegate-Client, -Epoch and -Seq") {
         return Answer::Forbidden(message);
     }
+    if let Err(wait) = charge(core, post, batch) {
+        return wait;
+    }
     core.metrics.carrier(Carrier::Https).came(batch.count);
     let source = format!("/{}/anonymous", post.grant.tenant);
     let mut stamp = Stamp::new(super::wall_ms(), &source, None, Ids::Unnumbered(Uuid::now_v7()));
@@ -81,6 +84,9 @@ async fn numbered(core: &Arc<Core>, post: &Post<'_>, headers: Headers<'_>, batch
     if last > limits::NUMBER_MAX {
         return Answer::BadBody(format!("Tidegate-Seq: event numbers go beyond {}", limits::NUMBER_MAX));
     }
+    if let Err(wait) = charge(core, post, batch) {
+        return wait;
+    }
     let request = match Request::attach(core, post, headers) {
         Ok(request) => request,
         Err(answer) => return answer,
@@ -102,6 +108,16 @@ async fn numbered(core: &Arc<Core>, post: &Post<'_>, headers: Headers<'_>, batch
         Ok(Ok(answer) | Err(answer)) => answer,
         Err(_) => Answer::Timeout,
     }
+}
+
+/// Takes the events from the rates that they fall under, unless something is owed there. Not before the client's name
+/// was judged: nobody uses up another's.
+fn charge(core: &Core, post: &Post<'_>, batch: &Batch<'_>) -> Result<(), Answer> {
+    let now = super::now();
+    post.meter.admit(batch.count.into(), batch.payload_bytes, now).map_err(|wait| {
+        core.metrics.rates.limited(wait.limit.label());
+        Answer::Busy { reason: wait.reason(), retry_ms: wait.retry_ms(now) }
+    })
 }
 
 /// What a request has sent.

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use self::events::Row;
 use super::connection::End;
 use super::core::Core;
-use super::hello::{Opened, Session};
+use super::hello::{self, Opened, Session};
 use super::hold::Connection;
 use super::idle::Idle;
 use super::orders::{Order, Orders};
@@ -22,6 +22,7 @@ use crate::access::Grant;
 use crate::carrier::Carrier;
 use crate::listen::link::{Coding, LinkError, LinkReader, Packet, Peer};
 use crate::metrics::Stage;
+use crate::rates::Meter;
 
 /// Frames of one packet that are taken before other tasks have their turn.
 const FRAMES_AT_ONCE: usize = 16;
@@ -35,6 +36,9 @@ pub(super) struct Reader<'a, R> {
     /// Of HELLO; REAUTH must be for the same.
     client: Option<Arc<str>>,
     grant: Arc<Grant>,
+    meter: Meter,
+    /// Until when the rates hold credit back, so that this is counted once each time.
+    held_until: Option<Instant>,
     aliases: Aliases,
     orders: &'a Orders,
     gone: CancellationToken,
@@ -60,6 +64,8 @@ impl<'a, R: LinkReader> Reader<'a, R> {
             session: Arc::clone(&opened.session),
             client: opened.key.as_ref().map(|key| Arc::clone(&key.client)),
             grant: Arc::clone(&opened.grant),
+            meter: opened.meter.clone(),
+            held_until: opened.held_until,
             aliases: Aliases::default(),
             orders,
             gone,
@@ -244,6 +250,9 @@ impl<'a, R: LinkReader> Reader<'a, R> {
             self.client.as_ref().map_or(grant.allows_anonymous(), |client| grant.allows_client(client));
         if grant.tenant != self.grant.tenant || !covers {
             return Err(denied("REAUTH must be for the same tenant and client".to_owned()));
+        }
+        if grant.token != self.grant.token {
+            self.meter = hello::meter(self.core, self.client.as_deref(), &grant, self.peer);
         }
         self.grant = grant;
         Ok(())

@@ -9,6 +9,7 @@ use crate::client::{Carrier, Client, Sender};
 use crate::destination::{Destination, Produced};
 use crate::gateway::{Gateway, PATIENCE};
 use crate::kafka::Cluster;
+use crate::modes::forwarded;
 use crate::random::Random;
 use crate::recordings::members;
 
@@ -20,12 +21,16 @@ pub fn numbered_events(count: usize) -> Vec<Vec<u8>> {
     (1..=count).map(|n| format!(r#"{{"type":"count.up","data":{n}}}"#).into_bytes()).collect()
 }
 
+/// The numbers that arrived, in their order.
+pub fn numbers(produced: &[Produced]) -> Vec<u64> {
+    produced.iter().map(|record| members(record.value.as_bytes())["data"].get().parse().unwrap()).collect()
+}
+
 /// How often each number was produced.
 pub fn times_produced(produced: &[Produced]) -> BTreeMap<u64, usize> {
     let mut times = BTreeMap::new();
-    for record in produced {
-        let data = members(record.value.as_bytes())["data"].get().parse().unwrap();
-        *times.entry(data).or_default() += 1;
+    for number in numbers(produced) {
+        *times.entry(number).or_default() += 1;
     }
     times
 }
@@ -63,6 +68,15 @@ fn assert_nothing_missing(produced: &[Produced]) {
     assert!(missing.is_empty(), "acknowledged and missing: {missing:?}");
 }
 
+/// Whatever is repeated, each number comes for the first time after those before it.
+pub fn assert_nothing_overtook(produced: &[Produced]) {
+    let mut next = 1;
+    for number in numbers(produced) {
+        assert!(number <= next, "{number} came before {next}");
+        next = next.max(number + 1);
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_log_keeps_everything_acknowledged_over_kills() {
     let gateway = Gateway::start("").await;
@@ -72,13 +86,18 @@ async fn the_log_keeps_everything_acknowledged_over_kills() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn kafka_has_everything_acknowledged_over_kills() {
+async fn kafka_has_everything_acknowledged_over_kills_in_every_mode() {
     let kafka = Destination::own_kafka(3).await;
-    let topic = kafka.topic(3).await;
-    let gateway = kafka.gateway(&topic).await;
-    let gateway = killed_at_random(gateway, 2).await;
-    assert_nothing_missing(&kafka.produced(&gateway, &topic).await);
-    gateway.assert_accounted().await;
+    for (seed, mode) in (2..).zip(["direct", "spool", "failover"]) {
+        let topic = kafka.topic(3).await;
+        let gateway = kafka.gateway_with(&topic, &format!("delivery.mode = \"{mode}\"")).await;
+        let gateway = killed_at_random(gateway, seed).await;
+        forwarded(&gateway).await;
+        let produced = kafka.produced(&gateway, &topic).await;
+        assert_nothing_missing(&produced);
+        assert_nothing_overtook(&produced);
+        gateway.assert_accounted().await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

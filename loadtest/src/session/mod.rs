@@ -123,8 +123,13 @@ impl<'a> Client<'a> {
         Live::add(&self.shared.live.connected, 1);
         loop {
             let Err(broke) = self.serve(link).await else { return Ok(()) };
-            self.tally.borrow_mut().breaks += 1;
+            {
+                let mut tally = self.tally.borrow_mut();
+                tally.breaks += 1;
+                tally.broke_at.push(clock::now());
+            }
             link = self.come_back(broke, connecting).await?;
+            self.tally.borrow_mut().back_at.push(clock::now());
         }
     }
 
@@ -195,6 +200,8 @@ impl<'a> Client<'a> {
         if welcome.rej_more {
             return Err(Break::fatal(anyhow!("the gateway has forgotten which events it refused")));
         }
+        // What held an earlier connection back is told again if it still does.
+        self.reason.set(Reason::Ok);
         self.max_frame_bytes.set(usize::try_from(welcome.max_frame_bytes).unwrap_or(usize::MAX));
         self.note_refusals(&welcome.rej);
         let settled = self.flight.borrow_mut().welcome(welcome);

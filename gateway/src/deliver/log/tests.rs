@@ -25,6 +25,7 @@ fn config(directory: &Path, max_bytes: u64, segment_bytes: u64) -> config::Log {
         directory: directory.to_owned(),
         max_bytes: ByteSize(max_bytes),
         segment_bytes: ByteSize(segment_bytes),
+        max_age: None,
     }
 }
 
@@ -293,4 +294,26 @@ fn many_sessions_at_once_are_each_told_of_their_own() {
         let expected = (0..50).flat_map(|frame| (0..20).map(move |n| format!("{session} {frame} {n}")));
         assert!(own.map(|(_, value)| value.clone()).eq(expected), "session {session} is out of order");
     }
+}
+
+#[test]
+fn what_is_too_old_is_deleted_and_counted_and_the_log_goes_on() {
+    let home = TempDir::new().unwrap();
+    let max_age = Some(config::Age(Duration::from_secs(1)));
+    let config = config::Log { max_age, ..config(home.path(), 1 << 20, SEGMENT_BYTES) };
+    let metrics = LogSeries::default();
+    let log = Log::open(&config, metrics.clone(), topics()).unwrap();
+    store(&log, &["a", "b"]);
+    log.release(2);
+    for _ in 0..30_000 {
+        if metrics.segments.get() == 0 {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    assert_eq!((metrics.segments.get(), metrics.expired.get()), (0, 1), "the first one was taken elsewhere");
+    assert_eq!(read(home.path()).0, []);
+    store(&log, &["c"]);
+    end(log);
+    assert_eq!(read(home.path()).0, [(3, "c".to_owned())]);
 }

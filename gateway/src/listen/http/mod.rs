@@ -8,6 +8,7 @@ mod demo;
 mod discovery;
 mod events;
 mod query;
+mod ratelimit;
 mod request;
 mod stream;
 #[cfg(test)]
@@ -36,6 +37,7 @@ use super::link::Gate;
 use super::tcp::{Connection, Respond};
 use crate::access::Access;
 use crate::metrics::{Metrics, Surface};
+use crate::rates::Rates;
 
 /// An answer, complete.
 type Reply = Response<Full<Bytes>>;
@@ -69,6 +71,7 @@ pub struct Http<G>(Arc<Inner<G>>);
 struct Inner<G> {
     gate: G,
     access: Arc<Access>,
+    rates: Arc<Rates>,
     metrics: Metrics,
     discovery: Discovery,
     limits: Limits,
@@ -83,6 +86,7 @@ impl<G: Gate> Http<G> {
     pub fn new(
         gate: G,
         access: Arc<Access>,
+        rates: Arc<Rates>,
         metrics: Metrics,
         discovery: Discovery,
         settings: Settings,
@@ -92,6 +96,7 @@ impl<G: Gate> Http<G> {
         Self(Arc::new(Inner {
             gate,
             access,
+            rates,
             metrics,
             discovery,
             limits,

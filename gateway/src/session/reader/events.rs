@@ -55,7 +55,9 @@ impl<R: LinkReader> Reader<'_, R> {
             // Waits are boxed: they are rare, and an idle session should not hold the room for all of them.
             None => Box::pin(self.turn()).await?,
         };
-        match self.offer(row, events)? {
+        let rest = self.offer(row, events)?;
+        self.charge(row);
+        match rest {
             None => Ok(()),
             Some(rest) => Box::pin(self.finish(rest, turn)).await,
         }
@@ -93,6 +95,17 @@ impl<R: LinkReader> Reader<'_, R> {
             prepare(self.core, self.peer.carrier, events, admission.repeated, sender, &mut stamp, inflight);
         self.decoding = None;
         Ok(prepared.offer(self.core))
+    }
+
+    /// Takes events from the rates, and has credit held back for as long as that is more than there was.
+    fn charge(&mut self, row: Row) {
+        let Row { count, bytes, received_at: now, .. } = row;
+        let Some(wait) = self.meter.charge(count.into(), bytes, now) else { return };
+        self.session.connection.hold_back(wait.reason(), wait.until);
+        if self.held_until.replace(wait.until).is_none_or(|until| until <= now) {
+            self.core.metrics.rates.limited(wait.limit.label());
+            self.core.metrics.stalled(wait.reason());
+        }
     }
 
     /// Hands over the rest of a frame as there is room for it.
@@ -147,7 +160,12 @@ impl<R: LinkReader> Reader<'_, R> {
     /// Events that nobody waits for: taken if there is room now.
     pub(super) fn lossy(&mut self, batch: &Batch<'_>, carrier: Carrier, received_at: Instant) {
         let core = self.core;
-        core.metrics.carrier(carrier).came(batch.count);
+        let series = core.metrics.carrier(carrier);
+        series.came(batch.count);
+        if let Err(limit) = self.meter.spare(batch.count.into(), batch.payload_bytes, received_at) {
+            core.metrics.rates.limited(limit.label());
+            return series.ended(Outcome::LossyDropped, batch.count);
+        }
         let names = &self.session.numbering.names;
         let ids = Ids::Unnumbered(Uuid::now_v7());
         let mut stamp = Stamp::new(wall_ms(), &names.source, Some(&names.key), ids);

@@ -19,6 +19,7 @@ use crate::listen::memory::{self, MemoryClient};
 use crate::metrics::Metrics;
 use crate::outcome::Outcome;
 use crate::pipeline::{Encodes, Pipeline};
+use crate::rates::Rates;
 use crate::record::Records;
 use crate::session::hold::Connection;
 use crate::session::{Parts, Sessions};
@@ -63,6 +64,12 @@ impl Gateway {
             pipeline: Pipeline::new(Limits::default(), &config.routes, &topics, Encodes::ByRoute),
             sink: Arc::clone(&sink) as Arc<dyn Sink>,
             access: Arc::new(Access::new(&config.auth, &config.origins, &topics)),
+            rates: Arc::new(Rates::new(
+                &config.rates,
+                config.limits.max_event_bytes.0,
+                &metrics.rates,
+                crate::session::now(),
+            )),
             limits: config.limits,
             shutdown: config.shutdown,
             reason: reasons,
@@ -94,6 +101,11 @@ impl Gateway {
         client.send(&ClientFrame::Hello(hello)).await;
         let welcome = client.welcome().await;
         (client, welcome)
+    }
+
+    /// How often somebody came up against this limit of a rate.
+    pub(super) fn rate_limited(&self, limit: &'static str) -> u64 {
+        self.metrics.rates.times(limit)
     }
 
     /// The connection that has the numbering of `client`.

@@ -5,6 +5,7 @@ mod drain;
 mod gateway;
 mod numbers;
 mod post;
+mod rates;
 mod refusals;
 
 use gateway::{Client, Gateway};
