@@ -43,7 +43,7 @@ export interface OutboxLimits {
 }
 
 /** Why an event was given up unsent, or without knowing that it arrived. */
-export type DropReason = "overflow" | "expired" | "too_large";
+export type DropReason = "overflow" | "expired";
 
 /** Whom an outbox tells. Must not throw. */
 export interface OutboxListener {
@@ -68,8 +68,6 @@ export class Outbox {
   /** Unsettled, in order of their numbers. */
   #events: StoredEvent[];
   #sentUpto: number;
-  /** No number above was ever on its way. */
-  #everSent: number;
   /** Everything up to here is stored, as far as it can be. */
   #stored: number;
   /** Taken, and not handed to the store yet. */
@@ -89,6 +87,8 @@ export class Outbox {
   last: number;
   /** Everything up to here is settled. */
   upto: number;
+  /** No number above was ever on its way. */
+  everSent: number;
   /** Payload bytes of unsettled events. */
   bytes = 0;
   /**
@@ -111,7 +111,7 @@ export class Outbox {
     this.client = state.client;
     this.epoch = state.epoch;
     this.upto = this.#sentUpto = state.upto;
-    this.last = this.#stored = this.#everSent = state.last;
+    this.last = this.#stored = this.everSent = state.last;
     this.#events = [...state.events];
     for (const { payload } of state.events) this.bytes += payload.length;
     store.onLost = (error) => this.#lose(error);
@@ -127,6 +127,11 @@ export class Outbox {
     return this.#events.length;
   }
 
+  /** The lowest number that is unsettled and not given up; one above `last` where there is none. */
+  get first(): number {
+    return this.#events[0]?.seq ?? this.last + 1;
+  }
+
   /** Numbers up to here are on their way on the current link, and never dropped; to be set to `upto` when it ends. */
   get sentUpto(): number {
     return this.#sentUpto;
@@ -134,7 +139,7 @@ export class Outbox {
 
   set sentUpto(seq: number) {
     this.#sentUpto = seq;
-    this.#everSent = Math.max(this.#everSent, seq);
+    this.everSent = Math.max(this.everSent, seq);
   }
 
   /**
@@ -226,7 +231,7 @@ export class Outbox {
     this.client = client;
     this.epoch = epoch;
     this.last = this.length;
-    this.upto = this.#sentUpto = this.#everSent = this.#stored = 0;
+    this.upto = this.#sentUpto = this.everSent = this.#stored = 0;
     this.#restarts += 1;
     const state = { client, epoch, upto: 0, last: this.last, events: [...this.#events] };
     this.#restarted = this.#keep(this.#store.restart(state), this.last);
@@ -276,7 +281,7 @@ export class Outbox {
 
   /** The payload, with the `id` that the gateway may have given it: numbers that were never sent may belong to other events there. */
   #named({ seq, payload }: StoredEvent): Bytes {
-    return seq <= this.#everSent ? withId(payload, `${this.client}-${this.epoch}-${seq}`) : payload;
+    return seq <= this.everSent ? withId(payload, `${this.client}-${this.epoch}-${seq}`) : payload;
   }
 
   #lose(error: StorageError): void {
