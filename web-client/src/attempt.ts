@@ -7,7 +7,8 @@ import { race } from "./link/race.js";
 import type { BatchSettings } from "./options.js";
 import type { Outbox } from "./outbox/outbox.js";
 import type { TokenSource } from "./token.js";
-import { CloseCode, type Reason } from "./wire/codes.js";
+import { CloseCode } from "./wire/close-code.js";
+import type { Reason } from "./wire/codes.js";
 import type { Hello, Welcome } from "./wire/frames.js";
 
 /** Whom an attempt tells. */

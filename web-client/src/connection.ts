@@ -7,7 +7,8 @@ import type { BatchSettings } from "./options.js";
 import type { Outbox } from "./outbox/outbox.js";
 import { Sender } from "./sender.js";
 import type { Bytes } from "./wire/bytes.js";
-import { CloseCode, type Reason } from "./wire/codes.js";
+import { CloseCode } from "./wire/close-code.js";
+import type { Reason } from "./wire/codes.js";
 import type { Ack, ClientFrame, Close, GatewayFrame, Goaway, Hello, Report, Welcome } from "./wire/frames.js";
 
 /** How a connection ended, and what that means for the next one. */
@@ -122,17 +123,18 @@ export class Connection {
 
   /** Says `hello` and stays until the link ends. Never rejects: every way to end is an `Ending`. */
   async run(hello: Hello): Promise<Ending> {
+    const { link, clock } = this.#parts;
     this.#tick();
+    const running = link.run((frame) => {
+      this.#heardAt = clock.now();
+      this.#liveness.heard(this.#heardAt);
+      this.#excused = false;
+      if (!this.#end) this.#receive(frame, hello);
+      if (this.#end) link.close();
+    });
     this.#send({ type: "hello", body: hello });
     try {
-      for await (const frame of this.#parts.link.frames) {
-        this.#heardAt = this.#parts.clock.now();
-        this.#liveness.heard(this.#heardAt);
-        this.#excused = false;
-        if (this.#end) break;
-        this.#receive(frame, hello);
-        if (this.#end) break;
-      }
+      await running;
     } catch (error) {
       this.#fail(error);
     }
@@ -326,10 +328,10 @@ export class Connection {
     this.#timers.add(cancel);
   }
 
-  #fail(error: unknown): void {
-    const message = error instanceof Error ? error.message : String(error);
+  #fail(thrown: unknown): void {
+    const error = LinkError.from(this.transport, thrown);
     const code = error instanceof LinkError && (error.code ?? 0) >= FIRST_CLOSE_CODE ? (error.code ?? null) : null;
-    this.#end ??= { code, message, retryMs: null, error };
+    this.#end ??= { code, message: error.message, retryMs: null, error };
   }
 
   #ending(end: Pick<Ending, "code" | "message" | "retryMs" | "error">): Ending {

@@ -8,11 +8,12 @@ import { ClosedError } from "./errors/closed-error.js";
 import { RefusedError } from "./errors/refused-error.js";
 import type { TidegateError } from "./errors/tidegate-error.js";
 import { type CloudEvent, decodeEvent, encodeEvent } from "./event.js";
-import { Farewell } from "./farewell.js";
 import { Flushes } from "./flushes.js";
 import { Lane } from "./lane.js";
 import type { Page, PageSignal } from "./lifecycle.js";
+import type { Farewell } from "./link/farewell.js";
 import type { Dial, TransportName } from "./link/link.js";
+import { loadHttps } from "./link/load.js";
 import type { Preference } from "./link/preference.js";
 import { checkToken, type Options, type Settings } from "./options.js";
 import { type DropReason, Outbox, type OutboxListener, type Settlement } from "./outbox/outbox.js";
@@ -20,7 +21,7 @@ import type { Lease, Slots, StoredEvent } from "./outbox/store.js";
 import { Reporter } from "./report.js";
 import { TokenSource } from "./token.js";
 import type { Bytes } from "./wire/bytes.js";
-import { CloseCode } from "./wire/codes.js";
+import { CloseCode } from "./wire/close-code.js";
 
 /** What a client stands on; tests bring their own. */
 export interface Platform {
@@ -58,7 +59,7 @@ export class Core implements Client {
   readonly #reporter = new Reporter();
   readonly #early: Early;
   readonly #flushes = new Flushes();
-  readonly #farewell: Farewell | null;
+  #farewell: Farewell | null = null;
   readonly #ended: Promise<void>;
   #slots: Slots | null = null;
   #own: Held | null = null;
@@ -80,7 +81,14 @@ export class Core implements Client {
     this.#settings = settings;
     this.#platform = platform;
     this.#early = new Early(settings.limits.bytes);
-    this.#farewell = settings.farewell ? new Farewell(fetch) : null;
+    if (settings.farewell) {
+      loadHttps().then(
+        ({ farewell }) => {
+          this.#farewell = farewell(fetch);
+        },
+        () => {},
+      );
+    }
     this.#token = new TokenSource(settings.token, {
       clock,
       now,
@@ -382,7 +390,7 @@ export class Core implements Client {
   #sayFarewell(): void {
     const url = this.#own?.lane.routes.find(({ transport }) => transport === "https")?.url;
     if (!this.#own || !url || this.#closed) return;
-    const last = this.#farewell?.post(url, this.#own.outbox, this.#token.current) ?? null;
+    const last = this.#farewell?.(url, this.#own.outbox, this.#token.current) ?? null;
     if (last !== null) this.#own.lane.posted(last);
   }
 

@@ -1,6 +1,6 @@
 import type { Ending } from "./connection.js";
 import { RefusedError } from "./errors/refused-error.js";
-import { CloseCode } from "./wire/codes.js";
+import { CloseCode } from "./wire/close-code.js";
 
 /** What to do after a connection. */
 export type Step =

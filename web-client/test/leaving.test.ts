@@ -73,6 +73,7 @@ test("at most 60 KiB are under way, the rest stays in the outbox, and what was a
     rejected: [{ index: 1, code: "schema", message: "no" }],
     level: "stored",
     upto: 6,
+    limit: 1_030,
   });
   await idle();
   assert.deepEqual([bench.acknowledgedCount, bench.refused.map(({ seq }) => seq)], [5, [2]]);
