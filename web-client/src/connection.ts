@@ -5,7 +5,8 @@ import type { LaneParts } from "./lane.js";
 import type { Link, TransportName } from "./link/link.js";
 import { type FrameLimits, type Sender, sender } from "./sender.js";
 import type { Bytes } from "./wire/bytes.js";
-import { CloseCode, type Level, type Reason } from "./wire/codes.js";
+import { CloseCode } from "./wire/close-code.js";
+import type { Level, Reason } from "./wire/codes.js";
 import type { ClientFrame, GatewayFrame, Verdict, Welcome } from "./wire/frames.js";
 
 /** How a connection ended, and what that means for the next one. */

@@ -16,7 +16,7 @@ import type { Lease, Slots, StoredEvent } from "./outbox/store.js";
 import type { Platform } from "./platform.js";
 import { newReporter, type Reporter } from "./report.js";
 import { tokenSource } from "./token.js";
-import { CloseCode } from "./wire/codes.js";
+import { CloseCode } from "./wire/close-code.js";
 import type { Welcome } from "./wire/frames.js";
 
 /** The largest event that any gateway may be configured to take. */
@@ -78,7 +78,7 @@ export function startClient(settings: Settings, platform: Platform): Client {
   let told = state();
   const stopListening = page.listen(heed);
   signal?.addEventListener("abort", abort);
-  let cancelLoad = clock.after(FAREWELL_AFTER_MS, loadFarewell);
+  const cancelLoad = clock.after(FAREWELL_AFTER_MS, loadFarewell);
   // Not before the caller has the client in hand.
   const ended = Promise.resolve()
     .then(live)
@@ -364,8 +364,9 @@ export function startClient(settings: Settings, platform: Platform): Client {
       reportUncaught(error);
       throw error;
     }
+    const isFull = outbox.bytes > limits.roomBytes;
     await abortable(stored, signal);
-    if (outbox.bytes > limits.roomBytes) await abortable(outbox.room(), signal);
+    if (isFull) await abortable(outbox.room(), signal);
   }
 
   function flushed(): Promise<void> {

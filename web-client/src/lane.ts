@@ -11,7 +11,7 @@ import type { Outbox } from "./outbox/outbox.js";
 import type { Platform } from "./platform.js";
 import type { Reporter } from "./report.js";
 import type { TokenSource } from "./token.js";
-import { CloseCode } from "./wire/codes.js";
+import { CloseCode } from "./wire/close-code.js";
 import type { Welcome } from "./wire/frames.js";
 
 /** What a lane, its connections and their senders work with. */

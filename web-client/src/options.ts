@@ -90,6 +90,16 @@ export interface BatchSettings {
   readonly delayMs: number;
 }
 
+/** All options, in their places. */
+interface Given extends Omit<Settings, "endpoint" | "storage" | "database" | "limits"> {
+  readonly outbox: {
+    readonly storage: Settings["storage"];
+    readonly maxBytes: number;
+    readonly maxAgeMs: number;
+    readonly database?: string;
+  };
+}
+
 /** An option: its default, and what is allowed, in words and as a check. */
 type Rule = readonly [preset: unknown, allowed: string, check: Check];
 
@@ -133,15 +143,15 @@ export function settingsOf(url: string | URL, options?: Options): Settings {
   const isHttp = () => URL.canParse(url, base) && /^https?:$/.test(new URL(url, base).protocol);
   checked("url", String(url), [undefined, "an http: or https: URL of the gateway", isHttp]);
   const endpoint = new URL(url, base);
-  const { outbox, ...rest } = members("", options, OPTIONS) as Omit<Settings, "limits"> & { outbox: Record<string, never> };
-  const { storage, maxBytes = 0, maxAgeMs, database } = outbox;
+  const { outbox, ...rest } = members<Given>("", options, OPTIONS);
+  const { storage, maxBytes, maxAgeMs, database = `tidegate:${endpoint.host}` } = outbox;
   return {
     ...rest,
     endpoint,
     storage,
-    database: database ?? `tidegate:${endpoint.host}`,
+    database,
     limits: { bytes: maxBytes, roomBytes: maxBytes / 2, ageMs: maxAgeMs },
-  } as Settings;
+  };
 }
 
 /** The token as it is. Throws `OptionError` where it is none. */
@@ -150,7 +160,7 @@ export function checkToken(token: unknown): Token | undefined {
 }
 
 /** What `given` says, all of which must be known, with the defaults of the rest. */
-function members(prefix: string, given: unknown, rules: Rules): Record<string, unknown> {
+function members<T>(prefix: string, given: unknown, rules: Rules): T {
   const isObject = (value: unknown) => typeof value === "object" && value !== null;
   const values = checked(prefix || "options", given, [{}, "an object", isObject]) as Record<string, unknown>;
   const path = prefix && `${prefix}.`;
@@ -160,10 +170,10 @@ function members(prefix: string, given: unknown, rules: Rules): Record<string, u
     }
   }
   const found = Object.entries(rules).map(([name, rule]) => {
-    const check = Array.isArray(rule) ? checked : members;
+    const check = Array.isArray(rule) ? checked : members<unknown>;
     return [name, check(path + name, values[name], rule as Rule & Rules)];
   });
-  return Object.fromEntries(found);
+  return Object.fromEntries(found) as T;
 }
 
 function checked(name: string, value: unknown, [preset, allowed, check]: Rule): unknown {

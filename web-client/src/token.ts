@@ -50,7 +50,9 @@ export function tokenSource(
     try {
       const late = () => new Error(`no answer within ${ANSWER_TIMEOUT_MS / 1000} s`);
       const answer: unknown = await within(clock, ANSWER_TIMEOUT_MS, (async () => from())(), late);
-      const { token, expiresAt = Number.POSITIVE_INFINITY } = Object(typeof answer === "string" ? { token: answer } : answer);
+      const { token, expiresAt = Number.POSITIVE_INFINITY } = Object(
+        typeof answer === "string" ? { token: answer } : answer,
+      );
       const end = Number(expiresAt);
       if (typeof token !== "string" || token === "" || Number.isNaN(end)) {
         throw new Error("expected a string, or { token, expiresAt } with Unix ms or a Date");

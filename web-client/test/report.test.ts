@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Reporter } from "../src/report.js";
+import { newReporter } from "../src/report.js";
 import type { Report } from "../src/wire/frames.js";
 import { Bench } from "./support/bench.js";
 import { idle } from "./support/clock.js";
@@ -13,7 +13,7 @@ async function heardReport(link: GatewayEnd): Promise<Report> {
 }
 
 test("latencies are counted in at most 64 rising buckets, and told once", () => {
-  const reporter = new Reporter();
+  const reporter = newReporter();
   assert.equal(reporter.take(), null);
   for (const latencyMs of [0, 1, 1.5, 40, 10_000_000]) reporter.acknowledged(latencyMs, 1);
   reporter.dropped("expired", 3);
@@ -38,7 +38,7 @@ test("latencies are counted in at most 64 rising buckets, and told once", () => 
 });
 
 test("a report that was not sent counts again, together with what came after", () => {
-  const reporter = new Reporter();
+  const reporter = newReporter();
   reporter.acknowledged(40, 2);
   reporter.acknowledged(10_000_000, 1);
   reporter.switched();

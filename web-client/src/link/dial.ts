@@ -1,8 +1,8 @@
 import { DiscoveryError } from "../errors/discovery-error.js";
 import { type Browser, isExcluded, thisBrowser } from "./browser.js";
 import { type Discovery, discover } from "./discovery.js";
-import { https } from "./https.js";
 import type { Dial, Open, Route, TransportName } from "./link.js";
+import { loadHttps } from "./load.js";
 import { webSocket } from "./websocket.js";
 import { webTransport } from "./webtransport.js";
 
@@ -51,7 +51,9 @@ export function routes(
 
 function opener(transport: TransportName, { certificateHashes, limits }: Discovery): Open | null {
   if (transport === "webtransport" && "WebTransport" in globalThis) return webTransport(certificateHashes);
-  if (transport === "websocket" && "WebSocket" in globalThis) return webSocket();
-  if (transport === "https" && "fetch" in globalThis) return https(limits);
+  if (transport === "websocket" && "WebSocket" in globalThis) return webSocket;
+  if (transport === "https" && "fetch" in globalThis) {
+    return async (url, signal) => (await loadHttps()).open(limits)(url, signal);
+  }
   return null;
 }

@@ -1,7 +1,7 @@
 import { DiscoveryError } from "../errors/discovery-error.js";
 import { type Check, integer, listOf, optional, parse, string } from "../wire/shape.js";
-import { readText } from "./body.js";
 import type { Exclusion } from "./browser.js";
+import { ask } from "./request.js";
 import type { CertificateHash } from "./webtransport.js";
 
 /** One way into the gateway. */
@@ -67,26 +67,20 @@ const DOCUMENT = {
 /** Asks the gateway at `endpoint`, whose path does not matter, for its document. Rejects with `DiscoveryError`, or as `fetch` does when aborted. */
 export async function discover(endpoint: URL, signal: AbortSignal): Promise<Discovery> {
   const url = new URL(PATH, endpoint);
-  let document: string;
   try {
-    const response = await fetch(url, { signal, cache: "no-store", credentials: "omit", redirect: "manual" });
-    if (!response.ok) {
-      const message = `${url} answered ${response.status || "with a redirect"}: ${advice(response)}`;
-      throw new DiscoveryError(message, Number(response.headers.get("retry-after")) * 1_000 || null);
-    }
-    document = await readText(response, DOCUMENT_BYTES_MAX);
+    const { status, body, retryAfter } = await ask(url, { signal }, DOCUMENT_BYTES_MAX);
+    if (status === 200) return parseDiscovery(body, url);
+    const advice =
+      status < 500
+        ? "the endpoint must be the gateway's own address, and a proxy before it must pass this path on"
+        : "is the gateway up?";
+    const message = `${url} answered ${status || "with a redirect"}: ${advice}`;
+    throw new DiscoveryError(message, Number(retryAfter) * 1_000 || null);
   } catch (error) {
     if (signal.aborted || error instanceof DiscoveryError) throw error;
     const message = error instanceof Error ? error.message : String(error);
     throw new DiscoveryError(`${url} cannot be read: ${message}; is the gateway up, and its certificate trusted?`);
   }
-  return parseDiscovery(document, url);
-}
-
-function advice({ status }: Response): string {
-  return status < 500
-    ? "the endpoint must be the gateway's own address, and a proxy before it must pass this path on"
-    : "is the gateway up?";
 }
 
 /** Reads the document; relative URLs in it start at `base`. Throws `DiscoveryError`. */

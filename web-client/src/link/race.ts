@@ -1,6 +1,6 @@
 import type { Clock } from "../clock.js";
 import { LinkError } from "../errors/link-error.js";
-import type { Link, Route } from "./link.js";
+import type { Link, Route, TransportName } from "./link.js";
 
 /** HTTPS has nothing to open, so it would win before others can: it starts this many times later. */
 const HTTPS_STAGGERS = 4;
@@ -28,9 +28,9 @@ export function race(
       reject(new LinkError(message));
     };
     const abort = () => fail("given up");
-    const failed = (index: number, error: unknown) => {
+    const failed = (index: number, transport: TransportName, error: unknown) => {
       if (over) return;
-      failures.push(error instanceof Error ? error.message : String(error));
+      failures.push(LinkError.from(transport, error).message);
       if (failures.length === routes.length) fail(failures.join("; "));
       else if (index === started - 1) start();
     };
@@ -49,7 +49,7 @@ export function race(
           finish();
           resolve(link);
         },
-        (error: unknown) => failed(index, error),
+        (error: unknown) => failed(index, route.transport, error),
       );
     };
 

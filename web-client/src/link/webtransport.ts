@@ -1,4 +1,3 @@
-import { LinkError } from "../errors/link-error.js";
 import type { Bytes } from "../wire/bytes.js";
 import { type Carrier, framed } from "./framed.js";
 import type { Open } from "./link.js";
@@ -28,7 +27,7 @@ export function webTransport(certificateHashes: readonly CertificateHash[]): Ope
       return framed(carrier(transport, await transport.createBidirectionalStream()));
     } catch (error) {
       close();
-      throw LinkError.from("webtransport", error);
+      throw error;
     } finally {
       signal.removeEventListener("abort", close);
     }
@@ -51,8 +50,11 @@ function carrier(transport: WebTransport, { readable, writable }: WebTransportBi
   };
   return {
     name: "webtransport",
-    chunks: chunksOf(readable.getReader()),
     whole: false,
+    run: async (take) => {
+      const reader = readable.getReader();
+      for (let read = await reader.read(); !read.done; read = await reader.read()) take(read.value);
+    },
     write: (frame) => {
       write(writer, frame);
       return writer.ready;
@@ -82,12 +84,4 @@ function write(writer: Writer, frame: Bytes): Promise<void> {
 function datagramsOf({ datagrams }: WebTransport): WritableStream<Bytes> {
   const { createWritable } = datagrams as { createWritable?: () => WritableStream<Bytes> };
   return createWritable?.call(datagrams) ?? datagrams.writable;
-}
-
-async function* chunksOf(reader: ReadableStreamDefaultReader<Uint8Array>): AsyncGenerator<Uint8Array> {
-  for (;;) {
-    const { done, value } = await reader.read();
-    if (done) return;
-    yield value;
-  }
 }

@@ -51,21 +51,3 @@ export function eventCodeName(code: number): string {
 
 /** Codes below this are refusals and final; from here on they only inform. */
 export const FIRST_INFORMATIVE_CODE = 16;
-
-/** Codes of CLOSE. */
-export enum CloseCode {
-  drain = 4000,
-  bad_frame,
-  version,
-  auth,
-  auth_expired,
-  hello_timeout,
-  taken_over,
-  stale_epoch,
-  too_large,
-  idle,
-  overload,
-  origin,
-  internal,
-  done,
-}

@@ -1,13 +1,15 @@
-import { Core, type Platform } from "../../src/core.js";
+import { startClient } from "../../src/core.js";
 import { LinkError } from "../../src/errors/link-error.js";
 import type { CloudEvent } from "../../src/event.js";
-import type { ClientEvents, Options, State, TransportName } from "../../src/index.js";
+import type { Client, ClientEvents, Options, State, TransportName } from "../../src/index.js";
 import type { Page, PageSignal } from "../../src/lifecycle.js";
 import type { Dial, Route } from "../../src/link/link.js";
+import { loadHttps } from "../../src/link/load.js";
 import { Preference } from "../../src/link/preference.js";
 import { settingsOf } from "../../src/options.js";
 import { memorySlots } from "../../src/outbox/memory.js";
 import type { Slots } from "../../src/outbox/store.js";
+import type { Platform } from "../../src/platform.js";
 import { FakeClock, idle } from "./clock.js";
 import type { GatewayEnd } from "./gateway.js";
 
@@ -57,7 +59,7 @@ export interface BenchParts {
 export class Bench {
   readonly clock = new FakeClock();
   readonly page = new FakePage();
-  readonly client: Core;
+  readonly client: Client;
   readonly states: State[] = [];
   readonly acknowledged: ClientEvents["acknowledged"][] = [];
   readonly refused: ClientEvents["refused"][] = [];
@@ -79,12 +81,12 @@ export class Bench {
       now,
       random: parts.random ?? (() => 0.5),
       page: this.page,
-      fetch: (url, init) => this.#fetch(url, init),
       slots: async ({ name }) => parts.slots ?? memorySlots({ prefix: name, now, newId: () => "abc" }),
       dial: (endpoint) => this.#dial(endpoint),
       preference: new Preference("test", { now, storage: null }),
+      farewell: async () => (await loadHttps()).farewell((url, init) => this.#fetch(url, init)),
     };
-    this.client = new Core(settingsOf("http://gateway.test", options), platform);
+    this.client = startClient(settingsOf("http://gateway.test", options), platform);
     this.client.on("state", (state) => this.states.push(state));
     this.client.on("acknowledged", (event) => this.acknowledged.push(event));
     this.client.on("refused", (event) => this.refused.push(event));

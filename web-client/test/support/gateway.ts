@@ -1,9 +1,9 @@
 import { LinkError } from "../../src/errors/link-error.js";
-import { Inbox } from "../../src/link/inbox.js";
 import type { Link, TransportName } from "../../src/link/link.js";
 import { decode } from "../../src/wire/decode.js";
 import type { Ack, ClientFrame, GatewayFrame, Hello, Welcome } from "../../src/wire/frames.js";
 import { FrameSplitter } from "../../src/wire/splitter.js";
+import { hand, Inbox } from "./inbox.js";
 
 /** A link in memory whose other end is the test, playing the gateway frame by frame. */
 export class GatewayEnd implements Link {
@@ -18,8 +18,8 @@ export class GatewayEnd implements Link {
 
   constructor(name: TransportName = "webtransport") {
     this.name = name;
-    this.frames = new Inbox(1_000);
-    this.#received = new Inbox(1_000);
+    this.frames = new Inbox();
+    this.#received = new Inbox();
   }
 
   async send(frame: ClientFrame): Promise<void> {
@@ -29,6 +29,10 @@ export class GatewayEnd implements Link {
 
   sendLossy(): boolean {
     return this.lossy;
+  }
+
+  run(receive: (frame: GatewayFrame) => void): Promise<void> {
+    return hand(this.frames, receive, () => this.close());
   }
 
   close(): void {

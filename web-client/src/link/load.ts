@@ -1,0 +1,26 @@
+import { Backoff } from "../backoff.js";
+import { systemClock } from "../clock.js";
+import type { Limits } from "./discovery.js";
+import type { Farewell } from "./farewell.js";
+import type { Open } from "./link.js";
+import { ask } from "./request.js";
+
+/** HTTPS and the farewell, which share their requests: a file of its own. */
+export interface Https {
+  /** Opens sessions over plain requests. */
+  open(limits: Limits): Open;
+  /** The last word of one client. */
+  farewell(fetcher: typeof fetch): Farewell;
+}
+
+/** Loads it, once. Where that fails the next call tries again, as far as the browser does. */
+export async function loadHttps(): Promise<Https> {
+  const { https, farewell } = await import("./https.js");
+  return {
+    open: (limits) => async (url, signal) => {
+      signal.throwIfAborted();
+      return https(url, limits, { ask, clock: systemClock, backoff: new Backoff(Math.random) });
+    },
+    farewell: (fetcher) => farewell(ask, fetcher),
+  };
+}
