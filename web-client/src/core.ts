@@ -138,8 +138,8 @@ export function startClient(settings: Settings, platform: Platform): Client {
 
   function publish(): void {
     const now = state();
-    const keys = ["status", "transport", "reason", "error", "persistent", "client"] as const;
-    if (keys.every((key) => now[key] === told[key])) return;
+    const keys = Object.keys(now) as (keyof State)[];
+    if (keys.every((key) => key === "unsettled" || now[key] === told[key])) return;
     told = now;
     emit("state", () => now);
   }
@@ -153,28 +153,18 @@ export function startClient(settings: Settings, platform: Platform): Client {
     look();
     for (;;) {
       if (closing) lane.close(CLOSE_TIMEOUT_MS);
-      const outcome = await lane.ended;
-      if (outcome === "closed" || closing) break;
+      const left = await lane.ended;
+      if (!left || closing) break;
       const { outbox: old } = lane;
-      // Others have the name. What is stored is theirs to send; what is here alone goes on under another one.
-      const leave = outcome === "lost" || opened.persistent;
-      if (leave) {
-        abandon(old);
-        failFlushes(new RefusedError(CloseCode.taken_over, "another instance has taken over the slot"));
-      }
+      // What is stored is for others to send; what is here alone goes on under another name.
+      old.lose(opened.persistent);
+      if (opened.persistent) failFlushes(new RefusedError(CloseCode.taken_over, "another instance has the slot"));
       await pause(backoff.next());
-      if (leave) {
-        lane = use(await opened.lease());
-        await release(old);
-      } else {
-        const suffix = Math.floor(random() * 36 ** 4).toString(36);
-        await old.restart(`${old.client.slice(0, 100)}-${suffix}`, now()).catch(() => {});
-        own = lane = newLane(old, reporter);
-        publish();
-      }
+      lane = use(await opened.lease());
+      await release(old);
     }
     ending = true;
-    for (const lane of lanes) lane.end("closed");
+    for (const lane of lanes) lane.end();
     await adopting;
     // A slot that was lost at the very end has left something behind.
     if (!own && outbox.length > 0) use(await opened.lease());
@@ -209,7 +199,7 @@ export function startClient(settings: Settings, platform: Platform): Client {
         lost: (unstored) => {
           abandon(box);
           for (const { payload } of unstored) handled(outbox.push(payload));
-          for (const lane of lanes) if (lane.outbox === box) lane.end("lost");
+          for (const lane of lanes) if (lane.outbox === box) lane.end(true);
         },
       },
     });
@@ -221,7 +211,7 @@ export function startClient(settings: Settings, platform: Platform): Client {
     lanes.add(lane);
     void lane.ended.then(() => lanes.delete(lane));
     lane.hurry(!page.visible);
-    if (ending) lane.end("closed");
+    if (ending) lane.end();
     return lane;
   }
 
@@ -241,19 +231,16 @@ export function startClient(settings: Settings, platform: Platform): Client {
   function settled({ client }: Outbox, to: Reporter | null, settlements: readonly Settlement[]): void {
     let run: ClientEvents["acknowledged"] | undefined;
     const tell = (told: typeof run) => told && emit("acknowledged", () => told);
-    for (const settlement of settlements) {
-      const { seq, latencyMs, event } = settlement;
-      if (settlement.outcome === "acknowledged") {
-        const { first, count } = run ?? { first: seq, count: 0 };
+    for (const { event, latencyMs, level, refusal } of settlements) {
+      const { seq, payload } = event;
+      if (refusal) {
+        tell(run);
+        run = undefined;
+        emit("refused", () => ({ client, seq, ...refusal, event: decodeEvent(payload) }));
+      } else {
         to?.acknowledged(latencyMs);
-        run = { client, first, last: seq, count: count + 1, level: settlement.level, latencyMs };
-        continue;
+        run = { client, first: run?.first ?? seq, last: seq, count: (run?.count ?? 0) + 1, level, latencyMs };
       }
-      tell(run);
-      run = undefined;
-      const { code, message } =
-        settlement.outcome === "refused" ? settlement : { code: "unknown", message: "settled; how is forgotten" };
-      emit("refused", () => ({ client, seq, code, message, event: decodeEvent(event.payload) }));
     }
     tell(run);
     settledSome();
@@ -420,7 +407,7 @@ export function startClient(settings: Settings, platform: Platform): Client {
   function abort(): void {
     closing = ending = true;
     cancelLook();
-    for (const lane of lanes) lane.end("closed");
+    for (const lane of lanes) lane.end();
     wake();
   }
 }

@@ -26,9 +26,6 @@ export interface LaneParts {
   readonly changed: (welcome?: Welcome) => void;
 }
 
-/** How a lane ended. `left`: another instance has the name, `lost`: and what was stored. */
-export type Outcome = "closed" | "left" | "lost";
-
 /** What may cut a wait short. */
 type Cause = "network" | "visible" | "token" | "stored";
 
@@ -43,8 +40,8 @@ export interface Lane {
   readonly connection: Connection | null;
   /** Transports of the gateway, as far as they are known. */
   readonly routes: readonly Route[];
-  /** Never rejects. */
-  readonly ended: Promise<Outcome>;
+  /** Whether another instance has the name, or the slot. Never rejects. */
+  readonly ended: Promise<boolean>;
   /** Sends without waiting for company from now on, or no more: nobody looks, and time may be short. */
   hurry(hurried: boolean): void;
   /** Events were settled or given up. */
@@ -57,8 +54,8 @@ export interface Lane {
   posted(seq: number): void;
   /** Ends when the outbox is empty; with `timeoutMs` then at the latest, and at once where nothing is being sent. */
   close(timeoutMs?: number): void;
-  /** Ends at once. */
-  end(outcome: Outcome): void;
+  /** Ends at once; `left`: because another instance has the slot. */
+  end(left?: boolean): void;
 }
 
 const DISCOVERY_TIMEOUT_MS = 10_000;
@@ -105,7 +102,7 @@ export function startLane(parts: LaneParts): Lane {
   let wake: (cause?: Cause) => void = () => {};
   let cancelUpgrade = () => {};
   let cancelClose = () => {};
-  let tellEnd: (outcome: Outcome) => void;
+  let tellEnd: (left: boolean) => void;
 
   const become = (next: Lane["status"]) => {
     status = next;
@@ -224,11 +221,11 @@ export function startLane(parts: LaneParts): Lane {
       renewed = true;
     } else if (ADVICE[code]) {
       error = new RefusedError(code, `the gateway refused the session (${cause.message}): ${ADVICE[code]}`);
-      if (closing) return end("closed");
+      if (closing) return end();
       become("stopped");
       return pause(null, "token");
     } else if (code === CloseCode.taken_over) {
-      if (!ours) return end("left");
+      if (!ours) return end(true);
     } else if (code === CloseCode.stale_epoch) {
       become("waiting");
       // Storage that fails is the outbox's matter: it lives on in memory, or tells that the slot is lost.
@@ -256,7 +253,7 @@ export function startLane(parts: LaneParts): Lane {
       outbox.sentUpto = outbox.upto;
       if (!isOver()) await recover(ending);
     }
-    end("closed");
+    end();
   };
 
   const mayTakeOver = (ms: number) => {
@@ -266,7 +263,7 @@ export function startLane(parts: LaneParts): Lane {
   const settled = () => {
     if (!closing || outbox.length > 0) return;
     if (current?.isOpen()) current.finish();
-    else end("closed");
+    else end();
   };
 
   const hurry = (hurried: boolean) => {
@@ -274,7 +271,7 @@ export function startLane(parts: LaneParts): Lane {
     if (hurried) current?.pump();
   };
 
-  const end = (outcome: Outcome) => {
+  const end = (left = false) => {
     if (hasEnded()) return;
     cancelUpgrade();
     cancelClose();
@@ -283,7 +280,7 @@ export function startLane(parts: LaneParts): Lane {
     current?.stop("closed");
     become("closed");
     wake();
-    tellEnd(outcome);
+    tellEnd(left);
   };
 
   outbox.onStored = () => {
@@ -329,8 +326,8 @@ export function startLane(parts: LaneParts): Lane {
       if (closing) return;
       closing = true;
       if (timeoutMs) {
-        if (status === "stopped" || status === "offline") return end("closed");
-        cancelClose = clock.after(timeoutMs, () => end("closed"));
+        if (status === "stopped" || status === "offline") return end();
+        cancelClose = clock.after(timeoutMs, () => end());
         wake("network");
       }
       hurry(true);

@@ -16,6 +16,8 @@ class SharedSlots implements Slots {
   /** The slot that another tab has found its way into. */
   taken = 0;
   leased = 0;
+  /** Whether another tab takes what is adopted, too. */
+  adoptedIsTaken = false;
 
   async lease(): Promise<Lease> {
     this.leased += 1;
@@ -32,7 +34,10 @@ class SharedSlots implements Slots {
 
   async adopt(): Promise<Lease | null> {
     const state = this.left.shift();
-    return state ? keptLease(state, (now) => this.released.push(now)) : null;
+    if (!state) return null;
+    const lease = keptLease(state, (now) => this.released.push(now));
+    const taken = () => Promise.reject(new StorageError("lost", "another tab has the slot"));
+    return this.adoptedIsTaken ? { ...lease, store: { ...lease.store, restart: taken } } : lease;
   }
 
   /** A tab has ended with events `first`..`last` unsettled. */
@@ -187,4 +192,22 @@ test("what a slot that is lost at the very end has not stored is stored in anoth
     [["web-abc-2", 1]],
   );
   assert.equal(bench.clock.pending, 0);
+});
+
+test("what an adopted slot that is lost has not stored goes by the slot of the client's own", async () => {
+  const links = [new GatewayEnd(), new GatewayEnd()] as const;
+  const slots = new SharedSlots();
+  slots.leave(8, 1, 2);
+  slots.adoptedIsTaken = true;
+  const bench = new Bench([...links], {}, { slots });
+  await links[0].welcome();
+  await links[1].heard();
+  // The new numbering of what was left behind cannot be written: another tab has it.
+  links[1].say({ type: "close", body: { code: 4007, reason: "stale_epoch" } });
+  await bench.clock.advance(10);
+  assert.deepEqual(await heardData(links[0]), [1, 2]);
+  links[0].ack(2);
+  await idle();
+  assert.equal(bench.client.state.unsettled.events, 0);
+  await bench.end();
 });

@@ -1,11 +1,19 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { thisPage } from "../src/lifecycle.js";
+import { memoryLease } from "../src/outbox/memory.js";
+import type { Lease } from "../src/outbox/store.js";
 import { Bench, START } from "./support/bench.js";
 import { idle } from "./support/clock.js";
 import { GatewayEnd } from "./support/gateway.js";
 
 const offers = ["webtransport", "https"] as const;
+
+/** A slot that stores nothing in time, with numbers up to `reserved` that nobody else will use. */
+function stuck(reserved: number): Lease {
+  const { state, store } = memoryLease({ client: "web-abc-1", epoch: START, upto: 0, last: 0, events: [] });
+  return { state, store: { ...store, reserved, append: () => new Promise(() => {}) } };
+}
 
 test("a page that hides sends at once, without waiting for company, and later events too", async () => {
   const link = new GatewayEnd();
@@ -114,6 +122,29 @@ test("a number that is missing ends the body, since numbers are told by counting
     [1],
   );
   await bench.end();
+});
+
+test("what is not stored is posted as far as its numbers are reserved in storage, and nothing beyond", async () => {
+  for (const [reserved, posted] of [
+    [0, []],
+    [2, [1, 2]],
+  ] as const) {
+    // A disk that is busy while the page goes.
+    const slots = { persistent: true, adopt: async () => null, lease: async () => stuck(reserved) };
+    const link = new GatewayEnd();
+    const bench = new Bench([link], {}, { offers, slots });
+    await link.welcome();
+    await idle();
+    link.break();
+    await idle();
+    for (let data = 1; data <= 3; data += 1) void bench.client.send({ type: "t", data });
+    await bench.page.becomes("pagehide");
+    assert.deepEqual(
+      bench.posted.flatMap(({ lines }) => lines.map(({ data }) => data)),
+      posted,
+    );
+    await bench.end();
+  }
 });
 
 test("a takeover by the page's own farewell is no reason to leave the slot", async () => {

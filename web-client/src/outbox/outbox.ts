@@ -6,31 +6,22 @@ import type { Verdict } from "../wire/frames.js";
 import { withId } from "./identity.js";
 import type { Lease, SlotStore, StoredEvent } from "./store.js";
 
-/** Durable as `level` says, or left out by a filter of the gateway. */
-interface Acknowledged {
-  readonly outcome: "acknowledged";
-  readonly level: Level;
-}
-
-/** Refused for good: the same bytes would be refused again. */
-interface Refused {
-  readonly outcome: "refused";
-  readonly code: string;
-  readonly message: string;
-}
-
-/** Nobody can say: the gateway has settled it and no longer knows how. */
-interface Unknown {
-  readonly outcome: "unknown";
-}
-
 /** What became of an event. It is never sent again. */
-export type Settlement = (Acknowledged | Refused | Unknown) & {
-  readonly seq: number;
+export interface Settlement {
   readonly event: StoredEvent;
   /** From `push` to the settlement. */
   readonly latencyMs: number;
-};
+  /** How durable it is, unless it was refused. */
+  readonly level: Level;
+  /** Refused for good: the same bytes would be refused again. `unknown`: the gateway has settled it and no longer knows how. */
+  readonly refusal?: Refusal | undefined;
+}
+
+/** Why. */
+export interface Refusal {
+  readonly code: string;
+  readonly message: string;
+}
 
 /** How much an outbox keeps. */
 export interface OutboxLimits {
@@ -58,13 +49,15 @@ export interface OutboxListener {
   lost?(unstored: readonly StoredEvent[]): void;
 }
 
+const UNKNOWN: Refusal = { code: "unknown", message: "settled; how is forgotten" };
+
 /** Numbers events and keeps them, in memory and in the slot's store, until they are settled. */
 export class Outbox {
   readonly #store: SlotStore;
   readonly #limits: OutboxLimits;
   readonly #now: () => number;
   readonly #listener: OutboxListener;
-  readonly #refusals = new Map<number, Verdict>();
+  readonly #refusals = new Map<number, Refusal>();
   /** Unsettled, in order of their numbers. */
   #events: StoredEvent[];
   #sentUpto: number;
@@ -186,7 +179,8 @@ export class Outbox {
 
   /** Remembers a refusal until the number is settled. Verdicts that only inform, and numbers not waiting, change nothing. */
   judge(verdict: Verdict): void {
-    if (verdict.refused && this.#has(verdict.seq)) this.#refusals.set(verdict.seq, verdict);
+    const { seq, refused, code, message } = verdict;
+    if (refused && this.#has(seq)) this.#refusals.set(seq, { code, message });
   }
 
   /**
@@ -200,11 +194,9 @@ export class Outbox {
     const now = this.#now();
     const settlements = this.#take(0, this.#search(end + 1)).map((event): Settlement => {
       const { seq, at } = event;
-      const told = { seq, event, latencyMs: Math.max(0, now - at) };
-      const refusal = this.#refusals.get(seq);
+      const refusal = this.#refusals.get(seq) ?? (seq < knownFrom ? UNKNOWN : undefined);
       this.#refusals.delete(seq);
-      if (refusal) return { ...told, outcome: "refused", code: refusal.code, message: refusal.message };
-      return seq < knownFrom ? { ...told, outcome: "unknown" } : { ...told, outcome: "acknowledged", level };
+      return { event, latencyMs: Math.max(0, now - at), level, refusal };
     });
     this.upto = end;
     this.#stored = Math.max(this.#stored, end);
@@ -240,7 +232,7 @@ export class Outbox {
 
   /** Writes what is pending and gives the slot back. Nothing is taken any more. */
   async release(): Promise<void> {
-    if (this.#gone) return;
+    if (this.#gone?.reason === "released") return;
     const pending = this.#commit;
     this.#gone = new StorageError("released", "the outbox was released");
     this.#look();
@@ -251,6 +243,12 @@ export class Outbox {
       // Lost to another tab: whoever pushed has heard of it.
     }
     await this.#store.release();
+  }
+
+  /** Another instance has the name: what is not safe in storage is the listener's again, and nothing more is taken. */
+  lose(persistent: boolean): void {
+    if (!persistent) this.#stored = 0;
+    this.#lose(new StorageError("lost", "another instance has the slot"));
   }
 
   get #sendable(): number {

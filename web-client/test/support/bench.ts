@@ -11,7 +11,7 @@ import { memorySlots } from "../../src/outbox/memory.js";
 import type { Slots } from "../../src/outbox/store.js";
 import type { Platform } from "../../src/platform.js";
 import { FakeClock, idle } from "./clock.js";
-import type { GatewayEnd } from "./gateway.js";
+import { GatewayEnd } from "./gateway.js";
 
 /** Unix ms when a test begins. */
 export const START = 1_767_225_600_000;
@@ -70,6 +70,7 @@ export class Bench {
   /** Transports that were tried, opened or not. */
   readonly tried: TransportName[] = [];
   readonly links: GatewayEnd[];
+  #leased = 0;
   offers: readonly TransportName[];
 
   constructor(links: GatewayEnd[], options: Options = {}, parts: BenchParts = {}) {
@@ -81,7 +82,8 @@ export class Bench {
       now,
       random: parts.random ?? (() => 0.5),
       page: this.page,
-      slots: async ({ name }) => parts.slots ?? memorySlots({ prefix: name, now, newId: () => "abc" }),
+      slots: async ({ name }) =>
+        parts.slots ?? memorySlots({ prefix: name, now, newId: () => `abc${this.#leased++ || ""}` }),
       dial: (endpoint) => this.#dial(endpoint),
       preference: new Preference("test", { now, storage: null }),
       farewell: async () => (await loadHttps()).farewell((url, init) => this.#fetch(url, init)),
@@ -159,6 +161,27 @@ export class Bench {
       });
     });
   }
+}
+
+/** A client that the gateway has just welcomed, on the first of so many links to come. */
+export async function connected(
+  count: 1 | 2 = 1,
+  options: Options = {},
+  parts: BenchParts = {},
+): Promise<[bench: Bench, first: GatewayEnd, second: GatewayEnd]> {
+  const [first, second] = [new GatewayEnd(), new GatewayEnd()];
+  const bench = new Bench([first, second].slice(0, count), options, parts);
+  await first.welcome();
+  return [bench, first, second];
+}
+
+/** Says CLOSE on a link. */
+export function sayClose(
+  link: GatewayEnd,
+  code: number,
+  more: { reason?: string; msg?: string; retry_ms?: number } = {},
+): void {
+  link.say({ type: "close", body: { code, reason: `code ${code}`, ...more } });
 }
 
 /** The `data` of the events in the next frame of a link, which must be EVENTS. */
