@@ -31,8 +31,6 @@ export interface Connection {
   readonly name: TransportName;
   /** Why the gateway holds credit back. */
   readonly reason: Reason;
-  /** Whether the gateway answered HELLO; `false` when the connection ended before. */
-  readonly welcomed: Promise<boolean>;
   /** Never rejects: every way to end is an `Ending`. */
   readonly ended: Promise<Ending>;
   /** Whether events may travel: the gateway has answered HELLO and nothing has ended. */
@@ -110,7 +108,6 @@ export function connection(
   let reason: Reason = "ok";
   let cancelTick = () => {};
   let cancelLeave = () => {};
-  let tellWelcomed: (welcomed: boolean) => void;
 
   const isOpen = () => sending !== null && end === null;
 
@@ -137,10 +134,9 @@ export function connection(
 
   const ping = () => {
     answerBy = Math.min(answerBy, clock.now() + silenceMs);
-    void send({ type: "ping", body: new Uint8Array(0) });
+    if (isOpen()) void send({ type: "ping", body: new Uint8Array(0) });
   };
   const probe = () => {
-    if (!isOpen()) return;
     excused = true;
     ping();
   };
@@ -151,23 +147,22 @@ export function connection(
   const tick = () => {
     cancelTick = clock.after(TICK_MS, tick);
     const now = clock.now();
-    const slept = now - tickedAt > SLEPT_MS;
     const silentMs = now - heardAt;
+    const slept = now - tickedAt > SLEPT_MS;
     tickedAt = now;
-    if (slept && sending) {
+    if (slept) {
       // What had to be heard meanwhile may be on its way in just now.
       heardAt = now;
       answerBy = Number.POSITIVE_INFINITY;
       probe();
-    } else if (now >= answerBy && !slept) {
+    } else if (now >= answerBy) {
       if (!excused) preference.stalled(name);
       stop("the gateway fell silent");
-    } else if (isOpen() && answerBy > now + silenceMs && silentMs >= silenceMs) {
+    } else if (answerBy === Number.POSITIVE_INFINITY && silentMs >= silenceMs) {
       // The gateway's own PINGs show that it is there while nothing is sent.
       if (outbox.length > 0 || silentMs > PINGS_MISSED * pingMs) ping();
     }
-    reportIn -= isOpen() && !finishing ? 1 : 0;
-    if (reportIn > 0) return;
+    if (!isOpen() || finishing || --reportIn > 0) return;
     reportIn = REPORT_TICKS;
     void report();
   };
@@ -199,7 +194,6 @@ export function connection(
     pingMs = welcome.ping_ms;
     sending = sender(parts, limits, welcome, settled, send, () => end || paused || finishing || leaveAt);
     opened(self, welcome);
-    tellWelcomed(true);
     sending.pump();
   };
 
@@ -256,7 +250,6 @@ export function connection(
     cancelTick();
     cancelLeave();
     sending?.stop();
-    tellWelcomed(false);
     const { error, code, retryMs = 0 } = end as unknown as Ending;
     if (code === CloseCode.too_large) sending?.shrink();
     const now = clock.now();
@@ -275,9 +268,6 @@ export function connection(
     get reason() {
       return reason;
     },
-    welcomed: new Promise((resolve) => {
-      tellWelcomed = resolve;
-    }),
     ended: Promise.resolve().then(run),
     isOpen,
     // Requests under way end with the page.

@@ -199,14 +199,10 @@ export function startClient(settings: Settings, platform: Platform): Client {
         lost: (unstored) => {
           abandon(box);
           for (const { payload } of unstored) handled(outbox.push(payload));
-          for (const lane of lanes) if (lane.outbox === box) lane.end(true);
+          lane.end(true);
         },
       },
     });
-    return newLane(box, to);
-  }
-
-  function newLane(box: Outbox, to: Reporter | null): Lane {
     const lane = startLane({ outbox: box, settings, platform, token, reporter: to, changed });
     lanes.add(lane);
     void lane.ended.then(() => lanes.delete(lane));
@@ -321,7 +317,6 @@ export function startClient(settings: Settings, platform: Platform): Client {
   }
 
   function loadFarewell(): void {
-    cancelLoad();
     if (farewell || !settings.farewell) return;
     platform.farewell().then(
       (loaded) => {

@@ -58,8 +58,7 @@ export interface Lane {
   end(left?: boolean): void;
 }
 
-const DISCOVERY_TIMEOUT_MS = 10_000;
-/** For all transports together. */
+/** For discovery; then for all transports together. */
 const OPEN_TIMEOUT_MS = 10_000;
 const STAGGER_MS = 500;
 /** A better transport is not tried more often than this. */
@@ -126,21 +125,22 @@ export function startLane(parts: LaneParts): Lane {
       };
     });
 
-  /** Runs `work`, which must end when its signal is aborted: after `timeoutMs`, or when it is given up. */
-  const within = <T>(timeoutMs: number, work: (signal: AbortSignal) => Promise<T>): Promise<T> => {
+  /** Runs `work`, which must end when its signal is aborted: when it takes too long, or is given up. */
+  const limited = <T>(work: (signal: AbortSignal) => Promise<T>): Promise<T> => {
     const controller = new AbortController();
     giveUp = () => controller.abort();
     if (hasEnded()) giveUp();
-    const cancel = clock.after(timeoutMs, giveUp);
+    const cancel = clock.after(OPEN_TIMEOUT_MS, giveUp);
     return work(controller.signal).finally(cancel);
   };
 
   const open = (better: readonly Route[]): Promise<Link> =>
-    within(OPEN_TIMEOUT_MS, (signal) => race(better, { clock, staggerMs: STAGGER_MS, signal }));
+    limited((signal) => race(better, { clock, staggerMs: STAGGER_MS, signal }));
 
   const converse = (link: Link, secret: string | undefined) => connection(parts, limits, link, secret, opened);
 
   const opened = (mine: Connection, welcome: Welcome) => {
+    if (mine !== current) current?.stop("a better transport took over");
     current = mine;
     error = null;
     if (transport && transport !== mine.name) reporter?.count("switches");
@@ -157,7 +157,7 @@ export function startLane(parts: LaneParts): Lane {
     if (delayMs !== null) cancelUpgrade = clock.after(Math.max(delayMs, UPGRADE_MIN_MS), () => upgrade(old));
   };
 
-  /** Opens something better beside `old`, and lets it take over when the gateway has answered there. */
+  /** Opens something better beside `old`, which takes over when the gateway answers there. */
   const upgrade = async (old: Connection) => {
     const rank = routes.findIndex(({ transport }) => transport === old.name);
     const better = preference.order(routes.slice(0, rank));
@@ -167,9 +167,9 @@ export function startLane(parts: LaneParts): Lane {
       old.pause(true);
       mayTakeOver(OVERTAKEN_MS);
       heir = converse(link, token.current());
-      if (await heir.welcomed) return old.stop("a better transport took over");
+      if ((await heir.ended).welcomed) return;
     } catch {
-      for (const { transport } of better) preference.stalled(transport);
+      if (old.isOpen()) for (const { transport } of better) preference.stalled(transport);
     }
     heir = null;
     if (!old.isOpen()) return;
@@ -182,7 +182,7 @@ export function startLane(parts: LaneParts): Lane {
     const target = elsewhere;
     elsewhere = undefined;
     try {
-      routes = await within(DISCOVERY_TIMEOUT_MS, target ? dial(new URL(target), settings.transports) : usual);
+      routes = await limited(target ? dial(new URL(target), settings.transports) : usual);
       for (let left = preference.order(routes); ; ) {
         // While nothing is open that would have to wait for it.
         const secret = await token.get();
@@ -192,7 +192,8 @@ export function startLane(parts: LaneParts): Lane {
         while (heir) {
           const next: Connection = heir;
           heir = null;
-          if (await next.welcomed) ending = await next.ended;
+          const later = await next.ended;
+          if (later.welcomed) ending = later;
         }
         cancelUpgrade();
         giveUp();

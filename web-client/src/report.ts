@@ -10,8 +10,8 @@ export interface Reporter {
   tell(send: (report: Report) => Promise<boolean>): Promise<void>;
 }
 
-/** Longer latencies share a bucket. */
-const LATENCY_MAX_MS = 300_000;
+/** Longer latencies count as this: to the gateway all that take hours are the same. */
+const LATENCY_MAX_MS = 2 ** 31;
 
 /** Has nothing to tell yet. */
 export function newReporter(): Reporter {
@@ -20,7 +20,7 @@ export function newReporter(): Reporter {
   const count = (what: string | number, more = 1) => void counts.set(what, (counts.get(what) ?? 0) + more);
   return {
     count,
-    acknowledged: (latencyMs) => count(latencyMs > LATENCY_MAX_MS ? Number.POSITIVE_INFINITY : bucketOf(latencyMs)),
+    acknowledged: (latencyMs) => count(bucketOf(latencyMs)),
     tell: async (send) => {
       if (counts.size === 0) return;
       const told = counts;
@@ -30,14 +30,14 @@ export function newReporter(): Reporter {
       const report = {
         dropped: { overflow: of("overflow"), expired: of("expired"), too_large: of("too_large") },
         switches: of("switches"),
-        ack_ms: buckets.sort(([a], [b]) => a - b).map(([ms, n]) => [Number.isFinite(ms) ? ms : null, n] as const),
+        ack_ms: buckets.sort(([a], [b]) => a - b),
       };
       if (!(await send(report))) for (const [what, more] of told) count(what, more);
     },
   };
 }
 
-/** Upper bound of a bucket: two to each doubling. */
+/** Upper bound of a bucket: two to each doubling, 63 in all. */
 function bucketOf(ms: number): number {
-  return Math.ceil(2 ** (Math.ceil(2 * Math.log2(Math.max(ms, 1))) / 2));
+  return Math.ceil(2 ** (Math.ceil(2 * Math.log2(Math.min(Math.max(ms, 1), LATENCY_MAX_MS))) / 2));
 }
