@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { StorageError } from "../src/errors/storage-error.js";
-import type { Lease, SlotState, Slots, StoredEvent } from "../src/outbox/store.js";
+import type { Lease, SlotState, Slots } from "../src/outbox/store.js";
 import { utf8 } from "../src/wire/writer.js";
 import { Bench, heardData, START } from "./support/bench.js";
 import { idle } from "./support/clock.js";
@@ -23,11 +23,11 @@ class SharedSlots implements Slots {
     const client = `web-abc-${slot}`;
     const state = { client, epoch: START, upto: 0, last: 0, events: [] };
     const lease = keptLease(state, (now) => this.released.push(now));
-    const append = async (events: readonly StoredEvent[]) => {
+    const save = async (state: SlotState) => {
       if (slot === this.taken) throw new StorageError("lost", "another tab has the slot");
-      return lease.store.append(events);
+      return lease.store.save(state);
     };
-    return { ...lease, store: { ...lease.store, append } };
+    return { ...lease, store: { ...lease.store, save } };
   }
 
   async adopt(): Promise<Lease | null> {

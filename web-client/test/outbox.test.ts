@@ -76,9 +76,9 @@ test("pushes of one go are one write", async () => {
     ...lease,
     store: {
       ...lease.store,
-      append: (events) => {
-        writes.push(events.length);
-        return lease.store.append(events);
+      save: (state) => {
+        writes.push(state.events.length);
+        return lease.store.save(state);
       },
     },
   });
@@ -228,8 +228,8 @@ test("a restart numbers what is left from 1, and what may have been sent keeps i
 });
 
 function failing(reason: "quota" | "lost"): (lease: Lease) => Lease {
-  const append = () => Promise.reject(new StorageError(reason, "no"));
-  return (lease) => ({ ...lease, store: { ...lease.store, append } });
+  const save = () => Promise.reject(new StorageError(reason, "no"));
+  return (lease) => ({ ...lease, store: { ...lease.store, save } });
 }
 
 test("events that storage does not take live on in memory", async () => {
@@ -271,7 +271,7 @@ test("after release nothing is taken and nobody waits for ever", async () => {
 test("a page that goes sends what is not stored yet, as far as its numbers are reserved", async () => {
   const stuck = (lease: Lease): Lease => ({
     ...lease,
-    store: { ...lease.store, reserved: 2, append: () => new Promise(() => {}) },
+    store: { ...lease.store, reserved: 2, save: () => new Promise(() => {}) },
   });
   const bench = new Bench({ lease: stuck });
   let woken = 0;
@@ -285,4 +285,29 @@ test("a page that goes sends what is not stored yet, as far as its numbers are r
   void bench.push(1, 1);
   await idle();
   assert.deepEqual([bench.from(1), woken], [[1, 2], 1]);
+});
+
+test("a slot that is lost while a restart is written hands back what was not stored before, and nothing else", async () => {
+  let lost = false;
+  const save = async () => {
+    if (lost) throw new StorageError("lost", "no");
+  };
+  const bench = new Bench({ lease: (lease) => ({ ...lease, store: { ...lease.store, save } }) });
+  await bench.push(1, 1);
+  lost = true;
+  void bench.outbox.push(utf8('{"type":"new"}'));
+  await bench.outbox.restart("web-b-1", 9);
+  assert.deepEqual(bench.lostTexts, ['{"type":"new"}']);
+});
+
+test("what storage did not take is handed back when the slot is lost, too", async () => {
+  let reason: "quota" | "lost" = "quota";
+  const save = async () => {
+    throw new StorageError(reason, "no");
+  };
+  const bench = new Bench({ lease: (lease) => ({ ...lease, store: { ...lease.store, save } }) });
+  await bench.push(1);
+  reason = "lost";
+  await bench.push(1);
+  assert.deepEqual(bench.lost, [1, 2]);
 });

@@ -3,17 +3,7 @@ import type { Lease, SlotState, Slots } from "./store.js";
 /** A slot of this page alone. The outbox that it is for keeps everything anyway. */
 export function memoryLease(state: SlotState): Lease {
   const nothing = async () => {};
-  return {
-    state,
-    store: {
-      reserved: Number.MAX_SAFE_INTEGER,
-      append: nothing,
-      settle: nothing,
-      drop: nothing,
-      restart: nothing,
-      release: nothing,
-    },
-  };
+  return { state, store: { reserved: Number.MAX_SAFE_INTEGER, save: nothing, trim: nothing, release: nothing } };
 }
 
 /** Slots that end with the page. */
