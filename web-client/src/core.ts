@@ -313,20 +313,18 @@ export class Core implements Client {
   #settled({ outbox, lane }: Held, reporter: Reporter | null, settlements: readonly Settlement[]): void {
     const { client } = outbox;
     let told = 0;
-    settlements.forEach((settlement, index) => {
-      const { seq, latencyMs, event } = settlement;
-      if (settlement.outcome === "acknowledged") {
+    settlements.forEach(({ event, latencyMs, level, refusal }, index) => {
+      const { seq, payload } = event;
+      if (!refusal) {
         reporter?.acknowledged(latencyMs, 1);
-        const { level } = settlement;
         const next = settlements[index + 1];
-        if (next?.outcome === "acknowledged" && next.level === level) return;
-        const first = settlements[told]?.seq ?? seq;
+        if (next && !next.refusal && next.level === level) return;
+        const first = settlements[told]?.event.seq ?? seq;
         const count = index + 1 - told;
         this.#emitter.emit("acknowledged", { client, first, last: seq, count, level, latencyMs });
       } else {
-        const { code, message } =
-          settlement.outcome === "refused" ? settlement : { code: "unknown", message: "settled; how is forgotten" };
-        this.#emitter.emit("refused", () => ({ client, seq, code, message, event: decodeEvent(event.payload) }));
+        const { code, message } = refusal;
+        this.#emitter.emit("refused", () => ({ client, seq, code, message, event: decodeEvent(payload) }));
       }
       told = index + 1;
     });

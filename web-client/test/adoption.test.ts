@@ -27,7 +27,10 @@ class SharedSlots implements Slots {
       if (slot === this.taken) throw new StorageError("lost", "another tab has the slot");
       return lease.store.save(state);
     };
-    return { ...lease, store: { ...lease.store, save } };
+    const release = async () => {
+      if (slot !== this.taken) await lease.store.release();
+    };
+    return { ...lease, store: { ...lease.store, save, release } };
   }
 
   async adopt(): Promise<Lease | null> {

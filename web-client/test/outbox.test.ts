@@ -7,6 +7,7 @@ import { type DropReason, Outbox, type OutboxLimits, type Settlement } from "../
 import type { Lease, SlotState, StoredEvent } from "../src/outbox/store.js";
 import { utf8 } from "../src/wire/writer.js";
 import { idle } from "./support/clock.js";
+import { keptLease } from "./support/lease.js";
 
 const HOUR_MS = 3_600_000;
 
@@ -96,10 +97,10 @@ test("settling is cumulative, in order, once, and says how long it took", async 
   assert.equal(bench.outbox.settle(2, "stored"), 2);
   assert.equal(bench.outbox.settle(1, "committed"), 0);
   assert.deepEqual(
-    bench.settled.map(({ event, ...rest }) => ({ ...rest, bytes: event.payload.length })),
+    bench.settled.map(({ event, ...rest }) => ({ ...rest, seq: event.seq, bytes: event.payload.length })),
     [
-      { seq: 1, latencyMs: 40, outcome: "acknowledged", level: "stored", bytes: 10 },
-      { seq: 2, latencyMs: 40, outcome: "acknowledged", level: "stored", bytes: 10 },
+      { seq: 1, latencyMs: 40, level: "stored", refusal: undefined, bytes: 10 },
+      { seq: 2, latencyMs: 40, level: "stored", refusal: undefined, bytes: 10 },
     ],
   );
   assert.deepEqual([bench.from(1), bench.outbox.upto, bench.outbox.bytes], [[3], 2, 10]);
@@ -114,8 +115,8 @@ test("a refusal waits for its number to be settled", async () => {
   bench.outbox.settle(1, "stored");
 
   assert.deepEqual(
-    bench.settled.map(({ event, ...rest }) => rest),
-    [{ seq: 1, latencyMs: 0, outcome: "refused", code: "schema", message: "no" }],
+    bench.settled.map(({ event, refusal }) => [event.seq, refusal?.code, refusal?.message]),
+    [[1, "schema", "no"]],
   );
 });
 
@@ -125,8 +126,8 @@ test("below what the gateway still knows, the outcome of what was not refused is
   bench.outbox.judge({ seq: 2, code: "schema", refused: true, message: "" });
   bench.outbox.settle(3, "stored", 3);
   assert.deepEqual(
-    bench.settled.map(({ outcome }) => outcome),
-    ["unknown", "refused", "acknowledged"],
+    bench.settled.map(({ refusal }) => refusal?.code),
+    ["unknown", "schema", undefined],
   );
 });
 
@@ -139,7 +140,7 @@ test("the oldest events that are not on their way make room, and are reported", 
   assert.deepEqual([bench.from(1), bench.outbox.bytes], [[1, 4], 90]);
   bench.outbox.settle(3, "stored");
   assert.deepEqual(
-    bench.settled.map(({ seq }) => seq),
+    bench.settled.map(({ event }) => event.seq),
     [1],
   );
 });
@@ -198,6 +199,29 @@ test("who waits for room is told once it is there", async () => {
   bench.outbox.settle(1, "stored");
   await waiting;
   await bench.outbox.room();
+});
+
+test("a name that another instance has leaves what is stored to others, and hands back the rest", async () => {
+  const released: SlotState[] = [];
+  const bench = new Bench({ lease: ({ state }) => keptLease(state, (kept) => released.push(kept)) });
+  await bench.push(1, 2);
+  void bench.push(3);
+  bench.outbox.lose();
+  bench.outbox.lose();
+  assert.deepEqual([bench.lost, bench.outbox.length, bench.outbox.bytes], [[3], 0, 0]);
+  await assert.rejects(bench.push(1), { reason: "lost" });
+  await bench.outbox.release();
+  assert.deepEqual(
+    released.map(({ events }) => events.map(({ seq }) => seq)),
+    [[1, 2]],
+  );
+});
+
+test("of a slot in memory everything is handed back", async () => {
+  const bench = new Bench();
+  await bench.push(1, 2);
+  bench.outbox.lose();
+  assert.deepEqual(bench.lost, [1, 2]);
 });
 
 test("a restart numbers what is left from 1, and what may have been sent keeps its id", async () => {

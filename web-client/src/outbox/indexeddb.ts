@@ -144,7 +144,9 @@ export function indexedDbStore({ write, slot, loaded, hold, clock, now, onPersis
     },
     save,
     trim: (given) => {
-      if (!ended) cancelTrim ??= clock.after(TRIM_DELAY_MS, () => void save(given).catch(() => {}));
+      if (ended) return;
+      state = given;
+      cancelTrim ??= clock.after(TRIM_DELAY_MS, () => void save(state).catch(() => {}));
     },
     release: async () => {
       if (ended) return;

@@ -6,31 +6,16 @@ import type { Verdict } from "../wire/frames.js";
 import { withId } from "./identity.js";
 import type { Lease, SlotState, SlotStore, StoredEvent } from "./store.js";
 
-/** Durable as `level` says, or left out by a filter of the gateway. */
-interface Acknowledged {
-  readonly outcome: "acknowledged";
-  readonly level: Level;
-}
-
-/** Refused for good: the same bytes would be refused again. */
-interface Refused {
-  readonly outcome: "refused";
-  readonly code: string;
-  readonly message: string;
-}
-
-/** Nobody can say: the gateway has settled it and no longer knows how. */
-interface Unknown {
-  readonly outcome: "unknown";
-}
-
 /** What became of an event. It is never sent again. */
-export type Settlement = (Acknowledged | Refused | Unknown) & {
-  readonly seq: number;
+export interface Settlement {
   readonly event: StoredEvent;
   /** From `push` to the settlement. */
   readonly latencyMs: number;
-};
+  /** How durable it is, where it was not refused; or it was left out by a filter of the gateway. */
+  readonly level: Level;
+  /** Refused for good: the same bytes would be refused again. Code `unknown`: nobody knows whether it was. */
+  readonly refusal?: { readonly code: string; readonly message: string } | undefined;
+}
 
 /** How much an outbox keeps. */
 export interface OutboxLimits {
@@ -57,6 +42,8 @@ export interface OutboxListener {
    */
   lost?(unstored: readonly StoredEvent[]): void;
 }
+
+const UNKNOWN = { code: "unknown", message: "settled; how is forgotten" };
 
 /** Numbers events and keeps them, in memory and in the slot's store, until they are settled. */
 export class Outbox implements SlotState {
@@ -112,7 +99,7 @@ export class Outbox implements SlotState {
     this.last = this.#stored = this.#safe = this.everSent = state.last;
     this.events = [...state.events];
     for (const { payload } of state.events) this.bytes += payload.length;
-    store.onLost = (error) => this.#lose(error);
+    store.onLost = (error) => this.lose(error);
     // Not before the listener's owner has this outbox in hand.
     queueMicrotask(() => {
       this.#expire();
@@ -195,10 +182,8 @@ export class Outbox implements SlotState {
     const now = this.#now();
     const settlements = this.#take(0, this.#search(end + 1)).map((event): Settlement => {
       const { seq, at } = event;
-      const told = { seq, event, latencyMs: Math.max(0, now - at) };
-      const refusal = this.#refusals.get(seq);
-      if (refusal) return { ...told, outcome: "refused", code: refusal.code, message: refusal.message };
-      return seq < knownFrom ? { ...told, outcome: "unknown" } : { ...told, outcome: "acknowledged", level };
+      const refusal = this.#refusals.get(seq) ?? (seq < knownFrom ? UNKNOWN : undefined);
+      return { event, latencyMs: Math.max(0, now - at), level, refusal };
     });
     for (const seq of this.#refusals.keys()) if (seq <= end) this.#refusals.delete(seq);
     this.upto = end;
@@ -232,10 +217,24 @@ export class Outbox implements SlotState {
     return this.#save();
   }
 
+  /**
+   * The slot is somebody else's, or its name is: what is stored is theirs to send, anything else the listener's again. The outbox is empty
+   * then, and takes nothing more; the slot is ours until it is released.
+   */
+  lose(error = new StorageError("lost", "another instance has the slot")): void {
+    if (this.#gone?.reason === "lost") return;
+    this.#gone = error;
+    const { client, epoch, upto, last } = this;
+    const events = this.#take(0, this.#search(this.#stored + 1));
+    const unstored = this.#take(0, this.length);
+    this.#store.trim({ client, epoch, upto, last, events });
+    this.#look();
+    this.#listener.lost?.(unstored.map((event) => ({ ...event, payload: this.#named(event) })));
+  }
+
   /** Writes what is pending and gives the slot back. Nothing is taken any more. */
   async release(): Promise<void> {
-    if (this.#gone) return;
-    this.#gone = new StorageError("released", "the outbox was released");
+    this.#gone ??= new StorageError("released", "the outbox was released");
     this.#look();
     await this.#saving;
     await this.#store.release();
@@ -249,12 +248,13 @@ export class Outbox implements SlotState {
   #save(): Promise<void> {
     this.#saving ??= Promise.resolve().then(async () => {
       this.#saving = null;
+      if (this.#gone?.reason === "lost") return;
       const { client, epoch, last } = this;
       let stored = last;
       try {
         await this.#store.save(this);
       } catch (error) {
-        if ((error as StorageError).reason === "lost") return this.#lose(error as StorageError);
+        if ((error as StorageError).reason === "lost") return this.lose(error as StorageError);
         stored = 0;
       }
       if (client !== this.client || epoch !== this.epoch) return this.#save();
@@ -269,15 +269,6 @@ export class Outbox implements SlotState {
   /** The payload, with the `id` that the gateway may have given it: numbers that were never sent may belong to other events there. */
   #named({ seq, payload }: StoredEvent): Bytes {
     return seq <= this.everSent ? withId(payload, `${this.client}-${this.epoch}-${seq}`) : payload;
-  }
-
-  #lose(error: StorageError): void {
-    if (this.#gone?.reason === "lost") return;
-    this.#gone = error;
-    const unstored = this.events.slice(this.#search(this.#stored + 1));
-    this.#take(0, this.length);
-    this.#look();
-    this.#listener.lost?.(unstored.map((event) => ({ ...event, payload: this.#named(event) })));
   }
 
   /** Drops the oldest events not on their way until `bytes` more fit; nothing, and false, when they would not. */
