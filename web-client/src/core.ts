@@ -157,7 +157,7 @@ export function startClient(settings: Settings, platform: Platform): Client {
       if (!left || closing) break;
       const { outbox: old } = lane;
       // What is stored is for others to send; what is here alone goes on under another name.
-      old.lose(opened.persistent);
+      old.lose();
       if (opened.persistent) failFlushes(new RefusedError(CloseCode.taken_over, "another instance has the slot"));
       await pause(backoff.next());
       lane = use(await opened.lease());
@@ -232,7 +232,8 @@ export function startClient(settings: Settings, platform: Platform): Client {
       if (refusal) {
         tell(run);
         run = undefined;
-        emit("refused", () => ({ client, seq, ...refusal, event: decodeEvent(payload) }));
+        const { code, message } = refusal;
+        emit("refused", () => ({ client, seq, code, message, event: decodeEvent(payload) }));
       } else {
         to?.acknowledged(latencyMs);
         run = { client, first: run?.first ?? seq, last: seq, count: (run?.count ?? 0) + 1, level, latencyMs };

@@ -11,18 +11,16 @@ export interface Early {
 
 /** Nobody has sent anything yet. */
 export function earlyOutbox(parts: ConstructorParameters<typeof Outbox>[1]): Early {
-  let tellStored: (stored: Promise<unknown>) => void;
-  const stored = new Promise<void>((resolve) => {
-    tellStored = (pushed) => resolve(pushed.then(() => {}));
+  let tellStored: (stored: PromiseLike<unknown>) => void;
+  const stored = new Promise<unknown>((resolve) => {
+    tellStored = resolve;
   });
   const { state, store } = memoryLease({ client: "", epoch: 0, upto: 0, last: 0, events: [] });
-  const outbox = new Outbox({ state, store: { ...store, append: () => stored } }, parts);
+  const outbox = new Outbox({ state, store: { ...store, save: async () => void (await stored) } }, parts);
   return {
     outbox,
     moveTo: (next) => {
-      // So that what is not stored can be read.
-      outbox.hurried = true;
-      tellStored(Promise.all([...outbox.from(1)].map(({ payload }) => next.push(payload))));
+      tellStored(Promise.all(outbox.events.map(({ payload }) => next.push(payload))));
       void outbox.release();
     },
   };

@@ -12,7 +12,7 @@ const offers = ["webtransport", "https"] as const;
 /** A slot that stores nothing in time, with numbers up to `reserved` that nobody else will use. */
 function stuck(reserved: number): Lease {
   const { state, store } = memoryLease({ client: "web-abc-1", epoch: START, upto: 0, last: 0, events: [] });
-  return { state, store: { ...store, reserved, append: () => new Promise(() => {}) } };
+  return { state, store: { ...store, reserved, save: () => new Promise(() => {}) } };
 }
 
 test("a page that hides sends at once, without waiting for company, and later events too", async () => {

@@ -1,23 +1,17 @@
 import type { Clock } from "../clock.js";
-import { StorageError, type StorageFailure } from "../errors/storage-error.js";
+import { StorageError } from "../errors/storage-error.js";
 
 /** Tables of the database. `meta`: `id`. `slots`: by slot. `chunks`: by [slot, first number]. `leases`: by slot. */
 export type Tables = Readonly<Record<(typeof NAMES)[number], IDBObjectStore>>;
 
 /**
  * Runs `work` in one transaction over all tables; resolves when that is committed. `work` may wait for requests of its tables,
- * and for nothing else. When it throws, nothing was written. Rejects with `StorageError`.
+ * and for nothing else. When it throws, nothing was written. It may be run twice. Rejects with `StorageError`.
  */
 export type Write = <T>(work: (tables: Tables) => Promise<T>) => Promise<T>;
 
 const NAMES = ["meta", "slots", "chunks", "leases"] as const;
 const VERSION = 1;
-const REASONS: Readonly<Record<string, StorageFailure>> = {
-  QuotaExceededError: "quota",
-  InvalidStateError: "closed",
-  VersionError: "closed",
-  AbortError: "closed",
-};
 const OPEN_TIMEOUT_MS = 3_000;
 const WRITE_TIMEOUT_MS = 10_000;
 
@@ -25,34 +19,37 @@ const WRITE_TIMEOUT_MS = 10_000;
 export function database(factory: IDBFactory, name: string, clock: Clock): Write {
   let connection: Promise<IDBDatabase> | null = null;
   const forget = () => {
+    connection?.then((opened) => opened.close()).catch(() => {});
     connection = null;
   };
-  return async (work) => {
+  const connect = async () => {
+    const request = factory.open(name, VERSION);
+    request.onupgradeneeded = () => {
+      for (const name of NAMES) request.result.createObjectStore(name);
+    };
     try {
-      if (!connection) {
-        connection = connect(factory, name, forget);
-        connection.catch(forget);
-      }
-      const opened = await within(clock, OPEN_TIMEOUT_MS, connection);
-      return await transact(opened, clock, work);
+      const opened = await answer(request);
+      opened.onclose = opened.onversionchange = forget;
+      return opened;
     } catch (error) {
-      const failure = storageError(error);
-      // Closed without an event, perhaps: the next write opens it again.
-      if (failure.reason === "closed") forget();
-      throw failure;
+      connection = null;
+      throw error;
     }
   };
-}
-
-async function connect(factory: IDBFactory, name: string, onClose: () => void): Promise<IDBDatabase> {
-  const request = factory.open(name, VERSION);
-  request.onupgradeneeded = () => {
-    for (const name of NAMES) request.result.createObjectStore(name);
+  return async (work) => {
+    for (let attempts = 1; ; attempts += 1) {
+      try {
+        connection ??= connect();
+        return await transact(await within(clock, OPEN_TIMEOUT_MS, connection), clock, work);
+      } catch (error) {
+        const failure = storageError(error);
+        if (failure.reason !== "closed") throw failure;
+        // The browser may have closed it in passing: once more, on a new connection.
+        forget();
+        if (attempts > 1) throw failure;
+      }
+    }
   };
-  const connection = await answer(request);
-  connection.onclose = onClose;
-  connection.onversionchange = () => connection.close();
-  return connection;
 }
 
 async function transact<T>(connection: IDBDatabase, clock: Clock, work: (tables: Tables) => Promise<T>): Promise<T> {
@@ -96,5 +93,7 @@ function within<T>(clock: Clock, timeoutMs: number, promise: Promise<T>): Promis
 function storageError(error: unknown): StorageError {
   if (error instanceof StorageError) return error;
   const { name, message } = error instanceof Error ? error : new Error(String(error));
-  return new StorageError(REASONS[name] ?? "failed", `${name}: ${message}`, { cause: error });
+  const closed = /^(InvalidState|Version|Abort)Error$/.test(name);
+  const reason = name === "QuotaExceededError" ? "quota" : closed ? "closed" : "failed";
+  return new StorageError(reason, `${name}: ${message}`, { cause: error });
 }

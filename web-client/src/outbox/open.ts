@@ -1,6 +1,6 @@
 import { type Clock, systemClock } from "../clock.js";
 import { answer, database } from "./database.js";
-import { leases, webLocks } from "./hold.js";
+import { webLocks } from "./hold.js";
 import { memorySlots } from "./memory.js";
 import { indexedDbSlots } from "./slots.js";
 import type { Slots } from "./store.js";
@@ -46,8 +46,10 @@ export async function openSlots(options: OpenOptions, surroundings: Surroundings
         meta.put(id, "id");
         return id;
       });
-      const grasp = locks ? webLocks(locks, name) : leases(write, clock, now, newId);
-      return indexedDbSlots({ onPersistence: () => {}, ...options, write, grasp, id, clock });
+      const grasp = locks
+        ? webLocks(locks, name)
+        : (await import("./leases.js")).leases({ write, answer, clock, now, newId });
+      return indexedDbSlots({ ...options, write, grasp, id, clock });
     }
   } catch {
     // Then memory it is.

@@ -4,23 +4,17 @@ import type { Bytes } from "../wire/bytes.js";
 import type { Level } from "../wire/codes.js";
 import type { Verdict } from "../wire/frames.js";
 import { withId } from "./identity.js";
-import type { Lease, SlotStore, StoredEvent } from "./store.js";
+import type { Lease, SlotState, SlotStore, StoredEvent } from "./store.js";
 
 /** What became of an event. It is never sent again. */
 export interface Settlement {
   readonly event: StoredEvent;
   /** From `push` to the settlement. */
   readonly latencyMs: number;
-  /** How durable it is, unless it was refused. */
+  /** How durable it is, where it was not refused; or it was left out by a filter of the gateway. */
   readonly level: Level;
-  /** Refused for good: the same bytes would be refused again. `unknown`: the gateway has settled it and no longer knows how. */
-  readonly refusal?: Refusal | undefined;
-}
-
-/** Why. */
-export interface Refusal {
-  readonly code: string;
-  readonly message: string;
+  /** Refused for good: the same bytes would be refused again. Code `unknown`: nobody knows whether it was. */
+  readonly refusal?: { readonly code: string; readonly message: string } | undefined;
 }
 
 /** How much an outbox keeps. */
@@ -49,30 +43,28 @@ export interface OutboxListener {
   lost?(unstored: readonly StoredEvent[]): void;
 }
 
-const UNKNOWN: Refusal = { code: "unknown", message: "settled; how is forgotten" };
+const UNKNOWN = { code: "unknown", message: "settled; how is forgotten" };
 
 /** Numbers events and keeps them, in memory and in the slot's store, until they are settled. */
-export class Outbox {
+export class Outbox implements SlotState {
   readonly #store: SlotStore;
   readonly #limits: OutboxLimits;
   readonly #now: () => number;
   readonly #listener: OutboxListener;
-  readonly #refusals = new Map<number, Refusal>();
-  /** Unsettled, in order of their numbers. */
-  #events: StoredEvent[];
+  readonly #refusals = new Map<number, Verdict>();
   #sentUpto: number;
-  /** Everything up to here is stored, as far as it can be. */
+  /** Everything up to here is stored: who takes over the slot sends it. */
   #stored: number;
-  /** Taken, and not handed to the store yet. */
-  #fresh: StoredEvent[] = [];
-  #commit: Promise<void> | null = null;
-  #restarted: Promise<void> = Promise.resolve();
-  #restarts = 0;
+  /** Everything up to here is as safe as it gets: stored, or in memory alone where storage fails. */
+  #safe: number;
+  #saving: Promise<void> | null = null;
   #gone: StorageError | null = null;
   #waiting: (() => void)[] = [];
 
   // The following are for others to read.
 
+  /** Unsettled, in order of their numbers. */
+  events: StoredEvent[];
   /** Name that the gateway knows the numbering by. */
   client: string;
   epoch: number;
@@ -80,7 +72,7 @@ export class Outbox {
   last: number;
   /** Everything up to here is settled. */
   upto: number;
-  /** No number above was ever on its way. */
+  /** The highest number that may ever have been on its way. */
   everSent: number;
   /** Payload bytes of unsettled events. */
   bytes = 0;
@@ -104,10 +96,10 @@ export class Outbox {
     this.client = state.client;
     this.epoch = state.epoch;
     this.upto = this.#sentUpto = state.upto;
-    this.last = this.#stored = this.everSent = state.last;
-    this.#events = [...state.events];
+    this.last = this.#stored = this.#safe = this.everSent = state.last;
+    this.events = [...state.events];
     for (const { payload } of state.events) this.bytes += payload.length;
-    store.onLost = (error) => this.#lose(error);
+    store.onLost = (error) => this.lose(error);
     // Not before the listener's owner has this outbox in hand.
     queueMicrotask(() => {
       this.#expire();
@@ -117,12 +109,12 @@ export class Outbox {
 
   /** Unsettled events. */
   get length(): number {
-    return this.#events.length;
+    return this.events.length;
   }
 
-  /** The lowest number that is unsettled and not given up; one above `last` where there is none. */
+  /** The lowest number that is neither settled nor given up; `last + 1` where there is none. */
   get first(): number {
-    return this.#events[0]?.seq ?? this.last + 1;
+    return this.events[0]?.seq ?? this.last + 1;
   }
 
   /** Numbers up to here are on their way on the current link, and never dropped; to be set to `upto` when it ends. */
@@ -149,13 +141,9 @@ export class Outbox {
     }
     this.last += 1;
     this.bytes += length;
-    const event: StoredEvent = { seq: this.last, payload, at: this.#now() };
-    this.#events.push(event);
-    this.#fresh.push(event);
-    // Pushes of one go share the write and its promise.
-    this.#commit ??= Promise.resolve().then(() => this.#write());
-    if (this.hurried && event.seq <= this.#sendable) queueMicrotask(() => this.onStored());
-    return this.#commit;
+    this.events.push({ seq: this.last, payload, at: this.#now() });
+    if (this.hurried && this.last <= this.#sendable) queueMicrotask(() => this.onStored());
+    return this.#save();
   }
 
   /** Resolves when unsettled bytes are at most `roomBytes`, and when the outbox is over. */
@@ -170,7 +158,7 @@ export class Outbox {
   *from(seq: number): Iterable<StoredEvent> {
     this.#expire();
     for (let next = seq; ; ) {
-      const event = this.#events[this.#search(next)];
+      const event = this.events[this.#search(next)];
       if (!event || event.seq > this.#sendable) return;
       next = event.seq + 1;
       yield event;
@@ -179,8 +167,8 @@ export class Outbox {
 
   /** Remembers a refusal until the number is settled. Verdicts that only inform, and numbers not waiting, change nothing. */
   judge(verdict: Verdict): void {
-    const { seq, refused, code, message } = verdict;
-    if (refused && this.#has(seq)) this.#refusals.set(seq, { code, message });
+    const { seq, refused } = verdict;
+    if (refused && this.events[this.#search(seq)]?.seq === seq) this.#refusals.set(seq, verdict);
   }
 
   /**
@@ -195,13 +183,14 @@ export class Outbox {
     const settlements = this.#take(0, this.#search(end + 1)).map((event): Settlement => {
       const { seq, at } = event;
       const refusal = this.#refusals.get(seq) ?? (seq < knownFrom ? UNKNOWN : undefined);
-      this.#refusals.delete(seq);
       return { event, latencyMs: Math.max(0, now - at), level, refusal };
     });
+    for (const seq of this.#refusals.keys()) if (seq <= end) this.#refusals.delete(seq);
     this.upto = end;
     this.#stored = Math.max(this.#stored, end);
+    this.#safe = Math.max(this.#safe, end);
     this.sentUpto = Math.max(this.#sentUpto, end);
-    this.#store.settle(end);
+    this.#store.trim(this);
     if (settlements.length > 0) this.#listener.settled(settlements);
     this.#look();
     return count;
@@ -213,68 +202,68 @@ export class Outbox {
    */
   restart(client: string, epoch: number): Promise<void> {
     if (this.#gone) return Promise.reject(this.#gone);
-    this.#events = this.#events.map((event, index) => {
+    // Until the new numbering is written, these are stored under the old one.
+    this.#stored = this.#search(this.#stored + 1);
+    this.events = this.events.map((event, index) => {
       const payload = this.#named(event);
       this.bytes += payload.length - event.payload.length;
       return { seq: index + 1, payload, at: event.at };
     });
     this.#refusals.clear();
-    this.#fresh = [];
     this.client = client;
     this.epoch = epoch;
     this.last = this.length;
-    this.upto = this.#sentUpto = this.everSent = this.#stored = 0;
-    this.#restarts += 1;
-    const state = { client, epoch, upto: 0, last: this.last, events: [...this.#events] };
-    this.#restarted = this.#keep(this.#store.restart(state), this.last);
-    return this.#restarted;
+    this.upto = this.#sentUpto = this.everSent = this.#safe = 0;
+    return this.#save();
+  }
+
+  /**
+   * The slot is somebody else's, or its name is: what is stored is theirs to send, anything else the listener's again. The outbox is empty
+   * then, and takes nothing more; the slot is ours until it is released.
+   */
+  lose(error = new StorageError("lost", "another instance has the slot")): void {
+    if (this.#gone?.reason === "lost") return;
+    this.#gone = error;
+    const { client, epoch, upto, last } = this;
+    const events = this.#take(0, this.#search(this.#stored + 1));
+    const unstored = this.#take(0, this.length);
+    this.#store.trim({ client, epoch, upto, last, events });
+    this.#look();
+    this.#listener.lost?.(unstored.map((event) => ({ ...event, payload: this.#named(event) })));
   }
 
   /** Writes what is pending and gives the slot back. Nothing is taken any more. */
   async release(): Promise<void> {
-    if (this.#gone?.reason === "released") return;
-    const pending = this.#commit;
-    this.#gone = new StorageError("released", "the outbox was released");
+    this.#gone ??= new StorageError("released", "the outbox was released");
     this.#look();
-    try {
-      await pending;
-      await this.#restarted;
-    } catch {
-      // Lost to another tab: whoever pushed has heard of it.
-    }
+    await this.#saving;
     await this.#store.release();
   }
 
-  /** Another instance has the name: what is not safe in storage is the listener's again, and nothing more is taken. */
-  lose(persistent: boolean): void {
-    if (!persistent) this.#stored = 0;
-    this.#lose(new StorageError("lost", "another instance has the slot"));
-  }
-
   get #sendable(): number {
-    return this.hurried ? Math.max(this.#stored, this.#store.reserved) : this.#stored;
+    return this.hurried ? Math.max(this.#safe, this.#store.reserved) : this.#safe;
   }
 
-  async #write(): Promise<void> {
-    // What overflow has taken back meanwhile is not worth storing.
-    const events = this.#fresh.filter(({ seq }) => this.#has(seq));
-    this.#fresh = [];
-    this.#commit = null;
-    await (events.length > 0 ? this.#keep(this.#store.append(events), this.last) : this.#restarted);
-  }
-
-  /** Numbers up to `last` are as safe as they get when `written` ends: storage that fails leaves them to memory. */
-  async #keep(written: Promise<void>, last: number): Promise<void> {
-    const restarts = this.#restarts;
-    try {
-      await written;
-    } catch (error) {
-      if ((error as StorageError).reason === "lost") return this.#lose(error as StorageError);
-    }
-    if (restarts !== this.#restarts) return this.#restarted;
-    if (last <= this.#stored) return;
-    this.#stored = last;
-    this.onStored();
+  /** Ends when everything so far is as safe as it gets. Calls of one go share the promise. */
+  #save(): Promise<void> {
+    this.#saving ??= Promise.resolve().then(async () => {
+      this.#saving = null;
+      if (this.#gone?.reason === "lost") return;
+      const { client, epoch, last } = this;
+      let stored = last;
+      try {
+        await this.#store.save(this);
+      } catch (error) {
+        if ((error as StorageError).reason === "lost") return this.lose(error as StorageError);
+        stored = 0;
+      }
+      if (client !== this.client || epoch !== this.epoch) return this.#save();
+      this.#stored = Math.max(this.#stored, stored);
+      if (last <= this.#safe) return;
+      this.#safe = last;
+      this.onStored();
+    });
+    return this.#saving;
   }
 
   /** The payload, with the `id` that the gateway may have given it: numbers that were never sent may belong to other events there. */
@@ -282,31 +271,19 @@ export class Outbox {
     return seq <= this.everSent ? withId(payload, `${this.client}-${this.epoch}-${seq}`) : payload;
   }
 
-  #lose(error: StorageError): void {
-    if (this.#gone?.reason === "lost") return;
-    this.#gone = error;
-    const unstored = this.#take(this.#search(this.#stored + 1), this.length);
-    this.#take(0, this.length);
-    this.#fresh = [];
-    this.#look();
-    this.#listener.lost?.(unstored.map((event) => ({ ...event, payload: this.#named(event) })));
-  }
-
   /** Drops the oldest events not on their way until `bytes` more fit; nothing, and false, when they would not. */
   #makeRoom(bytes: number): boolean {
     const excess = () => this.bytes + bytes - this.#limits.bytes;
     if (excess() > 0) this.#expire();
-    let left = excess();
-    let end = this.#search(this.#sentUpto + 1);
-    for (const first = end; ; end += 1) {
-      if (left <= 0) {
-        this.#drop("overflow", first, end);
-        return true;
-      }
-      const event = this.#events[end];
+    const first = this.#search(this.#sentUpto + 1);
+    let end = first;
+    for (let left = excess(); left > 0; end += 1) {
+      const event = this.events[end];
       if (!event) return false;
       left -= event.payload.length;
     }
+    this.#drop("overflow", first, end);
+    return true;
   }
 
   /** Events are about as old as their place says, so the first that is young enough ends the search. */
@@ -314,22 +291,20 @@ export class Outbox {
     const oldest = this.#now() - this.#limits.ageMs;
     const first = this.#search(this.#sentUpto + 1);
     let end = first;
-    while ((this.#events[end]?.at ?? Number.POSITIVE_INFINITY) <= oldest) end += 1;
+    while ((this.events[end]?.at ?? Number.POSITIVE_INFINITY) <= oldest) end += 1;
     this.#drop("expired", first, end);
   }
 
   #drop(reason: DropReason, first: number, end: number): void {
     if (end <= first) return;
     const events = this.#take(first, end);
-    const seqs = events.map(({ seq }) => seq);
-    for (const seq of seqs) this.#refusals.delete(seq);
-    this.#store.drop(seqs);
+    this.#store.trim(this);
     this.#listener.dropped(reason, events);
     this.#look();
   }
 
   #take(first: number, end: number): StoredEvent[] {
-    const events = this.#events.splice(first, end - first);
+    const events = this.events.splice(first, end - first);
     for (const { payload } of events) this.bytes -= payload.length;
     return events;
   }
@@ -340,14 +315,10 @@ export class Outbox {
     let high = this.length;
     while (low < high) {
       const middle = (low + high) >>> 1;
-      if ((this.#events[middle]?.seq ?? 0) < seq) low = middle + 1;
+      if ((this.events[middle]?.seq ?? 0) < seq) low = middle + 1;
       else high = middle;
     }
     return low;
-  }
-
-  #has(seq: number): boolean {
-    return this.#events[this.#search(seq)]?.seq === seq;
   }
 
   /** Lets those go who wait for room. */
