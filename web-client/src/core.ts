@@ -69,7 +69,6 @@ export function startClient(settings: Settings, platform: Platform): Client {
   let adoptMs = ADOPT_MS;
   let adoptFrom = 0;
   let looked = false;
-  let wake = () => {};
   let cancelLook = () => {};
 
   /** Where events go: to our slot, and while there is none to where they wait for one. */
@@ -116,7 +115,7 @@ export function startClient(settings: Settings, platform: Platform): Client {
       if (closed) return;
       tokenError = null;
       token.replace(checked);
-      for (const lane of lanes) lane.nudge("token");
+      for (const lane of lanes) lane.authenticate();
       publish();
     },
   };
@@ -159,8 +158,7 @@ export function startClient(settings: Settings, platform: Platform): Client {
       // What is stored is for others to send; what is here alone goes on under another name.
       old.lose();
       if (opened.persistent) failFlushes(new RefusedError(CloseCode.taken_over, "another instance has the slot"));
-      await pause(backoff.next());
-      lane = use(await opened.lease());
+      lane = use(await opened.lease(), backoff.next());
       await release(old);
     }
     ending = true;
@@ -171,8 +169,8 @@ export function startClient(settings: Settings, platform: Platform): Client {
     await release(outbox);
   }
 
-  function use(lease: Lease): Lane {
-    const lane = hold(lease, reporter);
+  function use(lease: Lease, delayMs = 0): Lane {
+    const lane = hold(lease, reporter, delayMs);
     own = lane;
     outbox = lane.outbox;
     early.moveTo(outbox);
@@ -189,7 +187,7 @@ export function startClient(settings: Settings, platform: Platform): Client {
     outbox = early.outbox;
   }
 
-  function hold(lease: Lease, to: Reporter | null): Lane {
+  function hold(lease: Lease, to: Reporter | null, delayMs = 0): Lane {
     const box: Outbox = new Outbox(lease, {
       limits,
       now,
@@ -203,10 +201,9 @@ export function startClient(settings: Settings, platform: Platform): Client {
         },
       },
     });
-    const lane = startLane({ outbox: box, settings, platform, token, reporter: to, changed });
+    const lane = startLane({ outbox: box, settings, platform, token, reporter: to, delayMs, changed });
     lanes.add(lane);
     void lane.ended.then(() => lanes.delete(lane));
-    lane.hurry(!page.visible);
     if (ending) lane.end();
     return lane;
   }
@@ -297,12 +294,7 @@ export function startClient(settings: Settings, platform: Platform): Client {
   }
 
   function heed(signal: PageSignal): void {
-    for (const lane of lanes) {
-      lane.hurry(signal === "pagehide" || !page.visible);
-      if (signal === "pageshow") lane.restart();
-      else if (signal === "visible") lane.nudge("visible");
-      else if (signal === "online" || signal === "offline" || signal === "resume") lane.nudge("network");
-    }
+    for (const lane of lanes) lane.heed(signal);
     if (signal === "visible") look();
     else if (signal === "pagehide") void leave();
     else if ((signal === "hidden" || signal === "freeze") && own?.status !== "open") sayFarewell();
@@ -328,9 +320,7 @@ export function startClient(settings: Settings, platform: Platform): Client {
   }
 
   function sayFarewell(): void {
-    const url = own?.routes.find(({ transport }) => transport === "https")?.url;
-    const last = url && !closed && farewell?.(url, outbox, token.current());
-    if (last) own?.posted(last);
+    if (farewell && !closed) own?.post(farewell);
   }
 
   function encode(event: CloudEvent) {
@@ -381,30 +371,17 @@ export function startClient(settings: Settings, platform: Platform): Client {
     return within(clock, RELEASE_TIMEOUT_MS, box.release(), () => new Error()).catch(() => {});
   }
 
-  function pause(delayMs: number): Promise<void> {
-    return new Promise((resolve) => {
-      if (closing) return resolve();
-      const cancel = clock.after(delayMs, resolve);
-      wake = () => {
-        cancel();
-        resolve();
-      };
-    });
-  }
-
   function close(): void {
     if (closing) return;
     closing = true;
     cancelLook();
     own?.close(CLOSE_TIMEOUT_MS);
-    wake();
   }
 
   function abort(): void {
     closing = ending = true;
     cancelLook();
     for (const lane of lanes) lane.end();
-    wake();
   }
 }
 

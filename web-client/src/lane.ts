@@ -4,6 +4,8 @@ import type { DiscoveryError } from "./errors/discovery-error.js";
 import { LinkError } from "./errors/link-error.js";
 import { RefusedError } from "./errors/refused-error.js";
 import type { TidegateError } from "./errors/tidegate-error.js";
+import type { PageSignal } from "./lifecycle.js";
+import type { Farewell } from "./link/farewell.js";
 import type { Link, Route, TransportName } from "./link/link.js";
 import { race } from "./link/race.js";
 import type { Settings } from "./options.js";
@@ -22,6 +24,8 @@ export interface LaneParts {
   readonly token: TokenSource;
   /** What to tell the gateway about this client; `null`: nothing. */
   readonly reporter: Reporter | null;
+  /** How long to wait before the first attempt. */
+  readonly delayMs: number;
   /** Something that a lane shows has changed; `welcome`: the gateway has answered. Must not throw. */
   readonly changed: (welcome?: Welcome) => void;
 }
@@ -38,20 +42,16 @@ export interface Lane {
   readonly error: TidegateError | null;
   /** That events go to. It may have ended. */
   readonly connection: Connection | null;
-  /** Transports of the gateway, as far as they are known. */
-  readonly routes: readonly Route[];
   /** Whether another instance has the name, or the slot. Never rejects. */
   readonly ended: Promise<boolean>;
-  /** Sends without waiting for company from now on, or no more: nobody looks, and time may be short. */
-  hurry(hurried: boolean): void;
   /** Events were settled or given up. */
   settled(): void;
-  /** A reason to try at once, or to ask whether the gateway is still there: the network has changed, somebody looks. */
-  nudge(cause: "network" | "visible" | "token"): void;
-  /** Connects anew: after the page was in the back/forward cache no link is what it was. */
-  restart(): void;
-  /** Events up to number `seq` were sent beside the lane, by a request that takes its session over. */
-  posted(seq: number): void;
+  /** Something happens to the page: a reason to hurry, to try at once, or to ask whether the gateway is still there. */
+  heed(signal: PageSignal): void;
+  /** There is another token. */
+  authenticate(): void;
+  /** Has what no connection has taken posted, by a request that takes the session over. */
+  post(farewell: Farewell): void;
   /** Ends when the outbox is empty; with `timeoutMs` then at the latest, and at once where nothing is being sent. */
   close(timeoutMs?: number): void;
   /** Ends at once; `left`: because another instance has the slot. */
@@ -68,6 +68,9 @@ const OFFLINE_MAX_MS = 30_000;
 /** How long after a request of ours, and after another connection of ours, a takeover may be its doing: it was late. */
 const POSTED_MS = 60_000;
 const OVERTAKEN_MS = 10_000;
+
+/** What cuts a wait short that nobody has asked for. */
+const SOON = "network token visible";
 
 /** What the application can do where trying again would not help, by CLOSE code. */
 const ADVICE: Readonly<Record<number, string>> = {
@@ -124,6 +127,11 @@ export function startLane(parts: LaneParts): Lane {
         if (!cause || causes.includes(cause)) done();
       };
     });
+
+  const rest = (delayMs: number | null, causes: string) => {
+    become("waiting");
+    return pause(delayMs, causes);
+  };
 
   /** Runs `work`, which must end when its signal is aborted: when it takes too long, or is given up. */
   const limited = <T>(work: (signal: AbortSignal) => Promise<T>): Promise<T> => {
@@ -233,15 +241,14 @@ export function startLane(parts: LaneParts): Lane {
       await outbox.restart(outbox.client, Math.max(outbox.epoch + 1, now())).catch(() => {});
     } else if ((code === CloseCode.idle || code === CloseCode.done) && outbox.length === 0) {
       error = null;
-      become("waiting");
-      await pause(null, "stored token");
+      await rest(null, "stored token");
       asked = 0;
     }
-    become("waiting");
-    await pause(backoff.next(asked), asked ? "network token" : "network token visible");
+    await rest(backoff.next(asked), asked ? "network token" : SOON);
   };
 
   const run = async () => {
+    if (parts.delayMs > 0) await rest(parts.delayMs, SOON);
     while (!isOver()) {
       if (!page.online) {
         become("offline");
@@ -267,6 +274,7 @@ export function startLane(parts: LaneParts): Lane {
     else end();
   };
 
+  /** Sends without waiting for company from now on, or no more: nobody looks, and time may be short. */
   const hurry = (hurried: boolean) => {
     outbox.hurried = hurried;
     if (hurried) current?.pump();
@@ -288,6 +296,7 @@ export function startLane(parts: LaneParts): Lane {
     current?.stored();
     wake("stored");
   };
+  hurry(!page.visible);
   void Promise.resolve().then(run);
   return {
     outbox,
@@ -300,27 +309,33 @@ export function startLane(parts: LaneParts): Lane {
     get connection() {
       return current;
     },
-    get routes() {
-      return routes;
-    },
     ended: new Promise((resolve) => {
       tellEnd = resolve;
     }),
-    hurry,
     settled,
-    nudge: (cause) => {
-      if (cause === "network") current?.probe();
-      if (cause === "token") renewed = false;
-      wake(cause);
+    heed: (signal) => {
+      hurry(signal === "pagehide" || !page.visible);
+      if (signal === "visible") wake(signal);
+      else if (signal === "pageshow") {
+        // After the page was in the back/forward cache no link is what it was.
+        backoff.reset();
+        current?.stop("the page was away");
+        // Once the end has been noticed there is a wait to cut short.
+        clock.after(0, () => wake("network"));
+      } else if (signal === "online" || signal === "offline" || signal === "resume") {
+        current?.probe();
+        wake("network");
+      }
     },
-    restart: () => {
-      backoff.reset();
-      current?.stop("the page was away");
-      // Once the end has been noticed there is a wait to cut short.
-      clock.after(0, () => wake("network"));
+    authenticate: () => {
+      renewed = false;
+      wake("token");
     },
-    posted: (seq) => {
-      outbox.sentUpto = Math.max(outbox.sentUpto, seq);
+    post: (farewell) => {
+      const url = routes.find(({ transport }) => transport === "https")?.url;
+      const last = url && farewell(url, outbox, token.current());
+      if (!last) return;
+      outbox.sentUpto = Math.max(outbox.sentUpto, last);
       mayTakeOver(POSTED_MS);
     },
     close: (timeoutMs) => {
