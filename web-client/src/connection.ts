@@ -52,7 +52,7 @@ export interface Connection {
   /** Sends no more events, says CLOSE `done`, and waits a little for the gateway's. */
   finish(): void;
   /** Ends at once. */
-  stop(message: string): void;
+  stop(): void;
 }
 
 const SDK = "tidegate-js/0.1.0";
@@ -115,7 +115,7 @@ export function connection(
     end ??= { error, code, retryMs };
     link.close();
   };
-  const stop = (message: string) => over(new TidegateError(message));
+  const stop = (message = "the connection ended") => over(new TidegateError(message));
   const fail = (error: unknown) => {
     const failure = LinkError.from(name, error);
     const { code = 0 } = failure as Partial<LinkError>;
@@ -207,11 +207,10 @@ export function connection(
         break;
       case "ack": {
         const { upto, level, list, limit, limit_bytes } = frame.body;
-        if (!sending) throw new FrameError("ACK before WELCOME");
         if (!settle(upto, upto, level, list)) return;
         reason = frame.body.reason;
         changed();
-        sending.acknowledged(upto, limit, limit_bytes);
+        sending?.acknowledged(upto, limit, limit_bytes);
         break;
       }
       case "ping":
@@ -240,13 +239,13 @@ export function connection(
       const { client, epoch } = outbox;
       void send({
         type: "hello",
-        body: { v: 1, client, ...(token !== undefined && { token }), epoch, next, sent_at: platform.now(), sdk: SDK },
+        body: { v: 1, client, token, epoch, next, sent_at: platform.now(), sdk: SDK },
       });
       await ended;
     } catch (error) {
       fail(error);
     }
-    stop("the connection ended");
+    stop();
     cancelTick();
     cancelLeave();
     sending?.stop();
@@ -289,9 +288,9 @@ export function connection(
       await report();
       void send({ type: "close", body: { code: CloseCode.done, reason: "done" } });
       cancelLeave();
-      cancelLeave = clock.after(FINISH_TIMEOUT_MS, () => stop("the gateway did not answer CLOSE"));
+      cancelLeave = clock.after(FINISH_TIMEOUT_MS, () => stop());
     },
-    stop,
+    stop: () => stop(),
   };
   tick();
   return self;

@@ -89,7 +89,7 @@ export function startClient(settings: Settings, platform: Platform): Client {
       cancelLook();
       cancelLoad();
       token.stop();
-      failFlushes(new ClosedError("the client was closed before everything was settled"));
+      failFlushes(new ClosedError("the client is closed"));
       publish();
     });
   if (signal?.aborted) abort();

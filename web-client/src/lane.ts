@@ -148,7 +148,7 @@ export function startLane(parts: LaneParts): Lane {
   const converse = (link: Link, secret: string | undefined) => connection(parts, limits, link, secret, opened);
 
   const opened = (mine: Connection, welcome: Welcome) => {
-    if (mine !== current) current?.stop("a better transport took over");
+    if (mine !== current) current?.stop();
     current = mine;
     error = null;
     if (transport && transport !== mine.name) reporter?.count("switches");
@@ -285,8 +285,8 @@ export function startLane(parts: LaneParts): Lane {
     cancelUpgrade();
     cancelClose();
     giveUp();
-    heir?.stop("closed");
-    current?.stop("closed");
+    heir?.stop();
+    current?.stop();
     become("closed");
     wake();
     tellEnd(left);
@@ -319,7 +319,7 @@ export function startLane(parts: LaneParts): Lane {
       else if (signal === "pageshow") {
         // After the page was in the back/forward cache no link is what it was.
         backoff.reset();
-        current?.stop("the page was away");
+        current?.stop();
         // Once the end has been noticed there is a wait to cut short.
         clock.after(0, () => wake("network"));
       } else if (signal === "online" || signal === "offline" || signal === "resume") {

@@ -112,16 +112,12 @@ const HOUR_MS = 3_600_000;
 const MIB = 1024 * 1024;
 const TRANSPORTS: readonly TransportName[] = ["webtransport", "websocket", "https"];
 
-const TOKEN: Rule = [
-  undefined,
-  "a string that is not empty, or a function",
-  (value) => typeof value === "function" || isName(value),
-];
+const TOKEN: Rule = [undefined, "a string or a function", (value) => typeof value === "function" || isName(value)];
 
 const OPTIONS = {
   token: TOKEN,
   name: ["web", "1-64 of A-Z a-z 0-9 . _ : -", (value) => string(value) && /^[\w.:-]{1,64}$/.test(value as string)],
-  transports: [undefined, `a list of at least one of ${TRANSPORTS.join(", ")}`, isTransports],
+  transports: [undefined, `some of ${TRANSPORTS.join(", ")}`, isTransports],
   outbox: {
     storage: ["auto", "auto or memory", (value) => value === "auto" || value === "memory"],
     maxBytes: integer(5 * MIB, 4096, 1024 * MIB),
@@ -140,9 +136,8 @@ const OPTIONS = {
 /** Checks everything that `connect` was given. Throws `OptionError`. */
 export function settingsOf(url: string | URL, options?: Options): Settings {
   const base = (globalThis as { location?: { href: string } }).location?.href;
-  const isHttp = () => URL.canParse(url, base) && /^https?:$/.test(new URL(url, base).protocol);
-  checked("url", String(url), [undefined, "an http: or https: URL of the gateway", isHttp]);
-  const endpoint = new URL(url, base);
+  const endpoint = new URL(URL.canParse(url, base) ? url : "no:url", base);
+  checked("url", String(url), [undefined, "an http: or https: URL", () => /^https?:/.test(endpoint.href)]);
   const { outbox, ...rest } = members<Given>("", options, OPTIONS);
   const { storage, maxBytes, maxAgeMs, database = `tidegate:${endpoint.host}` } = outbox;
   return {
@@ -179,13 +174,8 @@ function members<T>(prefix: string, given: unknown, rules: Rules): T {
 function checked(name: string, value: unknown, [preset, allowed, check]: Rule): unknown {
   if (value === undefined) return preset;
   if (check(value)) return value;
-  let found: string | undefined;
-  try {
-    found = JSON.stringify(value);
-  } catch {
-    // Not something that JSON can show.
-  }
-  throw new OptionError(`${name}: expected ${allowed}, found ${(found ?? String(value)).slice(0, 80)}`);
+  const found = string(value) ? `"${value}"` : String(value);
+  throw new OptionError(`${name}: expected ${allowed}, found ${found.slice(0, 80)}`);
 }
 
 function integer(preset: number, min: number, max: number): Rule {

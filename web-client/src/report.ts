@@ -15,29 +15,26 @@ const LATENCY_MAX_MS = 2 ** 31;
 
 /** Has nothing to tell yet. */
 export function newReporter(): Reporter {
-  /** By what is counted; of latencies by the upper bound of the bucket. */
-  let counts = new Map<string | number, number>();
-  const count = (what: string | number, more = 1) => void counts.set(what, (counts.get(what) ?? 0) + more);
+  /** By what is counted; of latencies by the upper bound of their bucket. Objects keep such numbers in order. */
+  let counts: Record<string, number> = {};
+  const count = (what: string | number, more = 1) => {
+    counts[what] = (counts[what] ?? 0) + more;
+  };
   return {
     count,
-    acknowledged: (latencyMs) => count(bucketOf(latencyMs)),
+    // Two buckets to each doubling.
+    acknowledged: (latencyMs) => {
+      const ms = Math.min(Math.max(latencyMs, 2), LATENCY_MAX_MS);
+      count(Math.ceil(2 ** (Math.ceil(2 * Math.log2(ms)) / 2)));
+    },
     tell: async (send) => {
-      if (counts.size === 0) return;
-      const told = counts;
-      counts = new Map();
-      const of = (what: string) => told.get(what) ?? 0;
-      const buckets = [...told].filter((entry): entry is [number, number] => typeof entry[0] === "number");
-      const report = {
-        dropped: { overflow: of("overflow"), expired: of("expired"), too_large: of("too_large") },
-        switches: of("switches"),
-        ack_ms: buckets.sort(([a], [b]) => a - b),
-      };
+      const told = Object.entries(counts);
+      if (told.length === 0) return;
+      const { overflow = 0, expired = 0, too_large = 0, switches = 0, ...buckets } = counts;
+      counts = {};
+      const ack_ms = Object.entries(buckets).map(([ms, n]) => [Number(ms), n] as const);
+      const report = { dropped: { overflow, expired, too_large }, switches, ack_ms };
       if (!(await send(report))) for (const [what, more] of told) count(what, more);
     },
   };
-}
-
-/** Upper bound of a bucket: two to each doubling, 63 in all. */
-function bucketOf(ms: number): number {
-  return Math.ceil(2 ** (Math.ceil(2 * Math.log2(Math.min(Math.max(ms, 1), LATENCY_MAX_MS))) / 2));
 }

@@ -50,11 +50,6 @@ export function sender(
   let lone: Bytes | undefined;
   let cancelDelay: (() => void) | null = null;
 
-  const refuse = (seq: number, { length }: Bytes) => {
-    outbox.judge({ seq, code: "too_large", refused: true, message: `${length} bytes fit no frame of the gateway` });
-    reporter?.count("too_large");
-  };
-
   /** The longest run of consecutive numbers that credit and limits allow. */
   const next = (): Events | null => {
     if (held()) return null;
@@ -69,7 +64,9 @@ export function sender(
       if (!first) {
         first = seq;
         if (frameBytes > max_frame_bytes || payload === limits.tooLarge) {
-          refuse(seq, payload);
+          const message = `${payload.length} bytes fit no frame of the gateway`;
+          outbox.judge({ seq, code: "too_large", refused: true, message });
+          reporter?.count("too_large");
           // A frame without records gives up everything below its number.
           first += 1;
           break;

@@ -31,8 +31,7 @@ test("latencies are counted in at most 64 rising buckets, and told once", async 
     dropped: { overflow: 0, expired: 3, too_large: 0 },
     switches: 0,
     ack_ms: [
-      [1, 2],
-      [2, 1],
+      [2, 3],
       [46, 1],
       [2 ** 31, 1],
     ],
@@ -53,7 +52,7 @@ test("no latency is above the bound it is counted under, and none far below", as
     const reporter = newReporter();
     reporter.acknowledged(latencyMs);
     const bound = (await told(reporter))?.ack_ms[0]?.[0] ?? 0;
-    assert(bound >= latencyMs && bound < latencyMs * 1.5 + 1, `${latencyMs} under ${bound}`);
+    assert(bound >= latencyMs && bound <= latencyMs * 1.5 + 1, `${latencyMs} under ${bound}`);
   }
 });
 
