@@ -4,6 +4,19 @@ import { TidegateError } from "./errors/tidegate-error.js";
 import type { LaneParts } from "./lane.js";
 import type { Link, TransportName } from "./link/link.js";
 import { type FrameLimits, type Sender, sender } from "./sender.js";
+import {
+  FINISH_TIMEOUT_MS,
+  PINGS_MISSED,
+  REPORT_FIRST_TICKS,
+  REPORT_TICKS,
+  SILENCE_HTTPS_MS,
+  SILENCE_MS,
+  SLEPT_MS,
+  TICK_MS,
+  USEFUL_AFTER_MS,
+  WELCOME_HTTPS_MS,
+  WELCOME_TIMEOUT_MS,
+} from "./timing.js";
 import type { Bytes } from "./wire/bytes.js";
 import { CloseCode } from "./wire/close-code.js";
 import type { Level, Reason } from "./wire/codes.js";
@@ -56,23 +69,6 @@ export interface Connection {
 }
 
 const SDK = "tidegate-js/0.1.0";
-const TICK_MS = 1_000;
-/** Ticks this far apart mean that the page or the device slept. */
-const SLEPT_MS = 4_000;
-const WELCOME_TIMEOUT_MS = 5_000;
-/** Over HTTPS the gateway answers when what is under way has settled, and requests have their own end. */
-const WELCOME_HTTPS_MS = 40_000;
-/** How long a gateway that owes an answer may be silent before it is asked, and how long until it must answer then. */
-const SILENCE_MS = 5_000;
-/** Requests come after everything else, where networks are at their worst. */
-const SILENCE_HTTPS_MS = 15_000;
-const PINGS_MISSED = 2.5;
-const USEFUL_AFTER_MS = 30_000;
-const FINISH_TIMEOUT_MS = 2_000;
-/** Events go first. */
-const REPORT_FIRST_TICKS = 1;
-const REPORT_TICKS = 60;
-const FIRST_CLOSE_CODE = 4000;
 
 /** Says HELLO over `link`. `opened` is called with WELCOME. */
 export function connection(
@@ -118,8 +114,9 @@ export function connection(
   const stop = (message = "the connection ended") => over(new TidegateError(message));
   const fail = (error: unknown) => {
     const failure = LinkError.from(name, error);
+    // A WebSocket may bring the code of a CLOSE that was not seen; others are its own.
     const { code = 0 } = failure as Partial<LinkError>;
-    over(failure, code >= FIRST_CLOSE_CODE ? code : undefined);
+    over(failure, code >= CloseCode.drain ? code : undefined);
   };
 
   /** A link that does not take frames is at its end, whatever its other direction does. */

@@ -15,21 +15,17 @@ import { type DropReason, Outbox, type Settlement } from "./outbox/outbox.js";
 import type { Lease, Slots, StoredEvent } from "./outbox/store.js";
 import type { Platform } from "./platform.js";
 import { newReporter, type Reporter } from "./report.js";
+import {
+  ADOPT_MAX_MS,
+  ADOPT_MS,
+  CLOSE_TIMEOUT_MS,
+  FAREWELL_AFTER_MS,
+  LEAVING_TURNS,
+  RELEASE_TIMEOUT_MS,
+} from "./timing.js";
 import { tokenSource } from "./token.js";
 import { CloseCode } from "./wire/close-code.js";
 import type { Welcome } from "./wire/frames.js";
-
-/** The largest event that any gateway may be configured to take. */
-const EVENT_BYTES_MAX = 1024 * 1024;
-const CLOSE_TIMEOUT_MS = 5_000;
-const RELEASE_TIMEOUT_MS = 2_000;
-/** The farewell must be at hand when the page goes, and is not needed before. */
-const FAREWELL_AFTER_MS = 2_000;
-/** How often a leaving page lets its link go on before what is left is posted. */
-const LEAVING_TURNS = 64;
-/** How often the client looks for events that other tabs left behind; after one that did not get through up to the other. */
-const ADOPT_MS = 30_000;
-const ADOPT_MAX_MS = 30 * 60_000;
 
 /** Somebody who waits for everything up to a number. */
 interface Flush {
@@ -60,7 +56,8 @@ export function startClient(settings: Settings, platform: Platform): Client {
   let own: Lane | null = null;
   let tokenError: TidegateError | null = null;
   let farewell: Farewell | null = null;
-  let eventBytesMax = EVENT_BYTES_MAX;
+  /** At first the most that any gateway may be configured to take. */
+  let eventBytesMax = 1024 * 1024;
   /** No more events are taken; then nothing is sent any more; then all is over. */
   let closing = false;
   let ending = false;
@@ -88,7 +85,7 @@ export function startClient(settings: Settings, platform: Platform): Client {
       signal?.removeEventListener("abort", abort);
       cancelLook();
       cancelLoad();
-      token.stop();
+      token.replace(undefined);
       failFlushes(new ClosedError("the client is closed"));
       publish();
     });

@@ -12,6 +12,7 @@ import type { Settings } from "./options.js";
 import type { Outbox } from "./outbox/outbox.js";
 import type { Platform } from "./platform.js";
 import type { Reporter } from "./report.js";
+import { OFFLINE_MAX_MS, OPEN_TIMEOUT_MS, OVERTAKEN_MS, POSTED_MS, STAGGER_MS, UPGRADE_MIN_MS } from "./timing.js";
 import type { TokenSource } from "./token.js";
 import { CloseCode } from "./wire/close-code.js";
 import type { Welcome } from "./wire/frames.js";
@@ -57,17 +58,6 @@ export interface Lane {
   /** Ends at once; `left`: because another instance has the slot. */
   end(left?: boolean): void;
 }
-
-/** For discovery; then for all transports together. */
-const OPEN_TIMEOUT_MS = 10_000;
-const STAGGER_MS = 500;
-/** A better transport is not tried more often than this. */
-const UPGRADE_MIN_MS = 5_000;
-/** Some browsers say offline when they are not. */
-const OFFLINE_MAX_MS = 30_000;
-/** How long after a request of ours, and after another connection of ours, a takeover may be its doing: it was late. */
-const POSTED_MS = 60_000;
-const OVERTAKEN_MS = 10_000;
 
 /** What cuts a wait short that nobody has asked for. */
 const SOON = "network token visible";
@@ -225,8 +215,7 @@ export function startLane(parts: LaneParts): Lane {
     error = cause;
     let asked = retryMs;
     const isAuth = code === CloseCode.auth || code === CloseCode.auth_expired;
-    if (isAuth && token.renewable() && !renewed) {
-      token.refused();
+    if (isAuth && !renewed && token.refused()) {
       renewed = true;
     } else if (ADVICE[code]) {
       error = new RefusedError(code, `the gateway refused the session (${cause.message}): ${ADVICE[code]}`);

@@ -108,11 +108,14 @@ interface Rules {
   readonly [name: string]: Rule | Rules;
 }
 
-const HOUR_MS = 3_600_000;
 const MIB = 1024 * 1024;
 const TRANSPORTS: readonly TransportName[] = ["webtransport", "websocket", "https"];
 
-const TOKEN: Rule = [undefined, "a string or a function", (value) => typeof value === "function" || isName(value)];
+const TOKEN: Rule = [
+  undefined,
+  "a non-empty string or a function",
+  (value) => typeof value === "function" || isName(value),
+];
 
 const OPTIONS = {
   token: TOKEN,
@@ -121,7 +124,7 @@ const OPTIONS = {
   outbox: {
     storage: ["auto", "auto or memory", (value) => value === "auto" || value === "memory"],
     maxBytes: integer(5 * MIB, 4096, 1024 * MIB),
-    maxAgeMs: integer(48 * HOUR_MS, 1000, Number.MAX_SAFE_INTEGER),
+    maxAgeMs: integer(48 * 3_600_000, 1000, Number.MAX_SAFE_INTEGER),
     database: [undefined, "a name", isName],
   } satisfies Record<keyof OutboxOptions, Rule>,
   batch: {

@@ -3,21 +3,18 @@ import { within } from "./clock.js";
 import { TokenError } from "./errors/token-error.js";
 import type { Token } from "./options.js";
 import type { Platform } from "./platform.js";
+import { ANSWER_TIMEOUT_MS, BEFORE_END_MS, DELAY_MAX_MS, RENEW_MIN_MS } from "./timing.js";
 
 /** The application's token: asks its function, keeps the answer while it is good, and renews it in time. */
 export interface TokenSource {
-  /** Whether asking again could bring another token. */
-  renewable(): boolean;
   /** A token for a new session, `undefined` where none was given. Rejects with `TokenError`. */
   get(): Promise<string | undefined>;
   /** The token at hand, for where nothing can be waited for. */
   current(): string | undefined;
-  /** The gateway did not take the token: the next `get` asks for another one. */
-  refused(): void;
-  /** Another source, from now on. */
+  /** The gateway did not take the token. Whether the next `get` asks for another one. */
+  refused(): boolean;
+  /** Another source, from now on; `undefined`: nothing is asked any more. */
   replace(source: Token | undefined): void;
-  /** Asks for nothing any more. */
-  stop(): void;
 }
 
 /** Whom a token source tells. */
@@ -27,12 +24,6 @@ export interface TokenListener {
   /** Renewing failed and will be tried again; `null`: it works again. */
   failed(error: TokenError | null): void;
 }
-
-const ANSWER_TIMEOUT_MS = 30_000;
-const BEFORE_END_MS = 60_000;
-const RENEW_MIN_MS = 5_000;
-/** Timers take no longer delay. */
-const DELAY_MAX_MS = 2 ** 31 - 1;
 
 /** Asks nothing by itself before the first `get`. */
 export function tokenSource(
@@ -99,7 +90,6 @@ export function tokenSource(
   };
 
   return {
-    renewable: () => typeof source === "function",
     get: async () => {
       if (typeof source !== "function") return source;
       return kept && now() < kept.expiresAt ? kept.token : asked(source);
@@ -107,6 +97,7 @@ export function tokenSource(
     current: () => (typeof source === "function" ? kept?.token : source),
     refused: () => {
       kept = null;
+      return typeof source === "function";
     },
     replace: (next) => {
       source = next;
@@ -114,10 +105,6 @@ export function tokenSource(
       cancelRenewal();
       if (typeof next === "string") renewed(next);
       else void renew();
-    },
-    stop: () => {
-      source = undefined;
-      cancelRenewal();
     },
   };
 }

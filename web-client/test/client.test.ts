@@ -270,7 +270,7 @@ test("wrong options are named, with what is allowed", () => {
     [{ outbox: null }, /outbox: expected an object, found null/],
     [{ transports: ["quic"] }, /transports: expected some of webtransport, websocket, https/],
     [{ transports: [] }, /transports: expected/],
-    [{ token: 5 }, /token: expected a string or a function, found 5/],
+    [{ token: 5 }, /token: expected a non-empty string or a function, found 5/],
     [{ signal: {} }, /signal: expected an AbortSignal/],
     [{ farewell: "no" }, /farewell: expected true or false/],
   ];
