@@ -165,14 +165,14 @@ export function connection(
   };
 
   /** False where that settles what was never sent: our numbers were given out before, and are of no use any more. */
-  const settle = (claimed: number, upto: number, level: Level, verdicts: readonly Verdict[], knownFrom?: number) => {
-    if (claimed > outbox.everSent) {
-      const message = `the gateway settles up to ${claimed}, at most ${outbox.everSent} was sent`;
-      over(new FrameError(message), CloseCode.stale_epoch);
+  const settle = (upto: number, level: Level, verdicts: readonly Verdict[], settled = upto, knownFrom = 0) => {
+    const { everSent } = outbox;
+    if (upto > everSent) {
+      over(new FrameError(`the gateway settles up to ${upto}, at most ${everSent} was sent`), CloseCode.stale_epoch);
       return false;
     }
     for (const verdict of verdicts) outbox.judge(verdict);
-    if (outbox.settle(upto, level, knownFrom) > 0 && !useful) {
+    if (outbox.settle(settled, level, knownFrom) > 0 && !useful) {
       useful = true;
       preference.won(name);
     }
@@ -187,52 +187,45 @@ export function connection(
     // A carrier that knows nothing of refusals learns of them by sending again.
     const settled = rej_more && rej.length === 0 ? next - 1 : upto;
     const knownFrom = rej_more ? Math.min(upto + 1, ...rej.map(({ seq }) => seq)) : 0;
-    if (!settle(upto, settled, level, rej, knownFrom)) return;
+    if (!settle(upto, level, rej, settled, knownFrom)) return;
     pingMs = welcome.ping_ms;
     sending = sender(parts, limits, welcome, settled, send, () => end || paused || finishing || leaveAt);
     opened(self, welcome);
     sending.pump();
   };
 
-  const receive = (frame: GatewayFrame) => {
+  const receive = ({ type, body }: Exclude<GatewayFrame, { type: "unknown" }>) => {
     heardAt = clock.now();
     excused = false;
     if (end) return;
-    switch (frame.type) {
+    switch (type) {
       case "welcome":
-        welcomed(frame.body);
+        welcomed(body);
         break;
-      case "ack": {
-        const { upto, level, list, limit, limit_bytes } = frame.body;
-        if (!settle(upto, upto, level, list)) return;
-        reason = frame.body.reason;
+      case "ack":
+        if (!settle(body.upto, body.level, body.list)) return;
+        reason = body.reason;
         changed();
-        sending?.acknowledged(upto, limit, limit_bytes);
+        sending?.acknowledged(body);
         break;
-      }
       case "ping":
-        void send({ type: "pong", body: frame.body });
+        void send({ type: "pong", body });
         break;
-      case "goaway": {
-        const { after_ms, jitter_ms } = frame.body;
+      case "goaway":
         if (leaveAt) break;
-        const delayMs = after_ms + random() * jitter_ms;
-        leaveAt = heardAt + delayMs;
-        url = frame.body.url;
-        cancelLeave = clock.after(delayMs, () => stop("the gateway asked to reconnect"));
+        leaveAt = heardAt + body.after_ms + random() * body.jitter_ms;
+        url = body.url;
+        cancelLeave = clock.after(leaveAt - heardAt, () => stop("the gateway asked to reconnect"));
         break;
-      }
-      case "close": {
-        const { code, reason, msg, retry_ms } = frame.body;
-        over(new TidegateError(msg === undefined ? reason : `${reason}: ${msg}`), code, retry_ms);
-      }
+      case "close":
+        over(new TidegateError(body.reason + (body.msg ? `: ${body.msg}` : "")), body.code, body.retry_ms);
     }
     if (sending) answerBy = Number.POSITIVE_INFINITY;
   };
 
   const run = async (): Promise<Ending> => {
     try {
-      const ended = link.run(receive);
+      const ended = link.run(receive as (frame: GatewayFrame) => void);
       const { client, epoch } = outbox;
       void send({
         type: "hello",

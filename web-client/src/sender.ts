@@ -2,7 +2,7 @@ import type { LaneParts } from "./lane.js";
 import type { BatchSettings } from "./options.js";
 import type { Bytes } from "./wire/bytes.js";
 import { EVENTS_OVERHEAD_BYTES_MAX, structuredRecordLength } from "./wire/encode.js";
-import type { ClientFrame, Events, Welcome } from "./wire/frames.js";
+import type { Ack, ClientFrame, Events, Welcome } from "./wire/frames.js";
 
 /** What frames may hold: as the application has it, until a gateway calls one too large. */
 export type FrameLimits = { -readonly [K in keyof BatchSettings]: BatchSettings[K] } & {
@@ -18,8 +18,8 @@ export interface Sender {
   pump(): void;
   /** Waits for nothing any more. */
   stop(): void;
-  /** Everything up to `upto` is settled, and there may be more credit: absolute limits, which never fall. */
-  acknowledged(upto: number, limit: number, limitBytes: number): void;
+  /** Something is settled, and there may be more credit: absolute limits, which never fall. */
+  acknowledged(ack: Ack): void;
   /** Whether everything that may be sent has been handed to the link. */
   done(): boolean;
   /** The gateway calls a frame too large: they get smaller, and an event that went alone and first is not sent again. */
@@ -115,11 +115,11 @@ export function sender(
     },
     pump: () => void pump(),
     stop,
-    acknowledged: (upto, newLimit, newLimitBytes) => {
+    acknowledged: (ack) => {
       // A number that another connection had sent may be settled here before it is sent again.
-      cursor = Math.max(cursor, upto + 1);
-      limit = Math.max(limit, newLimit);
-      limitBytes = Math.max(limitBytes, newLimitBytes);
+      cursor = Math.max(cursor, ack.upto + 1);
+      limit = Math.max(limit, ack.limit);
+      limitBytes = Math.max(limitBytes, ack.limit_bytes);
       void pump();
     },
     done: () => {

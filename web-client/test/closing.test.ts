@@ -105,7 +105,9 @@ test("CLOSE too_large of one among several single frames refuses none before eac
   await bench.clock.advance(500);
   await after.welcome({ upto: 1 });
   assert.deepEqual(await after.heardEvents(), [2]);
-  await idle();
+  // Nothing else is on its way before that one is settled.
+  after.say({ type: "ping", body: new Uint8Array() });
+  assert.equal((await after.heard()).type, "pong");
   after.ack(2);
   assert.deepEqual(await after.heardEvents(), [3]);
   after.ack(3);
