@@ -29,7 +29,7 @@ export function browserOf(userAgent: string): Browser | null {
 
 /** The browser that this runs in; `null` where it is none. */
 export function thisBrowser(): Browser | null {
-  return "navigator" in globalThis ? browserOf(navigator.userAgent) : null;
+  return browserOf(globalThis.navigator?.userAgent ?? "");
 }
 
 /** Whether `exclusions` keep `browser` from `transport`. */

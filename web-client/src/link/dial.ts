@@ -41,19 +41,17 @@ export function routes(
     return open && (only?.includes(transport) ?? true) ? [{ transport, url, open }] : [];
   });
   if (found.length === 0) {
-    const offered = transports.map(({ type }) => type).join(", ") || "nothing";
-    const allowed = only ? `, the application allows ${only.join(", ")}` : "";
-    throw new DiscoveryError(`no transport: the gateway offers ${offered}${allowed}; what is both must exist here`);
+    const offered = transports.map(({ type }) => type);
+    throw new DiscoveryError(`no transport: the gateway offers ${offered}, the application allows ${only ?? "all"}`);
   }
   const welcome = found.filter(({ transport }) => !isExcluded(exclude, transport, browser));
   return (welcome.length > 0 ? welcome : found).slice(0, ROUTES_MAX);
 }
 
-function opener(transport: TransportName, { certificateHashes, limits }: Discovery): Open | null {
-  if (transport === "webtransport" && "WebTransport" in globalThis) return webTransport(certificateHashes);
-  if (transport === "websocket" && "WebSocket" in globalThis) return webSocket;
-  if (transport === "https" && "fetch" in globalThis) {
-    return async (url, signal) => (await loadHttps()).open(limits)(url, signal);
-  }
-  return null;
+/** Nothing where this environment does not have the transport. */
+function opener(transport: TransportName, { certificateHashes, limits }: Discovery): Open | undefined {
+  if (transport === "webtransport" && globalThis.WebTransport) return webTransport(certificateHashes);
+  if (transport === "websocket" && globalThis.WebSocket) return webSocket;
+  if (transport === "https") return async (url, signal) => (await loadHttps()).open(limits)(url, signal);
+  return undefined;
 }

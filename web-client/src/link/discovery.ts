@@ -1,5 +1,5 @@
 import { DiscoveryError } from "../errors/discovery-error.js";
-import { type Check, integer, listOf, optional, parse, string } from "../wire/shape.js";
+import { integer, parse } from "../wire/shape.js";
 import type { Exclusion } from "./browser.js";
 import { ask } from "./request.js";
 import type { CertificateHash } from "./webtransport.js";
@@ -34,6 +34,7 @@ export interface Discovery {
 
 /** The document as it is written. */
 interface Document {
+  readonly v: number;
   readonly transports?: readonly { readonly type: string; readonly url: string }[] | null;
   readonly certificate_hashes?: readonly { readonly algorithm: string; readonly value: string }[] | null;
   readonly limits?: Partial<Limits> | null;
@@ -50,55 +51,39 @@ const LIMITS: Limits = {
   max_body_bytes: 4 * 1024 * 1024,
 };
 
-/** Those that are told must be positive integers. */
-const areLimits: Check = (value) => {
-  const limits: Record<string, unknown> = { ...LIMITS, ...Object(value) };
-  return Object.keys(LIMITS).every((name) => integer(limits[name]) && limits[name] !== 0);
-};
-
-const DOCUMENT = {
-  v: (version: unknown) => version === 1,
-  transports: optional(listOf({ type: string, url: string })),
-  certificate_hashes: optional(listOf({ algorithm: string, value: string })),
-  limits: areLimits,
-  exclude: optional(listOf({ transport: string, browser: string, below: optional(string) })),
-};
-
 /** Asks the gateway at `endpoint`, whose path does not matter, for its document. Rejects with `DiscoveryError`, or as `fetch` does when aborted. */
 export async function discover(endpoint: URL, signal: AbortSignal): Promise<Discovery> {
   const url = new URL(PATH, endpoint);
+  let retryMs: number | null = null;
   try {
     const { status, body, retryAfter } = await ask(url, { signal }, DOCUMENT_BYTES_MAX);
-    if (status === 200) return parseDiscovery(body, url);
-    const advice =
-      status < 500
-        ? "the endpoint must be the gateway's own address, and a proxy before it must pass this path on"
-        : "is the gateway up?";
-    const message = `${url} answered ${status || "with a redirect"}: ${advice}`;
-    throw new DiscoveryError(message, Number(retryAfter) * 1_000 || null);
+    retryMs = Number(retryAfter) * 1_000 || null;
+    if (status !== 200) throw new Error(`answered ${status || "with a redirect"}`);
+    return parseDiscovery(body, url);
   } catch (error) {
-    if (signal.aborted || error instanceof DiscoveryError) throw error;
-    const message = error instanceof Error ? error.message : String(error);
-    throw new DiscoveryError(`${url} cannot be read: ${message}; is the gateway up, and its certificate trusted?`);
+    if (signal.aborted) throw error;
+    const advice = "is that the gateway's own address, is it up, and its certificate trusted?";
+    throw new DiscoveryError(`${url}: ${(error as Error).message}; ${advice}`, retryMs);
   }
 }
 
-/** Reads the document; relative URLs in it start at `base`. Throws `DiscoveryError`. */
+/** Reads the document; relative URLs in it start at `base`. Throws where it is none. */
 export function parseDiscovery(document: string, base: URL): Discovery {
-  try {
-    const { transports, certificate_hashes, limits, exclude } = parse<Document>("document", document, DOCUMENT);
-    return {
-      transports: (transports ?? []).map(({ type, url }) => ({ type, url: new URL(url, base) })),
-      // Browsers know SHA-256 alone; hashes of other algorithms are left to clients that can use them.
-      certificateHashes: (certificate_hashes ?? [])
-        .filter(({ algorithm }) => algorithm === "sha-256")
-        .map(({ value }) => ({ algorithm: "sha-256", value: base64(value) })),
-      limits: { ...LIMITS, ...limits },
-      exclude: exclude ?? [],
-    };
-  } catch (error) {
-    throw new DiscoveryError(`${base}: ${(error as Error).message}; is the endpoint a gateway's, of version 1?`);
+  const { v, transports, certificate_hashes, limits, exclude } = parse<Document>("document", document, "v");
+  if (v !== 1) throw new Error(`document of version ${v}, expected 1`);
+  const told = { ...LIMITS, ...limits };
+  for (const name of Object.keys(LIMITS) as (keyof Limits)[]) {
+    if (!integer(told[name]) || told[name] === 0) throw new Error(`document: "${name}" is wrong`);
   }
+  return {
+    transports: (transports ?? []).map(({ type, url }) => ({ type, url: new URL(url, base) })),
+    // Browsers know SHA-256 alone; hashes of other algorithms are left to clients that can use them.
+    certificateHashes: (certificate_hashes ?? [])
+      .filter(({ algorithm }) => algorithm === "sha-256")
+      .map(({ value }) => ({ algorithm: "sha-256", value: base64(value) })),
+    limits: told,
+    exclude: [...(exclude ?? [])],
+  };
 }
 
 function base64(value: string): CertificateHash["value"] {

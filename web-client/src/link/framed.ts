@@ -3,7 +3,8 @@ import type { Bytes } from "../wire/bytes.js";
 import { decode } from "../wire/decode.js";
 import { encode, encodeLossy } from "../wire/encode.js";
 import type { Welcome } from "../wire/frames.js";
-import { FrameSplitter } from "../wire/splitter.js";
+import { split } from "../wire/split.js";
+import { join } from "../wire/writer.js";
 import type { Link, TransportName } from "./link.js";
 
 /** What carries frames as bytes. It may throw whatever it likes. */
@@ -44,19 +45,19 @@ export function framed(carrier: Carrier): Link {
     name: carrier.name,
     close,
     run: async (receive) => {
-      const splitter = new FrameSplitter(FRAME_BYTES_MAX);
+      let rest: Uint8Array = new Uint8Array(0);
       const running = carrier.run((chunk) => {
-        for (const raw of splitter.push(chunk)) {
+        rest = split(join([rest, chunk]), FRAME_BYTES_MAX, (type, body) => {
           if (closed) return;
-          const frame = decode(raw);
+          const frame = decode(type, body);
           if (frame.type === "welcome") welcome = frame.body;
           receive(frame);
-        }
-        if (carrier.whole && splitter.unfinishedBytes > 0) throw new FrameError("part of a frame in a message");
+        });
+        if (carrier.whole && rest.length > 0) throw new FrameError("part of a frame in a message");
       });
       try {
         await Promise.race([running, ended]);
-        if (!closed && splitter.unfinishedBytes > 0) throw new Error("ended inside a frame");
+        if (!closed && rest.length > 0) throw new Error("ended inside a frame");
       } catch (error) {
         // A carrier that was closed on purpose may break; that is an ordinary end.
         if (!closed) throw error;
