@@ -119,19 +119,6 @@ test("a document with more ways in than anybody needs does not make the client t
   assert.equal(names({ v: 1, transports }).length, 8);
 });
 
-test("limits that are not told are the protocol's, and none is 0", () => {
-  const usual = {
-    max_event_bytes: 262_144,
-    max_frame_bytes: 524_288,
-    max_batch_events: 1_000,
-    max_body_bytes: 4_194_304,
-  };
-  assert.deepEqual(parsed({ v: 1, transports: [] }).limits, usual);
-  assert.deepEqual(parsed({ v: 1, limits: { max_body_bytes: 65_536 } }).limits, { ...usual, max_body_bytes: 65_536 });
-  for (const wrong of [0, 2 ** 53, null, "1"])
-    assert.throws(() => parsed({ v: 1, limits: { max_body_bytes: wrong } }), /max_body_bytes/);
-});
-
 /** A server that answers with what `answer` does. */
 async function served(answer: RequestListener, test: (url: URL) => Promise<void>): Promise<void> {
   const server = createServer(answer);

@@ -1,5 +1,5 @@
 import { DiscoveryError } from "../errors/discovery-error.js";
-import { integer, parse } from "../wire/shape.js";
+import { parse } from "../wire/shape.js";
 import type { Exclusion } from "./browser.js";
 import { ask } from "./request.js";
 import type { CertificateHash } from "./webtransport.js";
@@ -11,23 +11,14 @@ export interface Transport {
   readonly url: URL;
 }
 
-/** What the gateway takes, in bytes and events. */
-export interface Limits {
-  readonly max_event_bytes: number;
-  readonly max_frame_bytes: number;
-  readonly max_batch_events: number;
-  /** Of an HTTP request. */
-  readonly max_body_bytes: number;
-}
-
 /** What the gateway says about itself to anybody who asks. */
 export interface Discovery {
   /** In order of preference. */
   readonly transports: readonly Transport[];
   /** Of development certificates only. */
   readonly certificateHashes: readonly CertificateHash[];
-  /** Those that are not told are the protocol's defaults. */
-  readonly limits: Limits;
+  /** As they came: those that matter are read by the transport that has no WELCOME. */
+  readonly limits: unknown;
   /** Browsers that should not use a transport. */
   readonly exclude: readonly Exclusion[];
 }
@@ -37,19 +28,12 @@ interface Document {
   readonly v: number;
   readonly transports?: readonly { readonly type: string; readonly url: string }[] | null;
   readonly certificate_hashes?: readonly { readonly algorithm: string; readonly value: string }[] | null;
-  readonly limits?: Partial<Limits> | null;
+  readonly limits?: unknown;
   readonly exclude?: readonly Exclusion[] | null;
 }
 
 const PATH = "/.well-known/tidegate";
 const DOCUMENT_BYTES_MAX = 64 * 1024;
-
-const LIMITS: Limits = {
-  max_event_bytes: 256 * 1024,
-  max_frame_bytes: 512 * 1024,
-  max_batch_events: 1000,
-  max_body_bytes: 4 * 1024 * 1024,
-};
 
 /** Asks the gateway at `endpoint`, whose path does not matter, for its document. Rejects with `DiscoveryError`, or as `fetch` does when aborted. */
 export async function discover(endpoint: URL, signal: AbortSignal): Promise<Discovery> {
@@ -71,17 +55,13 @@ export async function discover(endpoint: URL, signal: AbortSignal): Promise<Disc
 export function parseDiscovery(document: string, base: URL): Discovery {
   const { v, transports, certificate_hashes, limits, exclude } = parse<Document>("document", document, "v");
   if (v !== 1) throw new Error(`document of version ${v}, expected 1`);
-  const told = { ...LIMITS, ...limits };
-  for (const name of Object.keys(LIMITS) as (keyof Limits)[]) {
-    if (!integer(told[name]) || told[name] === 0) throw new Error(`document: "${name}" is wrong`);
-  }
   return {
     transports: (transports ?? []).map(({ type, url }) => ({ type, url: new URL(url, base) })),
     // Browsers know SHA-256 alone; hashes of other algorithms are left to clients that can use them.
     certificateHashes: (certificate_hashes ?? [])
       .filter(({ algorithm }) => algorithm === "sha-256")
       .map(({ value }) => ({ algorithm: "sha-256", value: base64(value) })),
-    limits: told,
+    limits,
     exclude: [...(exclude ?? [])],
   };
 }
