@@ -191,3 +191,36 @@ test("what a slot that is lost at the very end has not stored is stored in anoth
   );
   assert.equal(bench.clock.pending, 0);
 });
+
+test("what was being stored when a slot was taken over goes into the next one, once, whatever becomes of the write", async () => {
+  for (const reason of ["lost", "failed"] as const) {
+    const links = [new GatewayEnd(), new GatewayEnd()] as const;
+    const slots = new SharedSlots();
+    const lease = slots.lease.bind(slots);
+    let fail = (_: StorageError) => {};
+    slots.lease = async () => {
+      const first = slots.leased === 0;
+      const { state, store } = await lease();
+      const stuck = () =>
+        new Promise<void>((_, reject) => {
+          fail = reject;
+        });
+      return { state, store: { ...store, ...(first && { save: stuck }) } };
+    };
+    const bench = new Bench([...links], {}, { slots });
+    await links[0].welcome();
+    await bench.send(2);
+    links[0].say({ type: "close", body: { code: 4006, reason: "taken_over" } });
+    await bench.clock.advance(500);
+    assert.equal((await links[1].welcome()).client, "web-abc-2");
+    assert.deepEqual(await heardData(links[1]), [1, 2]);
+    // Only now it is told that nothing came of it.
+    fail(new StorageError(reason, "too late"));
+    await bench.send(1, 3);
+    assert.deepEqual(await heardData(links[1]), [3]);
+    links[1].ack(3);
+    await idle();
+    assert.equal(bench.client.state.unsettled.events, 0);
+    await bench.end();
+  }
+});

@@ -107,6 +107,9 @@ export const usualWelcome: Welcome = {
   datagrams: true,
 };
 
+/** A WELCOME that nobody has asked for. */
+export const welcomeAgain: GatewayFrame = { type: "welcome", body: usualWelcome };
+
 const usualAck: Ack = {
   upto: 0,
   level: "committed",
