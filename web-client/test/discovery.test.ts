@@ -48,8 +48,8 @@ test("without certificate hashes the ordinary check holds", () => {
 });
 
 for (const [what, wrong] of [
-  [/"v" is missing/, "<html>"],
-  [/"v" is missing/, "[]"],
+  [/v is missing/, "<html>"],
+  [/v is missing/, "[]"],
   [/version 2/, { ...document, v: 2 }],
   [/transports/, { v: 1, transports: "all" }],
   [/URL/, { v: 1, transports: [{ type: "websocket", url: "http://[" }] }],
@@ -146,7 +146,7 @@ for (const [what, status, body, advice] of [
   ["404", 404, "", /well-known\/tidegate: answered 404; is that the gateway's own address/],
   ["502", 502, "", /answered 502; .* is it up/],
   ["a redirect", 302, "", /answered 302/],
-  ["a page", 200, "<html>", /"v" is missing.*is that the gateway/],
+  ["a page", 200, "<html>", /v is missing.*is that the gateway/],
   ["bytes without end", 200, " ".repeat(70_000), /more than 65536 bytes/],
 ] as const) {
   test(`an endpoint that answers ${what} is refused with advice`, async () => {

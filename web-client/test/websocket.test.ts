@@ -159,17 +159,12 @@ test("the gateway's close code and reason reach the reader, behind the last fram
   });
 });
 
-for (const [what, data] of [
-  ["text", "hello"],
-  ["half a frame", Uint8Array.of(0x06, 2, 1).buffer],
-] as const) {
-  test(`a message of ${what} ends the link`, async () => {
-    const { frames, socket } = await opened();
-    socket.message(data);
-    await assert.rejects(rest(frames), FrameError);
-    assert.equal(socket.closes.length, 1);
-  });
-}
+test("a message of text ends the link", async () => {
+  const { frames, socket } = await opened();
+  socket.message("hello");
+  await assert.rejects(rest(frames), FrameError);
+  assert.equal(socket.closes.length, 1);
+});
 
 test("a message longer than any frame ends the link", async () => {
   const { frames, socket } = await opened();

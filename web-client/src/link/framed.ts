@@ -1,4 +1,3 @@
-import { FrameError } from "../errors/frame-error.js";
 import type { Bytes } from "../wire/bytes.js";
 import { decode } from "../wire/decode.js";
 import { encode, encodeLossy } from "../wire/encode.js";
@@ -10,8 +9,6 @@ import type { Link, TransportName } from "./link.js";
 /** What carries frames as bytes. It may throw whatever it likes. */
 export interface Carrier {
   readonly name: TransportName;
-  /** Whether frames never go on in the next chunk. */
-  readonly whole: boolean;
   /** Hands over frames back to back as they come in. Resolves when the other side has closed the carrier; rejects with what `take` throws. */
   run(take: (chunk: Uint8Array) => void): Promise<void>;
   /** Resolves once there is room again. */
@@ -53,11 +50,9 @@ export function framed(carrier: Carrier): Link {
           if (frame.type === "welcome") welcome = frame.body;
           receive(frame);
         });
-        if (carrier.whole && rest.length > 0) throw new FrameError("part of a frame in a message");
       });
       try {
         await Promise.race([running, ended]);
-        if (!closed && rest.length > 0) throw new Error("ended inside a frame");
       } catch (error) {
         // A carrier that was closed on purpose may break; that is an ordinary end.
         if (!closed) throw error;

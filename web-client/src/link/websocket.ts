@@ -34,7 +34,6 @@ function carrier(socket: WebSocket): Carrier {
   const isOpen = () => socket.readyState === WebSocket.OPEN;
   return {
     name: "websocket",
-    whole: true,
     run: (take) =>
       new Promise((resolve, reject) => {
         socket.onmessage = ({ data }: MessageEvent<unknown>) => {

@@ -50,7 +50,6 @@ function carrier(transport: WebTransport, { readable, writable }: WebTransportBi
   };
   return {
     name: "webtransport",
-    whole: false,
     run: async (take) => {
       const reader = readable.getReader();
       for (let read = await reader.read(); !read.done; read = await reader.read()) take(read.value);

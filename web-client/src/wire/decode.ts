@@ -25,7 +25,7 @@ export function decode(number: number, body: Uint8Array): GatewayFrame {
     case "close":
       return { type, body: parse(type, text(body), "code retry_ms?") };
   }
-  if (number < FIRST_IGNORED_TYPE) throw new FrameError(`a gateway sends no frame of type ${number}`);
+  if (number < FIRST_IGNORED_TYPE) throw new FrameError(`no frame of type ${number}`);
   return { type: "unknown" };
 }
 
@@ -41,15 +41,14 @@ const WELCOME = "epoch? upto limit limit_bytes ping_ms max_event_bytes max_frame
 function welcome(bytes: Uint8Array): Welcome {
   const body = parse<Omit<Welcome, "rej"> & { rej?: readonly Rejection[] | null }>("welcome", text(bytes), WELCOME);
   const rej = (body.rej ?? []).map(({ s, code, msg }) => ({ seq: s, code, refused: true, message: msg ?? "" }));
-  if (!isLevel(body.level) || !rej.every(({ seq }) => integer(seq)))
-    throw new FrameError("welcome: wrong level or rej");
+  if (!isLevel(body.level) || !rej.every(({ seq }) => integer(seq))) throw new FrameError("welcome: wrong");
   return { ...body, rej };
 }
 
 function ack(body: Uint8Array): Ack {
   let rest = body;
   const take = (length: number) => {
-    if (length > rest.length) throw new FrameError("ack: cut short");
+    if (length > rest.length) throw new FrameError("ack: too short");
     const taken = rest.subarray(0, length);
     rest = rest.subarray(length);
     return taken;
@@ -73,6 +72,6 @@ function ack(body: Uint8Array): Ack {
     const message = text(take(varint()));
     list.push({ seq, code: eventCodeName(code), refused: code < FIRST_INFORMATIVE_CODE, message });
   }
-  if (!level || rest.length > 0) throw new FrameError("ack: no such level, or bytes too many");
+  if (!level || rest.length > 0) throw new FrameError("ack: wrong");
   return { upto, level, limit, limit_bytes, reason, retry_ms, list };
 }

@@ -25,7 +25,7 @@ export function parse<T>(name: string, json: string, integers: string): T {
     const [member = "", optional] = integerName.split("?");
     const given = value[member];
     if (!integer(given) && (optional === undefined || given != null)) {
-      throw new FrameError(`${name}: "${member}" is missing or wrong`);
+      throw new FrameError(`${name}: ${member} is missing or wrong`);
     }
   }
   return value as T;
