@@ -142,7 +142,8 @@ test("a socket that cannot be opened, or is given up, leaves nothing open", asyn
   const controller = new AbortController();
   const abandoned = webSocket(url, controller.signal);
   controller.abort();
-  await assert.rejects(abandoned, /given up/);
+  FakeWebSocket.last.ended(1006);
+  await assert.rejects(abandoned, /code 1006/);
   assert.equal(FakeWebSocket.last.closes.length, 1);
 });
 

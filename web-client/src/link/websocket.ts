@@ -18,10 +18,7 @@ export const webSocket: Open = (url, signal) =>
   new Promise((resolve, reject) => {
     const socket = new WebSocket(url.href, SUBPROTOCOL);
     socket.binaryType = "arraybuffer";
-    const giveUp = () => {
-      socket.close();
-      reject(new Error("given up"));
-    };
+    const giveUp = () => socket.close();
     signal.addEventListener("abort", giveUp);
     socket.onclose = (event) => reject(closed(event));
     socket.onopen = () => {

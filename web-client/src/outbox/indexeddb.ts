@@ -56,11 +56,10 @@ export function indexedDbStore({ write, slot, loaded, hold, clock, now, onPersis
       const upto = (events[0]?.seq ?? last + 1) - 1;
       saveRecord(tables, slot, { client, epoch, upto, last });
       const kept: Chunk[] = [];
-      const isBefore = (index: number, last: number) => (events[index]?.seq ?? Number.POSITIVE_INFINITY) <= last;
       let from = 0;
       for (const { first, last, count: before } of isNew ? [] : chunks) {
         let to = from;
-        while (isBefore(to, last)) to += 1;
+        for (let event = events[to]; event && event.seq <= last; event = events[to]) to += 1;
         const count = to - from;
         if (count === 0) tables.chunks.delete([slot, first]);
         else kept.push({ first, last, count });

@@ -290,7 +290,7 @@ export class Outbox implements SlotState {
     const oldest = this.#now() - this.#limits.ageMs;
     const first = this.#search(this.#sentUpto + 1);
     let end = first;
-    while ((this.events[end]?.at ?? Number.POSITIVE_INFINITY) <= oldest) end += 1;
+    for (let event = this.events[end]; event && event.at <= oldest; event = this.events[end]) end += 1;
     this.#drop("expired", first, end);
   }
 

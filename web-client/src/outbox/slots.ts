@@ -16,7 +16,7 @@ export interface SlotsParts {
   readonly now: () => number;
   readonly newId: () => string;
   readonly clock: Clock;
-  /** Called when `persistent` has changed. */
+  /** Called when `persistent` may have changed. */
   readonly onPersistence?: (() => void) | undefined;
 }
 
@@ -28,10 +28,9 @@ export function indexedDbSlots(parts: SlotsParts): Slots {
   /** Slots that could not be written; 0 stands for those that had to be kept in memory. */
   const failing = new Set<number>();
   const tell = (slot: number, persistent: boolean) => {
-    const before = failing.size;
     if (persistent) failing.delete(slot);
     else failing.add(slot);
-    if ((before === 0) !== (failing.size === 0)) parts.onPersistence?.();
+    parts.onPersistence?.();
   };
 
   const take = async (slot: number): Promise<Lease | null> => {

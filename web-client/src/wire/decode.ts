@@ -55,7 +55,7 @@ function ack(body: Uint8Array): Ack {
   };
   const byte = () => take(1)[0] ?? 0;
   const varint = () => {
-    const { value, length } = readVarint(rest) ?? { value: 0, length: Number.POSITIVE_INFINITY };
+    const { value, length } = readVarint(rest) ?? { value: 0, length: body.length + 1 };
     take(length);
     return value;
   };

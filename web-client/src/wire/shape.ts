@@ -11,16 +11,11 @@ export const string: Check = (value) => typeof value === "string";
 export const boolean: Check = (value) => typeof value === "boolean";
 
 /**
- * The object that JSON text says. Throws `FrameError` where it is none, and where one of `integers`, names between blanks, is not an
+ * The object that JSON text says. Throws where it is none, and `FrameError` where one of `integers`, names between blanks, is not an
  * integer in 0..2^53-1; those with `?` may be missing or null. Other members are let through as they are.
  */
 export function parse<T>(name: string, json: string, integers: string): T {
-  let value: Record<string, unknown> = {};
-  try {
-    value = Object(JSON.parse(json));
-  } catch {
-    // It lacks every member.
-  }
+  const value: Record<string, unknown> = Object(JSON.parse(json));
   for (const integerName of integers.split(" ")) {
     const [member = "", optional] = integerName.split("?");
     const given = value[member];
