@@ -1,5 +1,6 @@
 import { DiscoveryError } from "../errors/discovery-error.js";
 import { parse } from "../wire/shape.js";
+import { DOCUMENT_BYTES_MAX, ROUTES_MAX } from "./bounds.js";
 import { type Browser, browserOf, type Exclusion, isExcluded } from "./browser.js";
 import type { Dial, Open, Route, TransportName } from "./link.js";
 import { loadHttps } from "./load.js";
@@ -21,9 +22,6 @@ interface Document {
 }
 
 const PATH = "/.well-known/tidegate";
-const DOCUMENT_BYTES_MAX = 64 * 1024;
-/** More ways into one gateway than this are not tried. */
-const ROUTES_MAX = 8;
 
 /**
  * Asks the gateway at `endpoint`, whose path does not matter, each time, since its certificate may have changed. `only`: the transports

@@ -4,6 +4,7 @@ import { encode, encodeLossy } from "../wire/encode.js";
 import type { Welcome } from "../wire/frames.js";
 import { split } from "../wire/split.js";
 import { join } from "../wire/writer.js";
+import { FRAME_BYTES_MAX, WAITING_MAX } from "./bounds.js";
 import type { Link, TransportName } from "./link.js";
 
 /** What carries frames as bytes. It may throw whatever it likes. */
@@ -17,11 +18,6 @@ export interface Carrier {
   writeLossy(frame: Bytes, datagrams: boolean): boolean;
   close(): void;
 }
-
-/** Longest frame that is taken from a gateway: the largest that may be configured there, 2 MiB, with its type and length. */
-const FRAME_BYTES_MAX = 2 * 1024 * 1024 + 9;
-/** Frames that may wait for room at once; more come only of a gateway that makes us answer and does not read. */
-const WAITING_MAX = 256;
 
 /** A link over a carrier of bytes. */
 export function framed(carrier: Carrier): Link {

@@ -1,9 +1,7 @@
 import type { Clock } from "../clock.js";
 import { LinkError } from "../errors/link-error.js";
+import { HTTPS_STAGGERS } from "./bounds.js";
 import type { Link, Route } from "./link.js";
-
-/** HTTPS has nothing to open, so it would win before others can: it starts this many times later. */
-const HTTPS_STAGGERS = 4;
 
 /** Opens `routes` in order, each `staggerMs` after the one before or at once when that failed; the first that opens wins, the others are given up. */
 export function race(

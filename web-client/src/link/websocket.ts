@@ -1,17 +1,11 @@
 import { FrameError } from "../errors/frame-error.js";
 import { LinkError } from "../errors/link-error.js";
+import { BUFFERED_BYTES_MAX, BUFFERED_POLL_MS, CLOSE_NORMAL, LOSSY_BUFFERED_BYTES_MAX } from "./bounds.js";
 import { type Carrier, framed } from "./framed.js";
 import type { Open } from "./link.js";
 
 /** Subprotocol of the binary coding. */
 const SUBPROTOCOL = "tidegate.v1";
-/** `WebSocket.send` never waits. Above this many unsent bytes ours does. */
-const BUFFERED_BYTES_MAX = 256 * 1024;
-/** Lossy events only go where hardly anything waits before them. */
-const LOSSY_BUFFERED_BYTES_MAX = 16 * 1024;
-/** There is no event for a drained send buffer, so it is looked at this often. */
-const BUFFERED_POLL_MS = 10;
-const CLOSE_NORMAL = 1000;
 
 /** Opens a WebSocket: one or more whole binary frames in each binary message. */
 export const webSocket: Open = (url, signal) =>

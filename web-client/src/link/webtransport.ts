@@ -1,11 +1,9 @@
 import type { Bytes } from "../wire/bytes.js";
+import { DATAGRAMS_WAITING_MAX } from "./bounds.js";
 import { type Carrier, framed } from "./framed.js";
 import type { Open } from "./link.js";
 
 type Writer = WritableStreamDefaultWriter<Bytes>;
-
-/** Datagrams handed to the browser and not sent yet. */
-const DATAGRAMS_WAITING_MAX = 64;
 
 /** Opens WebTransport sessions: one bidirectional stream, frames back to back. `hashes`: SHA-256 of development certificates that the browser shall trust; none: the ordinary check. */
 export function webTransport(hashes: readonly Bytes[]): Open {

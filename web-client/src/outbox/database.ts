@@ -1,5 +1,6 @@
 import { type Clock, within } from "../clock.js";
 import { StorageError } from "../errors/storage-error.js";
+import { OPEN_TIMEOUT_MS, VERSION, WRITE_TIMEOUT_MS } from "./bounds.js";
 
 /** Tables of the database. `meta`: `id`. `slots`: by slot. `chunks`: by [slot, first number]. `leases`: by slot. */
 export type Tables = Readonly<Record<(typeof NAMES)[number], IDBObjectStore>>;
@@ -11,9 +12,6 @@ export type Tables = Readonly<Record<(typeof NAMES)[number], IDBObjectStore>>;
 export type Write = <T>(work: (tables: Tables) => Promise<T>) => Promise<T>;
 
 const NAMES = ["meta", "slots", "chunks", "leases"] as const;
-const VERSION = 1;
-const OPEN_TIMEOUT_MS = 3_000;
-const WRITE_TIMEOUT_MS = 10_000;
 
 /** One database, opened when it is written to, and again where the browser has closed it. */
 export function database(factory: IDBFactory, name: string, clock: Clock): Write {

@@ -1,4 +1,5 @@
 import type { Clock } from "../clock.js";
+import { SLOTS_MAX } from "./bounds.js";
 import { answer, type Write } from "./database.js";
 import type { Grasp } from "./hold.js";
 import { indexedDbStore } from "./indexeddb.js";
@@ -19,8 +20,6 @@ export interface SlotsParts {
   /** Called when `persistent` may have changed. */
   readonly onPersistence?: (() => void) | undefined;
 }
-
-const SLOTS_MAX = 64;
 
 /** Slots in IndexedDB. What the database cannot do, the page's memory does. */
 export function indexedDbSlots(parts: SlotsParts): Slots {
