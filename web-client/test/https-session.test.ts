@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { limitsOf } from "../src/link/limits.js";
 import { loadHttps } from "../src/link/load.js";
 import { utf8 } from "../src/wire/writer.js";
 import { problem } from "./support/http.js";
@@ -127,4 +128,17 @@ test("closing while it waits for a busy gateway leaves no timer", async () => {
 
 test("opening asks nothing, and is given up with its signal", async () => {
   await assert.rejects((await loadHttps()).open(limits)(gateway.url, AbortSignal.abort()));
+});
+
+test("limits that are not told are the protocol's, and none is 0", () => {
+  const usual = {
+    max_event_bytes: 262_144,
+    max_frame_bytes: 524_288,
+    max_batch_events: 1_000,
+    max_body_bytes: 4_194_304,
+  };
+  assert.deepEqual(limitsOf(undefined), usual);
+  assert.deepEqual(limitsOf({ max_body_bytes: 65_536 }), { ...usual, max_body_bytes: 65_536 });
+  for (const wrong of [0, 2 ** 53, null, "1"])
+    assert.throws(() => limitsOf({ max_body_bytes: wrong }), /max_body_bytes/);
 });

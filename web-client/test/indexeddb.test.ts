@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { forceCloseDatabase } from "fake-indexeddb";
-import { RESERVE } from "../src/outbox/load.js";
+import { RESERVE } from "../src/outbox/bounds.js";
 import { Outbox, type Settlement } from "../src/outbox/outbox.js";
 import type { Lease, SlotState } from "../src/outbox/store.js";
 import { asked, events, Holder, held, Profile, type Tab, texts } from "./support/profile.js";

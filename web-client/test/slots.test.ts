@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { RESERVE } from "../src/outbox/load.js";
+import { RESERVE } from "../src/outbox/bounds.js";
 import { openSlots } from "../src/outbox/open.js";
 import { events, Holder, held, Profile, texts } from "./support/profile.js";
 

@@ -1,16 +1,15 @@
-import { FrameError } from "../errors/frame-error.js";
 import type { Bytes } from "../wire/bytes.js";
 import { decode } from "../wire/decode.js";
 import { encode, encodeLossy } from "../wire/encode.js";
 import type { Welcome } from "../wire/frames.js";
-import { FrameSplitter } from "../wire/splitter.js";
+import { split } from "../wire/split.js";
+import { join } from "../wire/writer.js";
+import { FRAME_BYTES_MAX, WAITING_MAX } from "./bounds.js";
 import type { Link, TransportName } from "./link.js";
 
 /** What carries frames as bytes. It may throw whatever it likes. */
 export interface Carrier {
   readonly name: TransportName;
-  /** Whether frames never go on in the next chunk. */
-  readonly whole: boolean;
   /** Hands over frames back to back as they come in. Resolves when the other side has closed the carrier; rejects with what `take` throws. */
   run(take: (chunk: Uint8Array) => void): Promise<void>;
   /** Resolves once there is room again. */
@@ -19,11 +18,6 @@ export interface Carrier {
   writeLossy(frame: Bytes, datagrams: boolean): boolean;
   close(): void;
 }
-
-/** Longest frame that is taken from a gateway: the largest that may be configured there, 2 MiB, with its type and length. */
-const FRAME_BYTES_MAX = 2 * 1024 * 1024 + 9;
-/** Frames that may wait for room at once; more come only of a gateway that makes us answer and does not read. */
-const WAITING_MAX = 256;
 
 /** A link over a carrier of bytes. */
 export function framed(carrier: Carrier): Link {
@@ -44,19 +38,17 @@ export function framed(carrier: Carrier): Link {
     name: carrier.name,
     close,
     run: async (receive) => {
-      const splitter = new FrameSplitter(FRAME_BYTES_MAX);
+      let rest: Uint8Array = new Uint8Array(0);
       const running = carrier.run((chunk) => {
-        for (const raw of splitter.push(chunk)) {
+        rest = split(join([rest, chunk]), FRAME_BYTES_MAX, (type, body) => {
           if (closed) return;
-          const frame = decode(raw);
+          const frame = decode(type, body);
           if (frame.type === "welcome") welcome = frame.body;
           receive(frame);
-        }
-        if (carrier.whole && splitter.unfinishedBytes > 0) throw new FrameError("part of a frame in a message");
+        });
       });
       try {
         await Promise.race([running, ended]);
-        if (!closed && splitter.unfinishedBytes > 0) throw new Error("ended inside a frame");
       } catch (error) {
         // A carrier that was closed on purpose may break; that is an ordinary end.
         if (!closed) throw error;

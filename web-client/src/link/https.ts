@@ -3,7 +3,7 @@ import type { Clock } from "../clock.js";
 import { CloseCode } from "../wire/close-code.js";
 import type { Ack, ClientFrame, Close, Events, GatewayFrame, Hello } from "../wire/frames.js";
 import { isTaken, judge, type Refusal, refusal, type Settled } from "./answer.js";
-import type { Limits } from "./discovery.js";
+import { limitsOf } from "./limits.js";
 import type { Link } from "./link.js";
 import { numbering, post } from "./post.js";
 import type { ask, HttpAnswer } from "./request.js";
@@ -31,9 +31,10 @@ const NEVER_MS = 2 ** 31 - 1;
 
 /**
  * A session over plain requests, one at a time: HELLO asks where the numbering stands, EVENTS are bodies of NDJSON, PING asks whether
- * anybody is there. Opening asks nothing of the network.
+ * anybody is there. Opening asks nothing of the network. `told`: limits of the gateway, as it says.
  */
-export function https(url: URL, limits: Limits, { ask, clock, backoff }: HttpsParts): Link {
+export function https(url: URL, told: unknown, { ask, clock, backoff }: HttpsParts): Link {
+  const limits = limitsOf(told);
   const gone = new AbortController();
   const closed = new Error("https: closed");
   let receive: (frame: GatewayFrame) => void = () => {};

@@ -1,14 +1,13 @@
 import { Backoff } from "../backoff.js";
 import { systemClock } from "../clock.js";
-import type { Limits } from "./discovery.js";
 import type { Farewell } from "./farewell.js";
 import type { Open } from "./link.js";
 import { ask } from "./request.js";
 
 /** HTTPS and the farewell, which share their requests: a file of its own. */
 export interface Https {
-  /** Opens sessions over plain requests. */
-  open(limits: Limits): Open;
+  /** Opens sessions over plain requests, within the limits that the gateway tells. */
+  open(limits: unknown): Open;
   /** The last word of one client. */
   farewell(fetcher: typeof fetch): Farewell;
 }

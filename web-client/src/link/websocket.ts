@@ -1,27 +1,18 @@
 import { FrameError } from "../errors/frame-error.js";
 import { LinkError } from "../errors/link-error.js";
+import { BUFFERED_BYTES_MAX, BUFFERED_POLL_MS, CLOSE_NORMAL, LOSSY_BUFFERED_BYTES_MAX } from "./bounds.js";
 import { type Carrier, framed } from "./framed.js";
 import type { Open } from "./link.js";
 
 /** Subprotocol of the binary coding. */
 const SUBPROTOCOL = "tidegate.v1";
-/** `WebSocket.send` never waits. Above this many unsent bytes ours does. */
-const BUFFERED_BYTES_MAX = 256 * 1024;
-/** Lossy events only go where hardly anything waits before them. */
-const LOSSY_BUFFERED_BYTES_MAX = 16 * 1024;
-/** There is no event for a drained send buffer, so it is looked at this often. */
-const BUFFERED_POLL_MS = 10;
-const CLOSE_NORMAL = 1000;
 
 /** Opens a WebSocket: one or more whole binary frames in each binary message. */
 export const webSocket: Open = (url, signal) =>
   new Promise((resolve, reject) => {
     const socket = new WebSocket(url.href, SUBPROTOCOL);
     socket.binaryType = "arraybuffer";
-    const giveUp = () => {
-      socket.close();
-      reject(new Error("given up"));
-    };
+    const giveUp = () => socket.close();
     signal.addEventListener("abort", giveUp);
     socket.onclose = (event) => reject(closed(event));
     socket.onopen = () => {
@@ -34,7 +25,6 @@ function carrier(socket: WebSocket): Carrier {
   const isOpen = () => socket.readyState === WebSocket.OPEN;
   return {
     name: "websocket",
-    whole: true,
     run: (take) =>
       new Promise((resolve, reject) => {
         socket.onmessage = ({ data }: MessageEvent<unknown>) => {

@@ -1,22 +1,15 @@
 import type { Bytes } from "../wire/bytes.js";
+import { DATAGRAMS_WAITING_MAX } from "./bounds.js";
 import { type Carrier, framed } from "./framed.js";
 import type { Open } from "./link.js";
 
-/** SHA-256 of a development certificate that the browser shall trust. */
-export interface CertificateHash {
-  readonly algorithm: "sha-256";
-  readonly value: Bytes;
-}
-
 type Writer = WritableStreamDefaultWriter<Bytes>;
 
-/** Datagrams handed to the browser and not sent yet. */
-const DATAGRAMS_WAITING_MAX = 64;
-
-/** Opens WebTransport sessions: one bidirectional stream, frames back to back. No hashes: the ordinary certificate check. */
-export function webTransport(certificateHashes: readonly CertificateHash[]): Open {
+/** Opens WebTransport sessions: one bidirectional stream, frames back to back. `hashes`: SHA-256 of development certificates that the browser shall trust; none: the ordinary check. */
+export function webTransport(hashes: readonly Bytes[]): Open {
   return async (url, signal) => {
-    const options = certificateHashes.length > 0 ? { serverCertificateHashes: [...certificateHashes] } : {};
+    const serverCertificateHashes = hashes.map((value) => ({ algorithm: "sha-256", value }));
+    const options = hashes.length > 0 ? { serverCertificateHashes } : {};
     const transport = new WebTransport(url.href, options);
     const close = () => transport.close();
     signal.addEventListener("abort", close);
@@ -50,7 +43,6 @@ function carrier(transport: WebTransport, { readable, writable }: WebTransportBi
   };
   return {
     name: "webtransport",
-    whole: false,
     run: async (take) => {
       const reader = readable.getReader();
       for (let read = await reader.read(); !read.done; read = await reader.read()) take(read.value);

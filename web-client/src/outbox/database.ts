@@ -1,5 +1,6 @@
-import type { Clock } from "../clock.js";
+import { type Clock, within } from "../clock.js";
 import { StorageError } from "../errors/storage-error.js";
+import { OPEN_TIMEOUT_MS, VERSION, WRITE_TIMEOUT_MS } from "./bounds.js";
 
 /** Tables of the database. `meta`: `id`. `slots`: by slot. `chunks`: by [slot, first number]. `leases`: by slot. */
 export type Tables = Readonly<Record<(typeof NAMES)[number], IDBObjectStore>>;
@@ -11,9 +12,6 @@ export type Tables = Readonly<Record<(typeof NAMES)[number], IDBObjectStore>>;
 export type Write = <T>(work: (tables: Tables) => Promise<T>) => Promise<T>;
 
 const NAMES = ["meta", "slots", "chunks", "leases"] as const;
-const VERSION = 1;
-const OPEN_TIMEOUT_MS = 3_000;
-const WRITE_TIMEOUT_MS = 10_000;
 
 /** One database, opened when it is written to, and again where the browser has closed it. */
 export function database(factory: IDBFactory, name: string, clock: Clock): Write {
@@ -27,20 +25,18 @@ export function database(factory: IDBFactory, name: string, clock: Clock): Write
     request.onupgradeneeded = () => {
       for (const name of NAMES) request.result.createObjectStore(name);
     };
-    try {
-      const opened = await answer(request);
-      opened.onclose = opened.onversionchange = forget;
-      return opened;
-    } catch (error) {
-      connection = null;
-      throw error;
-    }
+    const opened = await answer(request);
+    opened.onclose = opened.onversionchange = forget;
+    return opened;
   };
   return async (work) => {
     for (let attempts = 1; ; attempts += 1) {
       try {
-        connection ??= connect();
-        return await transact(await within(clock, OPEN_TIMEOUT_MS, connection), clock, work);
+        connection ??= connect().catch((error) => {
+          connection = null;
+          throw error;
+        });
+        return await transact(await within(clock, OPEN_TIMEOUT_MS, connection, late), clock, work);
       } catch (error) {
         const failure = storageError(error);
         if (failure.reason !== "closed") throw failure;
@@ -61,7 +57,7 @@ async function transact<T>(connection: IDBDatabase, clock: Clock, work: (tables:
   const tables = NAMES.map((name) => [name, transaction.objectStore(name)]);
   try {
     const done = Promise.all([work(Object.fromEntries(tables) as Tables), committed]);
-    return (await within(clock, WRITE_TIMEOUT_MS, done))[0];
+    return (await within(clock, WRITE_TIMEOUT_MS, done, late))[0];
   } catch (error) {
     try {
       transaction.abort();
@@ -82,18 +78,12 @@ export function answer<T>(request: IDBRequest<T>): Promise<T> {
   });
 }
 
-function within<T>(clock: Clock, timeoutMs: number, promise: Promise<T>): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const late = () => reject(new StorageError("failed", `no answer within ${timeoutMs / 1000} s`));
-    const cancel = clock.after(timeoutMs, late);
-    promise.then(resolve, reject).finally(cancel);
-  });
-}
+const late = () => new StorageError("failed", "no answer in time");
 
 function storageError(error: unknown): StorageError {
   if (error instanceof StorageError) return error;
-  const { name, message } = error instanceof Error ? error : new Error(String(error));
-  const closed = /^(InvalidState|Version|Abort)Error$/.test(name);
-  const reason = name === "QuotaExceededError" ? "quota" : closed ? "closed" : "failed";
+  const { name, message } = error as DOMException;
+  const closed = /^(InvalidState|Version|Abort)/.test(name);
+  const reason = closed ? "closed" : name === "QuotaExceededError" ? "quota" : "failed";
   return new StorageError(reason, `${name}: ${message}`, { cause: error });
 }

@@ -1,8 +1,9 @@
 import type { Clock } from "../clock.js";
 import { StorageError } from "../errors/storage-error.js";
+import { CHUNK_BYTES_MAX, CHUNK_EVENTS_MAX, RESERVE, RETRY_MS, TRIM_DELAY_MS } from "./bounds.js";
 import { answer, type Write } from "./database.js";
 import type { Hold } from "./hold.js";
-import { type Chunk, chunkRange, type Loaded, RESERVE, save as saveRecord } from "./load.js";
+import { type Chunk, chunkRange, type Loaded, save as saveRecord } from "./load.js";
 import type { SlotState, SlotStore } from "./store.js";
 
 /** What a slot in the database works with. */
@@ -16,13 +17,6 @@ export interface SlotParts {
   /** Told whenever events begin or cease to outlive the page. */
   readonly onPersistence: (persistent: boolean) => void;
 }
-
-const CHUNK_EVENTS_MAX = 256;
-/** A chunk of as many bytes takes no further event. */
-const CHUNK_BYTES_MAX = 64 * 1024;
-const TRIM_DELAY_MS = 100;
-/** After a failure events are tried again no sooner. */
-const RETRY_MS = 5_000;
 
 /**
  * A slot in IndexedDB. One transaction runs at a time, and what comes meanwhile is the next one: it makes the database what the slot's
@@ -56,11 +50,10 @@ export function indexedDbStore({ write, slot, loaded, hold, clock, now, onPersis
       const upto = (events[0]?.seq ?? last + 1) - 1;
       saveRecord(tables, slot, { client, epoch, upto, last });
       const kept: Chunk[] = [];
-      const isBefore = (index: number, last: number) => (events[index]?.seq ?? Number.POSITIVE_INFINITY) <= last;
       let from = 0;
       for (const { first, last, count: before } of isNew ? [] : chunks) {
         let to = from;
-        while (isBefore(to, last)) to += 1;
+        for (let event = events[to]; event && event.seq <= last; event = events[to]) to += 1;
         const count = to - from;
         if (count === 0) tables.chunks.delete([slot, first]);
         else kept.push({ first, last, count });

@@ -1,4 +1,5 @@
 import { integer, string } from "../wire/shape.js";
+import { RESERVE } from "./bounds.js";
 import { answer, type Tables } from "./database.js";
 import type { SlotState, StoredEvent } from "./store.js";
 
@@ -19,9 +20,6 @@ export interface Loaded {
   readonly state: SlotState;
   readonly chunks: readonly Chunk[];
 }
-
-/** How far ahead numbers are reserved. */
-export const RESERVE = 256;
 
 /** Keys of a slot's chunks. */
 export function chunkRange(slot: number): IDBKeyRange {

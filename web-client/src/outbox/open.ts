@@ -17,7 +17,7 @@ export interface OpenOptions {
   readonly now: () => number;
   /** 12 random letters and digits. */
   readonly newId: () => string;
-  /** Called when `Slots.persistent` has changed. */
+  /** Called when `Slots.persistent` may have changed. */
   readonly onPersistence?: () => void;
 }
 
@@ -27,8 +27,6 @@ export interface Surroundings {
   readonly locks?: Pick<LockManager, "request"> | null;
   readonly clock?: Clock;
 }
-
-const ID = /^[A-Za-z0-9]{1,64}$/;
 
 /** IndexedDB (one database per `name`), or memory where storage is denied, broken, or `kind` says so. Never rejects. */
 export async function openSlots(options: OpenOptions, surroundings: Surroundings = {}): Promise<Slots> {
@@ -40,9 +38,7 @@ export async function openSlots(options: OpenOptions, surroundings: Surroundings
       const { clock = systemClock } = surroundings;
       const write = database(factory, name, clock);
       const id = await write(async ({ meta }) => {
-        const kept: unknown = await answer(meta.get("id"));
-        if (ID.test(String(kept ?? ""))) return String(kept);
-        const id = newId();
+        const id: string = (await answer<string | undefined>(meta.get("id"))) ?? newId();
         meta.put(id, "id");
         return id;
       });

@@ -136,8 +136,7 @@ export class Outbox implements SlotState {
     const { length } = payload;
     if (this.#gone) return Promise.reject(this.#gone);
     if (!this.#makeRoom(length)) {
-      const message = `no room for ${length} bytes: ${this.bytes} of ${this.#limits.bytes} are taken by events on their way`;
-      return Promise.reject(new OutboxFullError(message));
+      return Promise.reject(new OutboxFullError(`no room for ${length} bytes beside events on their way`));
     }
     this.last += 1;
     this.bytes += length;
@@ -291,7 +290,7 @@ export class Outbox implements SlotState {
     const oldest = this.#now() - this.#limits.ageMs;
     const first = this.#search(this.#sentUpto + 1);
     let end = first;
-    while ((this.events[end]?.at ?? Number.POSITIVE_INFINITY) <= oldest) end += 1;
+    for (let event = this.events[end]; event && event.at <= oldest; event = this.events[end]) end += 1;
     this.#drop("expired", first, end);
   }
 

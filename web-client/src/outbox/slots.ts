@@ -1,4 +1,5 @@
 import type { Clock } from "../clock.js";
+import { SLOTS_MAX } from "./bounds.js";
 import { answer, type Write } from "./database.js";
 import type { Grasp } from "./hold.js";
 import { indexedDbStore } from "./indexeddb.js";
@@ -16,11 +17,9 @@ export interface SlotsParts {
   readonly now: () => number;
   readonly newId: () => string;
   readonly clock: Clock;
-  /** Called when `persistent` has changed. */
+  /** Called when `persistent` may have changed. */
   readonly onPersistence?: (() => void) | undefined;
 }
-
-const SLOTS_MAX = 64;
 
 /** Slots in IndexedDB. What the database cannot do, the page's memory does. */
 export function indexedDbSlots(parts: SlotsParts): Slots {
@@ -28,10 +27,9 @@ export function indexedDbSlots(parts: SlotsParts): Slots {
   /** Slots that could not be written; 0 stands for those that had to be kept in memory. */
   const failing = new Set<number>();
   const tell = (slot: number, persistent: boolean) => {
-    const before = failing.size;
     if (persistent) failing.delete(slot);
     else failing.add(slot);
-    if ((before === 0) !== (failing.size === 0)) parts.onPersistence?.();
+    parts.onPersistence?.();
   };
 
   const take = async (slot: number): Promise<Lease | null> => {

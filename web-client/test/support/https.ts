@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { afterEach, beforeEach } from "node:test";
 import { Backoff } from "../../src/backoff.js";
-import type { Limits } from "../../src/link/discovery.js";
 import { https } from "../../src/link/https.js";
+import type { Limits } from "../../src/link/limits.js";
 import type { Link } from "../../src/link/link.js";
 import { ask } from "../../src/link/request.js";
 import type { Ack, ClientFrame, GatewayFrame } from "../../src/wire/frames.js";
