@@ -96,11 +96,12 @@ export function startLane(parts: LaneParts): Lane {
   let cancelClose = () => {};
   let tellEnd: (left: boolean) => void;
 
+  const hasEnded = () => status === "closed";
   const become = (next: Lane["status"]) => {
+    if (hasEnded()) return;
     status = next;
     changed();
   };
-  const hasEnded = () => status === "closed";
   const isOver = () => hasEnded() || (closing && outbox.length === 0);
 
   /** Waits for the time (`null`: any time) or for one of `causes`, but not beyond the lane's end. */

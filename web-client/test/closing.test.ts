@@ -56,6 +56,19 @@ for (const code of [4009, 4013]) {
   });
 }
 
+test("a client that is aborted while it rests stays closed, and leaves no timer behind", async () => {
+  const controller = new AbortController();
+  const [bench, before] = await connected(2, { signal: controller.signal });
+  sayClose(before, 4009);
+  await idle();
+  assert.equal(bench.status, "waiting");
+  controller.abort();
+  await idle();
+  assert.deepEqual([bench.status, bench.clock.pending], ["closed", 0]);
+  await bench.clock.advance(60_000);
+  assert.deepEqual([bench.status, bench.links.length], ["closed", 1]);
+});
+
 test("CLOSE overload is waited out as long as the gateway asks, even if somebody looks", async () => {
   const [before, after] = [new GatewayEnd(), new GatewayEnd()];
   const bench = new Bench([before, after]);
