@@ -11,7 +11,7 @@ import { type Lane, startLane } from "./lane.js";
 import type { PageSignal } from "./lifecycle.js";
 import type { Farewell } from "./link/farewell.js";
 import { checkToken, type Settings } from "./options.js";
-import { type DropReason, Outbox, type Settlement } from "./outbox/outbox.js";
+import { type DropReason, type Outbox, openOutbox, type Settlement } from "./outbox/outbox.js";
 import type { Lease, Slots, StoredEvent } from "./outbox/store.js";
 import type { Platform } from "./platform.js";
 import { newReporter, type Reporter } from "./report.js";
@@ -190,7 +190,7 @@ export function startClient(settings: Settings, platform: Platform): Client {
   }
 
   function hold(lease: Lease, to: Reporter | null): Lane {
-    const box: Outbox = new Outbox(lease, {
+    const box: Outbox = openOutbox(lease, {
       limits,
       now,
       listener: {
