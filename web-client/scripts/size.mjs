@@ -7,10 +7,10 @@ import { transform } from "esbuild";
 
 const KIB = 1024;
 const BUDGETS = [
-  { file: "index.js", gzip: 17.0, brotli: 15.5 },
-  { file: "https.js", gzip: 2.6, brotli: 2.4 },
+  { file: "index.js", gzip: 16, brotli: 14.6 },
+  { file: "https.js", gzip: 2.7, brotli: 2.5 },
   { file: "leases.js", gzip: 0.4, brotli: 0.4 },
-  { file: "tidegate.iife.js", gzip: 19.5, brotli: 17.5 },
+  { file: "tidegate.iife.js", gzip: 18.3, brotli: 16.6 },
   { file: "page.js", gzip: 3.4, brotli: 3 },
   { file: "page.iife.js", gzip: 3.5, brotli: 3.2 },
 ];

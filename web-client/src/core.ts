@@ -11,7 +11,7 @@ import { type Lane, startLane } from "./lane.js";
 import type { PageSignal } from "./lifecycle.js";
 import type { Farewell } from "./link/farewell.js";
 import { checkToken, type Settings } from "./options.js";
-import { type DropReason, Outbox, type Settlement } from "./outbox/outbox.js";
+import { type DropReason, type Outbox, openOutbox, type Settlement } from "./outbox/outbox.js";
 import type { Lease, Slots, StoredEvent } from "./outbox/store.js";
 import type { Platform } from "./platform.js";
 import { newReporter, type Reporter } from "./report.js";
@@ -103,10 +103,7 @@ export function startClient(settings: Settings, platform: Platform): Client {
       return handed;
     },
     flush: ({ signal } = {}) => handled(abortable(flushed(), signal)),
-    close: () => {
-      close();
-      return ended;
-    },
+    close,
     authenticate: (given) => {
       const checked = checkToken(given);
       if (closed) return;
@@ -185,7 +182,7 @@ export function startClient(settings: Settings, platform: Platform): Client {
   }
 
   function hold(lease: Lease, to: Reporter | null, delayMs = 0): Lane {
-    const box: Outbox = new Outbox(lease, {
+    const box: Outbox = openOutbox(lease, {
       limits,
       now,
       listener: {
@@ -307,7 +304,8 @@ export function startClient(settings: Settings, platform: Platform): Client {
   }
 
   function loadFarewell(): void {
-    if (farewell || !settings.farewell) return;
+    // A chunk that could not be had may stay so until the page is loaded anew.
+    if (farewell || !settings.farewell || !page.online) return;
     platform.farewell().then(
       (loaded) => {
         farewell = loaded;
@@ -368,11 +366,11 @@ export function startClient(settings: Settings, platform: Platform): Client {
     return within(clock, RELEASE_TIMEOUT_MS, box.release(), () => new Error()).catch(() => {});
   }
 
-  function close(): void {
-    if (closing) return;
+  function close(): Promise<void> {
     closing = true;
     cancelLook();
     own?.close(CLOSE_TIMEOUT_MS);
+    return ended;
   }
 
   function abort(): void {

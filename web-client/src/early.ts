@@ -1,5 +1,5 @@
 import { memoryLease } from "./outbox/memory.js";
-import { Outbox } from "./outbox/outbox.js";
+import { type Outbox, type OutboxParts, openOutbox } from "./outbox/outbox.js";
 
 /** Events that come while there is no slot. */
 export interface Early {
@@ -10,13 +10,13 @@ export interface Early {
 }
 
 /** Nobody has sent anything yet. */
-export function earlyOutbox(parts: ConstructorParameters<typeof Outbox>[1]): Early {
+export function earlyOutbox(parts: OutboxParts): Early {
   let tellStored: (stored: PromiseLike<unknown>) => void;
   const stored = new Promise<unknown>((resolve) => {
     tellStored = resolve;
   });
   const { state, store } = memoryLease({ client: "", epoch: 0, upto: 0, last: 0, events: [] });
-  const outbox = new Outbox({ state, store: { ...store, save: async () => void (await stored) } }, parts);
+  const outbox = openOutbox({ state, store: { ...store, save: async () => void (await stored) } }, parts);
   return {
     outbox,
     moveTo: (next) => {

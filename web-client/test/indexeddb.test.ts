@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { forceCloseDatabase } from "fake-indexeddb";
 import { RESERVE } from "../src/outbox/bounds.js";
-import { Outbox, type Settlement } from "../src/outbox/outbox.js";
+import { type Outbox, openOutbox, type Settlement } from "../src/outbox/outbox.js";
 import type { Lease, SlotState } from "../src/outbox/store.js";
 import { asked, events, Holder, held, Profile, type Tab, texts } from "./support/profile.js";
 
@@ -29,7 +29,7 @@ async function leaseAfterCrash({ profile, tab }: Bench): Promise<Lease> {
 }
 
 function outboxOf({ lease, profile }: Bench, settled: (settlements: readonly Settlement[]) => void = () => {}): Outbox {
-  return new Outbox(lease, {
+  return openOutbox(lease, {
     limits: { bytes: 5 << 20, ageMs: 1e9, roomBytes: 1 << 20 },
     now: () => profile.now,
     listener: { settled, dropped: () => assert.fail("dropped") },

@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { OutboxFullError } from "../src/errors/outbox-full-error.js";
 import { StorageError } from "../src/errors/storage-error.js";
 import { memoryLease } from "../src/outbox/memory.js";
-import { type DropReason, Outbox, type OutboxLimits, type Settlement } from "../src/outbox/outbox.js";
+import { type DropReason, type Outbox, type OutboxLimits, openOutbox, type Settlement } from "../src/outbox/outbox.js";
 import type { Lease, SlotState, StoredEvent } from "../src/outbox/store.js";
 import { utf8 } from "../src/wire/writer.js";
 import { idle } from "./support/clock.js";
@@ -25,7 +25,7 @@ class Bench {
   ) {
     const state = { client: "web-a-1", epoch: 7, upto: 0, last: 0, events: [], ...parts.state };
     this.lease = (parts.lease ?? ((lease) => lease))(memoryLease(state));
-    this.outbox = new Outbox(this.lease, {
+    this.outbox = openOutbox(this.lease, {
       limits: { bytes: 100, ageMs: 48 * HOUR_MS, roomBytes: 50, ...parts.limits },
       now: () => this.now,
       listener: {

@@ -4,7 +4,7 @@ import type { Bytes } from "../wire/bytes.js";
 import type { Level } from "../wire/codes.js";
 import type { Verdict } from "../wire/frames.js";
 import { withId } from "./identity.js";
-import type { Lease, SlotState, SlotStore, StoredEvent } from "./store.js";
+import type { Lease, SlotState, StoredEvent } from "./store.js";
 
 /** What became of an event. It is never sent again. */
 export interface Settlement {
@@ -45,284 +45,307 @@ export interface OutboxListener {
 
 const UNKNOWN = { code: "unknown", message: "settled; how is forgotten" };
 
+/** What an outbox works with. */
+export interface OutboxParts {
+  readonly limits: OutboxLimits;
+  /** Unix ms. */
+  readonly now: () => number;
+  readonly listener: OutboxListener;
+}
+
 /** Numbers events and keeps them, in memory and in the slot's store, until they are settled. */
-export class Outbox implements SlotState {
-  readonly #store: SlotStore;
-  readonly #limits: OutboxLimits;
-  readonly #now: () => number;
-  readonly #listener: OutboxListener;
-  readonly #refusals = new Map<number, Verdict>();
-  #sentUpto: number;
-  /** Everything up to here is stored: who takes over the slot sends it. */
-  #stored: number;
-  /** Everything up to here is as safe as it gets: stored, or in memory alone where storage fails. */
-  #safe: number;
-  #saving: Promise<void> | null = null;
-  #gone: StorageError | null = null;
-  #waiting: (() => void)[] = [];
-
-  // The following are for others to read.
-
-  /** Unsettled, in order of their numbers. */
-  events: StoredEvent[];
+export interface Outbox extends SlotState {
   /** Name that the gateway knows the numbering by. */
-  client: string;
-  epoch: number;
+  readonly client: string;
+  readonly epoch: number;
   /** Highest number given out; 0 before the first. */
-  last: number;
+  readonly last: number;
   /** Everything up to here is settled. */
-  upto: number;
-  /** The highest number that may ever have been on its way. */
-  everSent: number;
+  readonly upto: number;
+  /** Unsettled, in order of their numbers. */
+  readonly events: readonly StoredEvent[];
+  /** Unsettled events. */
+  readonly length: number;
   /** Payload bytes of unsettled events. */
-  bytes = 0;
+  readonly bytes: number;
+  /** The lowest number that is neither settled nor given up; `last + 1` where there is none. */
+  readonly first: number;
+  /** The highest number that may ever have been on its way. */
+  readonly everSent: number;
+  /** Numbers up to here are on their way on the current link, and never dropped; to be set to `upto` when it ends. */
+  sentUpto: number;
   /**
    * To be set while no time is left to wait for storage: events are in `from` at once, as far as their numbers are reserved. Where
    * they are not stored in the end, nobody uses their numbers again.
    */
-  hurried = false;
+  hurried: boolean;
   /** To be set: called when there is something new in `from`. */
-  onStored: () => void = () => {};
-
-  /** Goes on where the lease's state stands. Loaded events beyond the limits are dropped and told of soon after. */
-  constructor(
-    { state, store }: Lease,
-    parts: { readonly limits: OutboxLimits; readonly now: () => number; readonly listener: OutboxListener },
-  ) {
-    this.#store = store;
-    this.#limits = parts.limits;
-    this.#now = parts.now;
-    this.#listener = parts.listener;
-    this.client = state.client;
-    this.epoch = state.epoch;
-    this.upto = this.#sentUpto = state.upto;
-    this.last = this.#stored = this.#safe = this.everSent = state.last;
-    this.events = [...state.events];
-    for (const { payload } of state.events) this.bytes += payload.length;
-    store.onLost = (error) => this.lose(error);
-    // Not before the listener's owner has this outbox in hand.
-    queueMicrotask(() => {
-      this.#expire();
-      this.#makeRoom(0);
-    });
-  }
-
-  /** Unsettled events. */
-  get length(): number {
-    return this.events.length;
-  }
-
-  /** The lowest number that is neither settled nor given up; `last + 1` where there is none. */
-  get first(): number {
-    return this.events[0]?.seq ?? this.last + 1;
-  }
-
-  /** Numbers up to here are on their way on the current link, and never dropped; to be set to `upto` when it ends. */
-  get sentUpto(): number {
-    return this.#sentUpto;
-  }
-
-  set sentUpto(seq: number) {
-    this.#sentUpto = seq;
-    this.everSent = Math.max(this.everSent, seq);
-  }
+  onStored: () => void;
 
   /**
    * Takes an event and numbers it at once; resolves when it is stored, or when it is clear that storage does not take it and it
    * lives in memory alone. Oldest events that are not on their way make room and are reported. Rejects with `OutboxFullError`
    * when that is not enough, and with `StorageError` once the slot is not ours any more: the event was not taken then.
    */
-  push(payload: Bytes): Promise<void> {
-    const { length } = payload;
-    if (this.#gone) return Promise.reject(this.#gone);
-    if (!this.#makeRoom(length)) {
-      return Promise.reject(new OutboxFullError(`no room for ${length} bytes beside events on their way`));
-    }
-    this.last += 1;
-    this.bytes += length;
-    this.events.push({ seq: this.last, payload, at: this.#now() });
-    if (this.hurried && this.last <= this.#sendable) queueMicrotask(() => this.onStored());
-    return this.#save();
-  }
-
+  push(payload: Bytes): Promise<void>;
   /** Resolves when unsettled bytes are at most `roomBytes`, and when the outbox is over. */
-  room(): Promise<void> {
-    return new Promise((resolve) => {
-      this.#waiting.push(resolve);
-      this.#look();
-    });
-  }
-
+  room(): Promise<void>;
   /** Stored events (`hurried`: and others) in order, from `seq` on; expired ones are dropped on the way. The outbox may change meanwhile. */
-  *from(seq: number): Iterable<StoredEvent> {
-    this.#expire();
-    for (let next = seq; ; ) {
-      const event = this.events[this.#search(next)];
-      if (!event || event.seq > this.#sendable) return;
-      next = event.seq + 1;
-      yield event;
-    }
-  }
-
+  from(seq: number): Iterable<StoredEvent>;
   /** Remembers a refusal until the number is settled. Verdicts that only inform, and numbers not waiting, change nothing. */
-  judge(verdict: Verdict): void {
-    const { seq, refused } = verdict;
-    if (refused && this.events[this.#search(seq)]?.seq === seq) this.#refusals.set(seq, verdict);
-  }
-
+  judge(verdict: Verdict): void;
   /**
    * Settles everything up to `upto`, a number that was sent, and returns how many numbers that were. Of those below `knownFrom`
    * without a refusal nobody knows whether they had one.
    */
-  settle(upto: number, level: Level, knownFrom = 0): number {
-    const end = Math.min(upto, this.last);
-    const count = end - this.upto;
-    if (count <= 0) return 0;
-    const now = this.#now();
-    const settlements = this.#take(0, this.#search(end + 1)).map((event): Settlement => {
-      const { seq, at } = event;
-      const refusal = this.#refusals.get(seq) ?? (seq < knownFrom ? UNKNOWN : undefined);
-      return { event, latencyMs: Math.max(0, now - at), level, refusal };
-    });
-    for (const seq of this.#refusals.keys()) if (seq <= end) this.#refusals.delete(seq);
-    this.upto = end;
-    this.#stored = Math.max(this.#stored, end);
-    this.#safe = Math.max(this.#safe, end);
-    this.sentUpto = Math.max(this.#sentUpto, end);
-    this.#store.trim(this);
-    if (settlements.length > 0) this.#listener.settled(settlements);
-    this.#look();
-    return count;
-  }
-
+  settle(upto: number, level: Level, knownFrom?: number): number;
   /**
    * Goes on under another name or epoch: what is unsettled is numbered from 1. Events that may have been sent before keep the
    * `id` that the gateway gave them. Nothing is in `from` until that is stored.
    */
-  restart(client: string, epoch: number): Promise<void> {
-    if (this.#gone) return Promise.reject(this.#gone);
-    // Until the new numbering is written, these are stored under the old one.
-    this.#stored = this.#search(this.#stored + 1);
-    this.events = this.events.map((event, index) => {
-      const payload = this.#named(event);
-      this.bytes += payload.length - event.payload.length;
-      return { seq: index + 1, payload, at: event.at };
-    });
-    this.#refusals.clear();
-    this.client = client;
-    this.epoch = epoch;
-    this.last = this.length;
-    this.upto = this.#sentUpto = this.everSent = this.#safe = 0;
-    return this.#save();
-  }
-
+  restart(client: string, epoch: number): Promise<void>;
   /**
    * The slot is somebody else's, or its name is: what is stored is theirs to send, anything else the listener's again. The outbox is empty
    * then, and takes nothing more; the slot is ours until it is released.
    */
-  lose(error = new StorageError("lost", "another instance has the slot")): void {
-    if (this.#gone?.reason === "lost") return;
-    this.#gone = error;
-    const { client, epoch, upto, last } = this;
-    const events = this.#take(0, this.#search(this.#stored + 1));
-    const unstored = this.#take(0, this.length);
-    this.#store.trim({ client, epoch, upto, last, events });
-    this.#look();
-    this.#listener.lost?.(unstored.map((event) => ({ ...event, payload: this.#named(event) })));
-  }
-
+  lose(error?: StorageError): void;
   /** Writes what is pending and gives the slot back. Nothing is taken any more. */
-  async release(): Promise<void> {
-    this.#gone ??= new StorageError("released", "the outbox was released");
-    this.#look();
-    await this.#saving;
-    await this.#store.release();
-  }
+  release(): Promise<void>;
+}
 
-  get #sendable(): number {
-    return this.hurried ? Math.max(this.#safe, this.#store.reserved) : this.#safe;
-  }
+/** Goes on where the lease's state stands. Loaded events beyond the limits are dropped and told of soon after. */
+export function openOutbox({ state, store }: Lease, { limits, now, listener }: OutboxParts): Outbox {
+  const refusals = new Map<number, Verdict>();
+  let { client, epoch, upto, last } = state;
+  let events = [...state.events];
+  let bytes = 0;
+  let sentUpto = upto;
+  let everSent = last;
+  /** Everything up to here is stored: who takes over the slot sends it. */
+  let stored = last;
+  /** Everything up to here is as safe as it gets: stored, or in memory alone where storage fails. */
+  let safe = last;
+  let saving: Promise<void> | null = null;
+  let gone: StorageError | null = null;
+  let waiting: (() => void)[] = [];
 
-  /** Ends when everything so far is as safe as it gets. Calls of one go share the promise. */
-  #save(): Promise<void> {
-    this.#saving ??= Promise.resolve().then(async () => {
-      this.#saving = null;
-      if (this.#gone?.reason === "lost") return;
-      const { client, epoch, last } = this;
-      let stored = last;
-      try {
-        await this.#store.save(this);
-      } catch (error) {
-        if ((error as StorageError).reason === "lost") return this.lose(error as StorageError);
-        stored = 0;
-      }
-      if (client !== this.client || epoch !== this.epoch) return this.#save();
-      this.#stored = Math.max(this.#stored, stored);
-      if (last <= this.#safe) return;
-      this.#safe = last;
-      this.onStored();
-    });
-    return this.#saving;
-  }
-
-  /** The payload, with the `id` that the gateway may have given it: numbers that were never sent may belong to other events there. */
-  #named({ seq, payload }: StoredEvent): Bytes {
-    return seq <= this.everSent ? withId(payload, `${this.client}-${this.epoch}-${seq}`) : payload;
-  }
-
-  /** Drops the oldest events not on their way until `bytes` more fit; nothing, and false, when they would not. */
-  #makeRoom(bytes: number): boolean {
-    const excess = () => this.bytes + bytes - this.#limits.bytes;
-    if (excess() > 0) this.#expire();
-    const first = this.#search(this.#sentUpto + 1);
-    let end = first;
-    for (let left = excess(); left > 0; end += 1) {
-      const event = this.events[end];
-      if (!event) return false;
-      left -= event.payload.length;
-    }
-    this.#drop("overflow", first, end);
-    return true;
-  }
-
-  /** Events are about as old as their place says, so the first that is young enough ends the search. */
-  #expire(): void {
-    const oldest = this.#now() - this.#limits.ageMs;
-    const first = this.#search(this.#sentUpto + 1);
-    let end = first;
-    for (let event = this.events[end]; event && event.at <= oldest; event = this.events[end]) end += 1;
-    this.#drop("expired", first, end);
-  }
-
-  #drop(reason: DropReason, first: number, end: number): void {
-    if (end <= first) return;
-    const events = this.#take(first, end);
-    this.#store.trim(this);
-    this.#listener.dropped(reason, events);
-    this.#look();
-  }
-
-  #take(first: number, end: number): StoredEvent[] {
-    const events = this.events.splice(first, end - first);
-    for (const { payload } of events) this.bytes -= payload.length;
-    return events;
-  }
+  const sendable = () => (outbox.hurried ? Math.max(safe, store.reserved) : safe);
 
   /** Position of the first event with a number of at least `seq`; `length` if there is none. */
-  #search(seq: number): number {
+  const search = (seq: number) => {
     let low = 0;
-    let high = this.length;
+    let high = events.length;
     while (low < high) {
       const middle = (low + high) >>> 1;
-      if ((this.events[middle]?.seq ?? 0) < seq) low = middle + 1;
+      if ((events[middle]?.seq ?? 0) < seq) low = middle + 1;
       else high = middle;
     }
     return low;
-  }
+  };
+
+  /** Ends when everything so far is as safe as it gets. Calls of one go share the promise. */
+  const save = (): Promise<void> => {
+    saving ??= Promise.resolve().then(async () => {
+      saving = null;
+      if (gone?.reason === "lost") return;
+      const before = { client, epoch, last };
+      let isStored = true;
+      try {
+        await store.save(outbox);
+      } catch (error) {
+        if ((error as StorageError).reason === "lost") return outbox.lose(error as StorageError);
+        isStored = false;
+      }
+      if (before.client !== client || before.epoch !== epoch) return save();
+      if (isStored) stored = Math.max(stored, before.last);
+      if (before.last <= safe) return;
+      safe = before.last;
+      outbox.onStored();
+    });
+    return saving;
+  };
+
+  /** The payload, with the `id` that the gateway may have given it: numbers that were never sent may belong to other events there. */
+  const named = ({ seq, payload }: StoredEvent) =>
+    seq <= everSent ? withId(payload, `${client}-${epoch}-${seq}`) : payload;
+
+  const take = (first: number, end: number) => {
+    const taken = events.splice(first, end - first);
+    for (const { payload } of taken) bytes -= payload.length;
+    return taken;
+  };
+
+  const drop = (reason: DropReason, first: number, end: number) => {
+    if (end <= first) return;
+    const dropped = take(first, end);
+    store.trim(outbox);
+    listener.dropped(reason, dropped);
+    look();
+  };
+
+  /** Events are about as old as their place says, so the first that is young enough ends the search. */
+  const expire = () => {
+    const oldest = now() - limits.ageMs;
+    const first = search(sentUpto + 1);
+    let end = first;
+    for (let event = events[end]; event && event.at <= oldest; event = events[end]) end += 1;
+    drop("expired", first, end);
+  };
+
+  /** Drops the oldest events not on their way until `more` bytes fit; nothing, and false, when they would not. */
+  const makeRoom = (more: number) => {
+    const excess = () => bytes + more - limits.bytes;
+    if (excess() > 0) expire();
+    const first = search(sentUpto + 1);
+    let end = first;
+    for (let left = excess(); left > 0; end += 1) {
+      const event = events[end];
+      if (!event) return false;
+      left -= event.payload.length;
+    }
+    drop("overflow", first, end);
+    return true;
+  };
 
   /** Lets those go who wait for room. */
-  #look(): void {
-    if (!this.#gone && this.bytes > this.#limits.roomBytes) return;
-    for (const resolve of this.#waiting.splice(0)) resolve();
-  }
+  const look = () => {
+    if (!gone && bytes > limits.roomBytes) return;
+    for (const resolve of waiting) resolve();
+    waiting = [];
+  };
+
+  const outbox: Outbox = {
+    get client() {
+      return client;
+    },
+    get epoch() {
+      return epoch;
+    },
+    get last() {
+      return last;
+    },
+    get upto() {
+      return upto;
+    },
+    get events() {
+      return events;
+    },
+    get length() {
+      return events.length;
+    },
+    get bytes() {
+      return bytes;
+    },
+    get first() {
+      return events[0]?.seq ?? last + 1;
+    },
+    get everSent() {
+      return everSent;
+    },
+    get sentUpto() {
+      return sentUpto;
+    },
+    set sentUpto(seq) {
+      sentUpto = seq;
+      everSent = Math.max(everSent, seq);
+    },
+    hurried: false,
+    onStored: () => {},
+
+    push: (payload) => {
+      const { length } = payload;
+      if (gone) return Promise.reject(gone);
+      if (!makeRoom(length)) {
+        return Promise.reject(new OutboxFullError(`no room for ${length} bytes beside events on their way`));
+      }
+      last += 1;
+      bytes += length;
+      events.push({ seq: last, payload, at: now() });
+      if (outbox.hurried && last <= sendable()) queueMicrotask(() => outbox.onStored());
+      return save();
+    },
+
+    room: () =>
+      new Promise((resolve) => {
+        waiting.push(resolve);
+        look();
+      }),
+
+    *from(seq) {
+      expire();
+      for (let next = seq; ; ) {
+        const event = events[search(next)];
+        if (!event || event.seq > sendable()) return;
+        next = event.seq + 1;
+        yield event;
+      }
+    },
+
+    judge: (verdict) => {
+      const { seq, refused } = verdict;
+      if (refused && events[search(seq)]?.seq === seq) refusals.set(seq, verdict);
+    },
+
+    settle: (to, level, knownFrom = 0) => {
+      const end = Math.min(to, last);
+      const count = end - upto;
+      if (count <= 0) return 0;
+      const at = now();
+      const settlements = take(0, search(end + 1)).map((event): Settlement => {
+        const refusal = refusals.get(event.seq) ?? (event.seq < knownFrom ? UNKNOWN : undefined);
+        return { event, latencyMs: Math.max(0, at - event.at), level, refusal };
+      });
+      for (const seq of refusals.keys()) if (seq <= end) refusals.delete(seq);
+      upto = end;
+      stored = Math.max(stored, end);
+      safe = Math.max(safe, end);
+      outbox.sentUpto = Math.max(sentUpto, end);
+      store.trim(outbox);
+      if (settlements.length > 0) listener.settled(settlements);
+      look();
+      return count;
+    },
+
+    restart: (name, number) => {
+      if (gone) return Promise.reject(gone);
+      // Until the new numbering is written, these are stored under the old one.
+      stored = search(stored + 1);
+      events = events.map((event, index) => {
+        const payload = named(event);
+        bytes += payload.length - event.payload.length;
+        return { seq: index + 1, payload, at: event.at };
+      });
+      refusals.clear();
+      client = name;
+      epoch = number;
+      last = events.length;
+      upto = sentUpto = everSent = safe = 0;
+      return save();
+    },
+
+    lose: (error = new StorageError("lost", "another instance has the slot")) => {
+      if (gone?.reason === "lost") return;
+      gone = error;
+      store.trim({ client, epoch, upto, last, events: take(0, search(stored + 1)) });
+      const unstored = take(0, events.length);
+      look();
+      listener.lost?.(unstored.map((event) => ({ ...event, payload: named(event) })));
+    },
+
+    release: async () => {
+      gone ??= new StorageError("released", "the outbox was released");
+      look();
+      await saving;
+      await store.release();
+    },
+  };
+
+  for (const { payload } of events) bytes += payload.length;
+  store.onLost = outbox.lose;
+  // Not before the listener's owner has this outbox in hand.
+  queueMicrotask(() => {
+    expire();
+    makeRoom(0);
+  });
+  return outbox;
 }
