@@ -12,9 +12,14 @@ export interface Https {
   farewell(fetcher: typeof fetch): Farewell;
 }
 
-/** Loads it, once. Where that fails the next call tries again, as far as the browser does. */
+/** Loads it, once. Where that fails the next call tries again; in Safari it does so only after the page was loaded anew. */
 export async function loadHttps(): Promise<Https> {
-  const { https, farewell } = await import("./https.js");
+  const { https, farewell } = await import("./https.js").catch((error: Error) => {
+    // Until 2026 browsers remembered a file that could not be had, and asked for it no more: then it is asked for by another address.
+    const url = /https?:\S+/.exec(error.message)?.[0];
+    if (!url) throw error;
+    return import(/* webpackIgnore: true */ /* @vite-ignore */ `${url}?${Date.now()}`);
+  });
   return {
     open: (limits) => async (url, signal) => {
       signal.throwIfAborted();
