@@ -76,6 +76,14 @@ async fn calm(client: &mut Client, first_seq: u64, count: u64) -> Vec<Duration> 
     took
 }
 
+/// What the gateway has of the machine's memory.
+fn resident_bytes(gateway: &Gateway) -> f64 {
+    let status = format!("/proc/{}/status", gateway.pid().as_raw_nonzero());
+    let status = std::fs::read_to_string(status).unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse::<f64>().unwrap() * 1024.0
+}
+
 /// Waits until the figure in `series` has not moved for a second.
 async fn at_rest(gateway: &Gateway, series: &str) -> f64 {
     let began = Instant::now();
@@ -106,7 +114,7 @@ async fn with_kafka_frozen_memory_stays_within_its_cap_and_everything_flows_when
     let mut calm_client = Client::open(&gateway, Carrier::WebSocket, "calm", 1).await;
     // What is allotted once, with the first events, is no growth.
     calm(&mut calm_client, 1, 100).await;
-    let idle = gateway.metrics().await.get("process_resident_memory_bytes");
+    let idle = resident_bytes(&gateway);
     kafka.brokers().freeze(0);
     for (number, client) in clients.into_iter().enumerate() {
         if number % 2 == 0 {
@@ -122,7 +130,7 @@ async fn with_kafka_frozen_memory_stays_within_its_cap_and_everything_flows_when
         tokio::time::timeout(PATIENCE, heard).await.expect("the reason is told").unwrap();
     }
     let held = at_rest(&gateway, "tidegate_bytes_in_flight").await;
-    let resident = gateway.metrics().await.get("process_resident_memory_bytes");
+    let resident = resident_bytes(&gateway);
     println!(
         "idle {idle}, held {held}, resident {resident}: grown by {:.2} of the cap",
         (resident - idle) / CAP_BYTES
@@ -133,9 +141,9 @@ async fn with_kafka_frozen_memory_stays_within_its_cap_and_everything_flows_when
     floods.abort_all();
     kafka.brokers().thaw(0);
     let back = Instant::now();
-    let seq = 101;
-    calm(&mut calm_client, seq, 1).await;
+    calm(&mut calm_client, 101, 1).await;
     println!("flows {:?} after the return", back.elapsed());
+    calm_client.vanish();
     gateway.idle().await;
     gateway.assert_accounted().await;
 }
@@ -182,6 +190,7 @@ async fn who_ignores_credit_sends_slowly_never_reads_or_leaves_holds_up_nobody()
     // The machine is shared with those who flood, so this says no more than that nobody waits for them to stop.
     assert!(among_them[50] < Duration::from_secs(2), "{:?} while others flood", among_them[50]);
     others.shutdown().await;
+    calm_client.vanish();
     gateway.idle().await;
     gateway.assert_accounted().await;
 }
