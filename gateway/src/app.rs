@@ -1,41 +1,45 @@
 //! Assembly, in order; the only file that knows everything.
 
-use std::net::SocketAddr;
+mod announce;
+mod destination;
+mod signals;
+mod sockets;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Result, bail};
 use futures_util::StreamExt as _;
 use prometheus_client::registry::Registry;
 use tidegate_wire::{Limits, Reason, limits};
 use tokio::net::TcpListener;
-use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Semaphore, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use self::announce::announce;
+use self::destination::Destination;
+use self::signals::Signals;
+use self::sockets::{Sockets, first_port};
 use crate::access::Access;
 use crate::config::{self, Config};
-use crate::deliver::kafka::KafkaSink;
-use crate::deliver::log::{Follow, Log};
+use crate::deliver::log::Follow;
 use crate::deliver::{Health, Sink};
 use crate::listen::http::{Arrivals, Discovery, Http, PublicUrl, Settings};
-use crate::listen::link::Gate as _;
 use crate::listen::quic_key::QuicKey;
 use crate::listen::tls::Certificates;
-use crate::listen::{bind, tcp, udp};
+use crate::listen::{tcp, udp};
 use crate::metrics::Metrics;
 use crate::ops::{Ops, Readiness};
-use crate::pipeline::{Encodes, Pipeline};
+use crate::pipeline::Pipeline;
+use crate::rates::Rates;
 use crate::session::{Parts, Sessions};
 
 /// How often the destination's health is looked at for clients that wait.
 const HEALTH_EVERY: Duration = Duration::from_millis(100);
 /// Of the drain's time, what is left for the destination and the connections once sessions have been ended.
 const LAST_WORDS: Duration = Duration::from_millis(500);
-/// A signal that comes so soon after another says the same.
-const ECHO: Duration = Duration::from_millis(500);
 
 /// Serves until SIGTERM or SIGINT, then drains; a second signal ends the drain at once. Errors are of the start, what
 /// cannot be bound, read or made, and of a drain that was ended.
@@ -51,60 +55,26 @@ pub async fn run(config: &Config) -> Result<()> {
     }
 }
 
-/// What asks the process to end.
-struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
-}
-
-impl Signals {
-    fn listen() -> Result<Self> {
-        let terminate = signal(SignalKind::terminate()).context("cannot wait for SIGTERM")?;
-        let interrupt = signal(SignalKind::interrupt()).context("cannot wait for SIGINT")?;
-        Ok(Self { terminate, interrupt })
-    }
-
-    async fn next(&mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
-        }
-    }
-
-    /// Resolves with the next signal that is not the echo of the one before: some send a signal to a process, and
-    /// again to its group.
-    async fn insist(&mut self) {
-        let asked_at = clock();
-        loop {
-            self.next().await;
-            if asked_at.elapsed() >= ECHO {
-                return;
-            }
-        }
-    }
-}
-
 /// A gateway that serves.
 struct Gateway {
     sessions: Sessions,
     sink: Arc<dyn Sink>,
+    /// The gateway is going away: not ready.
+    leaving: CancellationToken,
+    /// Closes the doors to TCP clients.
+    doors: CancellationToken,
     /// Ends the listeners.
     shutdown: CancellationToken,
     tasks: TaskTracker,
-    drain: Duration,
-}
-
-/// Sockets, and what is to be known of them before anything is served.
-struct Sockets {
-    secure: bind::Secure,
-    plain: Vec<std::net::TcpListener>,
-    ops: Vec<std::net::TcpListener>,
+    times: config::Shutdown,
+    snapshot: PathBuf,
 }
 
 /// What every listener needs.
 struct Common {
     sessions: Sessions,
     access: Arc<Access>,
+    rates: Arc<Rates>,
     metrics: Metrics,
     limits: Limits,
     connections: Arc<Semaphore>,
@@ -115,10 +85,11 @@ impl Gateway {
         let (metrics, registry) = Metrics::register();
         let topics: Arc<[String]> = config.topics().into();
         let access = Arc::new(Access::new(&config.auth, &config.origins, &topics));
+        let max_event_bytes = config.limits.max_event_bytes.0;
+        let rates = Arc::new(Rates::new(&config.rates, max_event_bytes, &metrics.rates, clock()));
         let certificates = Certificates::load(config.tls.as_ref(), wall_clock())?;
         let sockets = Sockets::bind(&config.listen)?;
-        let sink = sink(config, &metrics, &topics)?;
-        let encodes = if config.kafka.is_some() { Encodes::ByRoute } else { Encodes::Structured };
+        let Destination { sink, encodes, budget_bytes } = destination::open(config, &metrics, &topics)?;
         let limits = wire_limits(&config.limits);
         let (reasons, reason) = watch::channel(Reason::Ok);
         let sessions = Sessions::new(Parts {
@@ -126,7 +97,8 @@ impl Gateway {
             pipeline: Pipeline::new(limits, &config.routes, &topics, encodes),
             sink: Arc::clone(&sink),
             access: Arc::clone(&access),
-            limits: config.limits.clone(),
+            rates: Arc::clone(&rates),
+            limits: config::Limits { budget_bytes, ..config.limits.clone() },
             shutdown: config.shutdown.clone(),
             reason,
         });
@@ -134,12 +106,19 @@ impl Gateway {
         let gateway = Self {
             sessions: sessions.clone(),
             sink: Arc::clone(&sink),
+            leaving: CancellationToken::new(),
+            doors: CancellationToken::new(),
             shutdown: CancellationToken::new(),
             tasks: TaskTracker::new(),
-            drain: Duration::from_millis(u64::from(config.shutdown.drain_ms)),
+            times: config.shutdown.clone(),
+            snapshot: config.sessions.snapshot.clone(),
         };
+        // Used up by reading it, so not before this gateway has its addresses.
+        if !gateway.snapshot.as_os_str().is_empty() {
+            gateway.sessions.restore(&gateway.snapshot);
+        }
         gateway.tasks.spawn(report_health(sessions.clone(), reasons, gateway.shutdown.clone()));
-        let common = Common { sessions, access, metrics, limits, connections };
+        let common = Common { sessions, access, rates, metrics, limits, connections };
         announce(config, &sockets, &topics);
         gateway.serve(config, sockets, certificates, common, registry)?;
         Ok(gateway)
@@ -157,34 +136,35 @@ impl Gateway {
         let certificates = Arc::new(certificates);
         let http = http(config, &sockets, &common, Arc::clone(&certificates));
         let idle_ms = config.limits.idle_ms;
-        let Common { sessions, access, metrics, limits, connections } = common;
+        let Common { sessions, access, rates, metrics, limits, connections } = common;
         let entrance = |listeners: Vec<std::net::TcpListener>, tls| -> Result<tcp::Entrance> {
             let listeners =
                 listeners.into_iter().map(TcpListener::from_std).collect::<std::io::Result<_>>()?;
-            let (connections, patience) = (Arc::clone(&connections), tcp::Patience::default());
-            Ok(tcp::Entrance { listeners, tls, connections, patience })
+            let (connections, rates) = (Arc::clone(&connections), Arc::clone(&rates));
+            Ok(tcp::Entrance { listeners, tls, connections, rates, patience: tcp::Patience::default() })
         };
         let secure = entrance(sockets.secure.tcp, Some(tcp_tls))?;
-        self.tasks.spawn(tcp::serve(secure, http.secure(), metrics.clone(), self.shutdown.clone()));
+        self.tasks.spawn(tcp::serve(secure, http.secure(), metrics.clone(), self.doors.clone()));
         let plain = entrance(sockets.plain, None)?;
         let demo = config.demo.directory.as_deref();
         self.tasks.spawn(tcp::serve(
             plain,
             http.plain(demo, arrivals(config)),
             metrics.clone(),
-            self.shutdown.clone(),
+            self.doors.clone(),
         ));
         let udp = udp::Entrance {
             sockets: sockets.secure.udp,
             tls: quic_tls,
             key: QuicKey::load(&config.listen.quic_key),
             connections: Arc::clone(&connections),
+            rates: Arc::clone(&rates),
             limits,
             prefix: config.listen.prefix.clone(),
             patience: udp::Patience::new(idle_ms),
         };
         let (sessions, shutdown) = (sessions.clone(), self.shutdown.clone());
-        let readiness = readiness(Arc::clone(&self.sink), sessions.clone());
+        let readiness = readiness(Arc::clone(&self.sink), self.leaving.clone());
         let series = metrics.clone();
         self.tasks.spawn(async move {
             if let Err(error) = udp::serve(udp, sessions, access, series, shutdown).await {
@@ -195,58 +175,66 @@ impl Gateway {
         self.tasks.spawn(async move { watched.watch(wall_clock, shutdown).await });
         let ops = entrance(sockets.ops, None)?;
         // An operator must get in when clients have used up every connection.
-        let ops = tcp::Entrance { connections: Arc::new(Semaphore::new(OPS_CONNECTIONS)), ..ops };
+        let connections = Arc::new(Semaphore::new(OPS_CONNECTIONS));
+        let ops = tcp::Entrance { connections, rates: Arc::new(Rates::none(clock())), ..ops };
         self.tasks.spawn(tcp::serve(ops, Ops::new(registry, readiness), metrics, self.shutdown.clone()));
         self.tasks.close();
         Ok(())
     }
 
-    /// Drains: everybody is asked to leave, what was received settles, and the destination is flushed, all within
-    /// the configured time.
+    /// Goes away, within the configured time: not ready, then closed to newcomers, everybody is asked to leave, what was
+    /// received settles, the destination is flushed, and how far clients are is kept.
     async fn stop(self) {
-        let deadline = clock() + self.drain;
-        tracing::info!(within_ms = self.drain.as_millis(), "draining");
+        let ms = |ms: u32| Duration::from_millis(u64::from(ms));
+        let deadline = clock() + ms(self.times.drain_ms);
+        let left = || deadline.saturating_duration_since(clock());
+        self.leaving.cancel();
+        tracing::info!(within_ms = self.times.drain_ms, grace_ms = self.times.grace_ms, "draining");
+        tokio::time::sleep(ms(self.times.grace_ms)).await;
+        let lost_before = self.sessions.lost();
+        self.doors.cancel();
         self.sessions.drain();
-        let patience = self.drain.saturating_sub(LAST_WORDS);
+        let patience = left().saturating_sub(LAST_WORDS);
         if tokio::time::timeout(patience, self.sessions.ended()).await.is_err() {
             tracing::warn!("the drain deadline has come before everything received had settled");
+            self.sink.hand_over(LAST_WORDS / 2).await;
         }
         self.sessions.close();
         self.shutdown.cancel();
-        let left = || deadline.saturating_duration_since(clock()).max(LAST_WORDS / 2);
-        self.sink.drain(left()).await;
+        self.sink.drain(left().max(LAST_WORDS / 2)).await;
+        let unsettled = self.sessions.in_flight() + self.sessions.lost() - lost_before;
+        if unsettled > 0 {
+            tracing::warn!(
+                unsettled,
+                "events that were received have not settled: they stay with their clients"
+            );
+        }
+        self.keep_sessions(left().max(LAST_WORDS / 2)).await;
         // What does not end by itself ends with the process.
-        let _ = tokio::time::timeout(left(), self.tasks.wait()).await;
+        let _ = tokio::time::timeout(left().max(LAST_WORDS / 2), self.tasks.wait()).await;
         tracing::info!("stopped");
+    }
+
+    /// Leaves how far clients are to the gateway that comes after this one, if the disk takes it within `patience`.
+    async fn keep_sessions(&self, patience: Duration) {
+        if self.snapshot.as_os_str().is_empty() {
+            return;
+        }
+        let (sessions, path) = (self.sessions.clone(), self.snapshot.clone());
+        let (done, kept) = oneshot::channel();
+        // Not a task of the runtime, whose end would wait for it.
+        std::thread::spawn(move || {
+            sessions.keep(&path);
+            let _ = done.send(());
+        });
+        if tokio::time::timeout(patience, kept).await.is_err() {
+            tracing::warn!("sessions.snapshot was not written in time: clients may repeat what they sent");
+        }
     }
 }
 
 /// Connections to the operators' port at once.
 const OPS_CONNECTIONS: usize = 64;
-
-impl Sockets {
-    fn bind(listen: &config::Listen) -> Result<Self, bind::BindError> {
-        let tcp = |key, address: &str| match address {
-            "" => Ok(Vec::new()),
-            address => bind::tcp(key, address),
-        };
-        let secure = match listen.secure.as_str() {
-            "" => bind::Secure::default(),
-            address => bind::secure("secure", address)?,
-        };
-        Ok(Self { secure, plain: tcp("plain", &listen.plain)?, ops: tcp("ops", &listen.ops)? })
-    }
-}
-
-fn sink(config: &Config, metrics: &Metrics, topics: &Arc<[String]>) -> Result<Arc<dyn Sink>> {
-    Ok(match &config.kafka {
-        Some(kafka) => {
-            let budget_bytes = config.limits.budget_bytes.0;
-            Arc::new(KafkaSink::new(kafka, Arc::clone(topics), metrics.kafka.clone(), budget_bytes)?)
-        }
-        None => Arc::new(Log::open(&config.log, metrics.log.clone(), Arc::clone(topics))?),
-    })
-}
 
 /// What the demo page is shown: what comes into the log. Kafka is not read back.
 fn arrivals(config: &Config) -> Option<Arc<Arrivals>> {
@@ -287,6 +275,7 @@ fn http(
     Http::new(
         common.sessions.clone(),
         Arc::clone(&common.access),
+        Arc::clone(&common.rates),
         common.metrics.clone(),
         discovery,
         settings,
@@ -305,61 +294,17 @@ async fn report_health(sessions: Sessions, reasons: watch::Sender<Reason>, shutd
     }
 }
 
-fn readiness(sink: Arc<dyn Sink>, sessions: Sessions) -> Arc<dyn Fn() -> Readiness + Send + Sync> {
+fn readiness(sink: Arc<dyn Sink>, leaving: CancellationToken) -> Arc<dyn Fn() -> Readiness + Send + Sync> {
     Arc::new(move || {
         let mut why = Vec::new();
-        if sessions.is_draining() {
+        if leaving.is_cancelled() {
             why.push("the gateway is shutting down".to_owned());
         }
-        if let Health::Away { detail, .. } = sink.health() {
+        if let Health::Away { detail, .. } | Health::Impaired { detail } = sink.health() {
             why.push(detail);
         }
         Readiness { ready: why.is_empty(), why }
     })
-}
-
-/// Says where everything is, and how to send a first event.
-fn announce(config: &Config, sockets: &Sockets, topics: &[String]) {
-    let at = |listeners: &[std::net::TcpListener]| {
-        let addresses = listeners.iter().filter_map(|listener| listener.local_addr().ok());
-        addresses.map(|address| address.to_string()).collect::<Vec<_>>().join(", ")
-    };
-    let destination = match &config.kafka {
-        Some(kafka) => format!("Kafka at {}", kafka.brokers),
-        None => format!("the log in {}", config.log.directory.display()),
-    };
-    tracing::info!(
-        version = env!("CARGO_PKG_VERSION"),
-        destination,
-        topics = topics.join(", "),
-        "tidegate starts"
-    );
-    if !sockets.secure.tcp.is_empty() {
-        tracing::info!("secure: {} (HTTPS, WebSocket, WebTransport, QUIC)", at(&sockets.secure.tcp));
-    }
-    if let Some(port) = first_port(&sockets.plain) {
-        tracing::info!("plain: {} (HTTP, WebSocket)", at(&sockets.plain));
-        if config.demo.directory.is_some() {
-            tracing::info!("demo page: http://localhost:{port}/");
-        }
-        let prefix = config.listen.prefix.trim_end_matches('/');
-        let needs_token = config.auth.mode == Some(config::AuthMode::Tokens);
-        let token = if needs_token { " -H 'authorization: Bearer TOKEN'" } else { "" };
-        tracing::info!(
-            "first event: curl http://localhost:{port}{prefix}/events{token} -H 'content-type: application/json' \
-             -d '{{\"type\":\"hello\",\"data\":{{\"from\":\"curl\"}}}}'"
-        );
-    }
-    if !sockets.ops.is_empty() {
-        tracing::info!("ops: {} (/metrics, /healthz, /readyz)", at(&sockets.ops));
-    }
-}
-
-fn first_port(listeners: &[std::net::TcpListener]) -> Option<u16> {
-    listeners
-        .first()
-        .and_then(|listener| listener.local_addr().ok())
-        .map(|address: SocketAddr| address.port())
 }
 
 fn public_url(url: &str) -> Option<PublicUrl> {
@@ -388,7 +333,10 @@ fn wall_clock() -> SystemTime {
     SystemTime::now()
 }
 
-#[expect(clippy::disallowed_methods, reason = "the drain has a deadline")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "rates are counted from the start, and the drain has a deadline"
+)]
 fn clock() -> Instant {
     Instant::now()
 }

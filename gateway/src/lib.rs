@@ -11,6 +11,7 @@ pub mod metrics;
 pub mod ops;
 pub mod outcome;
 pub mod pipeline;
+pub mod rates;
 pub mod record;
 pub mod session;
 pub mod ticket;

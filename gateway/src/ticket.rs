@@ -141,23 +141,12 @@ impl Drop for Duty {
 }
 
 #[cfg(test)]
+pub(crate) mod testing;
+
+#[cfg(test)]
 mod tests {
-    use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-
+    use super::testing::ticket;
     use super::*;
-
-    struct Told(SyncSender<Settlement>);
-
-    impl Settled for Told {
-        fn settled(self: Box<Self>, frame: Settlement) {
-            self.0.send(frame).unwrap();
-        }
-    }
-
-    fn ticket(count: u32) -> (Ticket, Receiver<Settlement>) {
-        let (told, outcome) = sync_channel(2);
-        (Ticket::new(count, Box::new(Told(told))), outcome)
-    }
 
     #[test]
     fn the_owner_is_told_once_and_only_after_the_last_event() {

@@ -6,8 +6,11 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 use clap::{Args, Parser, Subcommand};
 
+use tidegate_wire::is_client_name;
+
 use crate::bench::BenchArgs;
 use crate::clock;
+use crate::outage::Outage;
 use crate::payload::{CLIENTS_MAX, Payload, RUN_CHARS};
 use crate::plan::Plan;
 use crate::produce::ProduceArgs;
@@ -33,8 +36,8 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Sends events from many clients, and says what became of them.
     ///
-    /// Exit status 1: an event was neither acknowledged nor refused, an acknowledged one is missing, or the run broke off;
-    /// 2: it could not start.
+    /// Exit status 1: an event was neither acknowledged nor refused, an acknowledged one is missing, one came twice or out
+    /// of order, or the run broke off; 2: it could not start.
     Run(Box<RunArgs>),
     /// Produces into Kafka directly, as a measure of the gateway.
     Produce(ProduceArgs),
@@ -95,12 +98,26 @@ pub(crate) struct RunArgs {
     /// Over HTTPS: number the events by session headers, so that repeated ones are recognised.
     #[arg(long)]
     pub(crate) numbered: bool,
+    /// Name the clients NAME-0, NAME-1 and so on, as a token limited to client names may ask for. Two runs at once need
+    /// different names. Default: a name for each run.
+    #[arg(long, value_name = "NAME", value_parser = client_prefix)]
+    pub(crate) client_prefix: Option<String>,
     /// A token to show.
     #[arg(long)]
     pub(crate) token: Option<String>,
     /// PEM certificates to trust. Without it a gateway on this machine is trusted whatever it shows, and no other.
     #[arg(long, value_name = "FILE")]
     pub(crate) ca: Option<PathBuf>,
+    /// Stop this process for a while in the middle of the run, such as Kafka, and tell latencies before, during and
+    /// after apart.
+    #[arg(long, value_name = "PID", requires = "freeze_for")]
+    pub(crate) freeze: Option<u32>,
+    /// Seconds after the warm-up when it is stopped.
+    #[arg(long, default_value_t = 5.0, value_parser = seconds, requires = "freeze")]
+    pub(crate) freeze_after: f64,
+    /// Seconds for which it is stopped.
+    #[arg(long, value_parser = seconds, requires = "freeze")]
+    pub(crate) freeze_for: Option<f64>,
     /// Count CPU and memory of this process: the gateway's.
     #[arg(long)]
     pub(crate) pid: Option<u32>,
@@ -110,10 +127,12 @@ pub(crate) struct RunArgs {
     /// The topic that the events go to: what arrives in it is what is counted.
     #[arg(long, requires = "brokers")]
     pub(crate) topic: Option<String>,
-    /// Read the topic back and count loss, duplicates and order. Duplicates and order do not make the run fail: after a
-    /// gateway was killed there may be some.
+    /// Read the topic back and count loss, duplicates and disorder: with any of these the run fails.
     #[arg(long, requires = "topic")]
     pub(crate) verify: bool,
+    /// Let the run pass with duplicates and disorder: at-least-once delivery allows both after a gateway was killed.
+    #[arg(long, requires = "verify")]
+    pub(crate) allow_duplicates: bool,
     /// Print JSON instead of a table.
     #[arg(long)]
     pub(crate) json: bool,
@@ -151,6 +170,11 @@ impl RunArgs {
         if self.numbered && !is_https {
             bail!("--numbered is for --carrier https: sessions are always numbered");
         }
+        if self.client_prefix.is_some() && is_https && !self.numbered {
+            bail!(
+                "--client-prefix is for sessions, and for --carrier https with --numbered: other requests name no client"
+            );
+        }
         if self.ignore_credit && is_https {
             bail!("--ignore-credit is for sessions: over https a client waits for each answer");
         }
@@ -159,6 +183,10 @@ impl RunArgs {
         }
         if self.duration == 0.0 && self.events.is_none() {
             bail!("--duration 0: more than 0 seconds, or --events for a number of events");
+        }
+        let frozen_until = self.freeze_for.map(|seconds| self.freeze_after + seconds);
+        if frozen_until.is_some_and(|until| until > self.duration || self.events.is_some()) {
+            bail!("--freeze-after and --freeze-for: together at most --duration, and not with --events");
         }
         if self.events == Some(0) {
             bail!("--events 0: one at least; to only hold connections there is --rate 0");
@@ -190,6 +218,12 @@ impl RunArgs {
         }
     }
 
+    fn outage(&self) -> Option<Outage> {
+        let (process, seconds) = self.freeze.zip(self.freeze_for)?;
+        let (after, lasts) = (Duration::from_secs_f64(self.freeze_after), Duration::from_secs_f64(seconds));
+        Some(Outage { process, after, lasts })
+    }
+
     fn plan(&self) -> Result<Plan> {
         let run = run_name();
         let payload = match &self.payload {
@@ -210,8 +244,11 @@ impl RunArgs {
         } else {
             self.events.map(|events| events.div_ceil(per_frame))
         };
+        let client_prefix = self.client_prefix.clone().unwrap_or_else(|| format!("loadtest-{run}"));
         Ok(Plan {
             run,
+            client_prefix,
+            epoch: clock::wall_ms(),
             carrier: self.carrier,
             clients: self.clients,
             batch: self.batch,
@@ -222,6 +259,7 @@ impl RunArgs {
             unacknowledged: self.unacknowledged,
             numbered: self.numbered,
             reconnect_for: Duration::from_secs_f64(self.reconnect),
+            outage: self.outage(),
         })
     }
 }
@@ -237,6 +275,15 @@ fn run_name() -> String {
     let name = format!("{:x}", clock::wall_nanos() / 1_000);
     let skip = name.len().saturating_sub(RUN_CHARS);
     name.chars().skip(skip).collect()
+}
+
+fn client_prefix(text: &str) -> Result<String, String> {
+    // A name is valid with any number where it is with the longest.
+    if is_client_name(&format!("{text}-{CLIENTS_MAX}")) && !text.is_empty() {
+        Ok(text.to_owned())
+    } else {
+        Err("expected 1 to 122 of A-Z a-z 0-9 . _ : -".into())
+    }
 }
 
 fn seconds(text: &str) -> Result<f64, String> {

@@ -16,3 +16,8 @@ pub(crate) fn now() -> Instant {
 pub(crate) fn wall_nanos() -> u128 {
     std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |since| since.as_nanos())
 }
+
+/// Milliseconds of the wall clock, such as epochs are.
+pub(crate) fn wall_ms() -> u64 {
+    u64::try_from(wall_nanos() / 1_000_000).unwrap_or(u64::MAX)
+}

@@ -8,6 +8,7 @@ mod cli;
 mod clock;
 mod flight;
 mod link;
+mod outage;
 mod pacer;
 mod payload;
 mod plan;
@@ -49,10 +50,10 @@ fn main() -> ExitCode {
 fn run(cli: Cli) -> Result<ExitCode> {
     match cli.command {
         Command::Run(args) => {
-            let json = args.json;
+            let (json, allow_duplicates) = (args.json, args.allow_duplicates);
             let report = args.run()?;
             say(&if json { serde_json::to_string_pretty(&report)? + "\n" } else { report.table() })?;
-            let faults = report.faults();
+            let faults = report.faults(allow_duplicates);
             faults.iter().for_each(|fault| eprintln!("loadtest: {fault}"));
             Ok(if faults.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         }

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
+use crate::outage::{Outage, Phase};
 use crate::payload::Payload;
 use crate::report::float;
 use crate::schedule::Schedule;
@@ -12,8 +13,12 @@ use crate::target::Carrier;
 
 /// What every client does.
 pub(crate) struct Plan {
-    /// Names the run in events and in clients' names.
+    /// Names the run in events.
     pub(crate) run: String,
+    /// What the names of its clients begin with.
+    pub(crate) client_prefix: String,
+    /// Of all its clients' numbers: above that of any run before, since clients of the same names may have run in it.
+    pub(crate) epoch: u64,
     pub(crate) carrier: Carrier,
     pub(crate) clients: u32,
     /// Events of one frame, or of one request.
@@ -31,6 +36,8 @@ pub(crate) struct Plan {
     pub(crate) numbered: bool,
     /// How long a client tries to come back after a break.
     pub(crate) reconnect_for: Duration,
+    /// A process that is away for a while.
+    pub(crate) outage: Option<Outage>,
 }
 
 /// When what happens.
@@ -58,7 +65,7 @@ pub(crate) struct Shared {
 impl Plan {
     /// The name under which a client says HELLO.
     pub(crate) fn client_name(&self, client: u32) -> String {
-        format!("loadtest-{}-{client:05}", self.run)
+        format!("{}-{client}", self.client_prefix)
     }
 
     /// With a number of events to send a client is through when they are; else it stays, also with none to send.
@@ -132,6 +139,12 @@ impl Shared {
     /// Whether an event that was due then is measured.
     pub(crate) fn is_measured(&self, due: Instant) -> bool {
         self.timetable.borrow().is_some_and(|times| (times.measure_from..times.end).contains(&due))
+    }
+
+    /// Which part of a run with an outage an event belongs to that was due then.
+    pub(crate) fn phase(&self, due: Instant) -> Option<Phase> {
+        let (outage, times) = (self.plan.outage?, (*self.timetable.borrow())?);
+        Some(outage.phase(due, times.measure_from))
     }
 
     /// Returns when the time to settle is over, also if that comes to be sooner meanwhile.

@@ -2,10 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::time::Instant;
 
 use anyhow::Result;
+use hdrhistogram::Histogram;
 use serde::Serialize;
 
+use crate::outage::{self, Phase};
 use crate::run::{Outcome, Window};
 use crate::tally::Live;
 use crate::verify::Verdict;
@@ -26,12 +29,15 @@ pub(crate) struct Report {
     pub(crate) unsettled: u64,
     pub(crate) refusals: BTreeMap<String, u64>,
     pub(crate) statuses: BTreeMap<u16, u64>,
+    pub(crate) reasons: BTreeMap<String, u64>,
     pub(crate) breaks: u64,
+    pub(crate) came_back: Option<CameBack>,
     pub(crate) failed_clients: u64,
     pub(crate) failures: Vec<String>,
     pub(crate) broken_off: Option<String>,
     pub(crate) window: Measured,
     pub(crate) latency_ms: Option<Latency>,
+    pub(crate) outage: Option<Outage>,
     pub(crate) verified: Option<Verdict>,
     pub(crate) not_verified: Option<String>,
 }
@@ -61,6 +67,28 @@ pub(crate) struct Latency {
     pub(crate) missed: u64,
 }
 
+/// An outage that the run made, and the latencies of what was due before, in and after it.
+#[derive(Debug, Default, Serialize)]
+pub(crate) struct Outage {
+    pub(crate) began_ms: u64,
+    pub(crate) ended_ms: u64,
+    pub(crate) flow_after_ms: Option<f64>,
+    pub(crate) before: Option<Latency>,
+    pub(crate) during: Option<Latency>,
+    pub(crate) after: Option<Latency>,
+}
+
+/// When clients whose connections broke had another, in seconds from the first break on.
+#[derive(Debug, Default, Serialize)]
+pub(crate) struct CameBack {
+    pub(crate) times: usize,
+    pub(crate) first_s: f64,
+    pub(crate) median_s: f64,
+    pub(crate) last_s: f64,
+    /// The most within any tenth of a second.
+    pub(crate) most_at_once: usize,
+}
+
 impl Report {
     /// Adds everything up. `verified` is what the topic has, if it was asked for.
     pub(crate) fn new(outcome: &Outcome, verified: Result<Option<Verdict>>) -> Self {
@@ -85,20 +113,24 @@ impl Report {
             unsettled: if plan.unacknowledged { 0 } else { sent.saturating_sub(acknowledged + refused) },
             refusals: tally.refusals.clone(),
             statuses: tally.statuses.clone(),
+            reasons: tally.reasons.clone(),
             breaks: tally.breaks,
+            came_back: CameBack::of(&tally.broke_at, &tally.back_at),
             failed_clients: tally.failed_clients,
             failures: tally.failures.clone(),
             broken_off: shared.broken_off.get().cloned(),
             window: Measured::new(window, outcome.resident_before, plan.unacknowledged),
             latency_ms: Latency::of(tally),
+            outage: outcome.outage.map(|seen| Outage::of(seen, tally)),
             verified,
             not_verified,
             unacknowledged: plan.unacknowledged,
         }
     }
 
-    /// What is wrong, one line each; empty: every event sent was acknowledged or refused, and is where it should be.
-    pub(crate) fn faults(&self) -> Vec<String> {
+    /// What is wrong, one line each; empty: every event sent was acknowledged or refused, and is where it should be, once
+    /// and in order unless the contrary is allowed.
+    pub(crate) fn faults(&self, allow_duplicates: bool) -> Vec<String> {
         let mut faults: Vec<String> =
             self.broken_off.iter().map(|why| format!("the run broke off: {why}")).collect();
         if self.failed_clients > 0 {
@@ -125,7 +157,38 @@ impl Report {
                 );
             }
         }
+        if let Some(verdict) = self.verified.filter(|verdict| !allow_duplicates && !verdict.is_in_order()) {
+            faults.push(format!(
+                "{} duplicates and {} events out of order in the topic: where the gateway was killed there may be some, \
+                 and --allow-duplicates allows them",
+                verdict.duplicates, verdict.out_of_order
+            ));
+        }
         faults
+    }
+
+    fn outage_rows(&self) -> Vec<(&'static str, String)> {
+        let mut rows = Vec::new();
+        if let Some(Outage { flow_after_ms, before, during, after, .. }) = &self.outage {
+            let flow =
+                flow_after_ms.map_or("nothing settled".into(), |ms| format!("settled after {ms:.0} ms"));
+            rows.push(("back again", flow));
+            for (phase, latency) in Phase::ALL.into_iter().zip([before, during, after]) {
+                if let Some(Latency { p50, p99, p999, .. }) = latency {
+                    rows.push((phase.name(), format!("p50 {p50:.2}, p99 {p99:.2}, p99.9 {p999:.2} ms")));
+                }
+            }
+        }
+        if !self.reasons.is_empty() {
+            let told = self.reasons.iter().map(|(reason, count)| format!("{count} {reason}"));
+            rows.push(("held back", told.collect::<Vec<_>>().join(", ")));
+        }
+        if let Some(CameBack { times, first_s, last_s, most_at_once, .. }) = self.came_back {
+            let spread =
+                format!("{times} times, {first_s:.1} to {last_s:.1} s, {most_at_once} within 0.1 s at most");
+            rows.push(("came back", spread));
+        }
+        rows
     }
 
     /// For people.
@@ -151,6 +214,7 @@ impl Report {
             "throughput",
             format!("{:.0} events/s over {:.1} s", window.events_per_second, window.seconds),
         ));
+        rows.extend(self.outage_rows());
         if let Some(latency) = &self.latency_ms {
             let Latency { p50, p90, p99, p999, max, missed, .. } = latency;
             rows.push((
@@ -200,15 +264,44 @@ impl Measured {
 
 impl Latency {
     pub(crate) fn of(tally: &crate::tally::Tally) -> Option<Self> {
-        let at = |quantile: f64| float(tally.latency.value_at_quantile(quantile)) / 1_000.0;
-        (!tally.latency.is_empty()).then(|| Self {
+        Some(Self { missed: tally.missed, ..Self::over(&tally.latency)? })
+    }
+
+    fn over(latency: &Histogram<u64>) -> Option<Self> {
+        let at = |quantile: f64| float(latency.value_at_quantile(quantile)) / 1_000.0;
+        (!latency.is_empty()).then(|| Self {
             p50: at(0.5),
             p90: at(0.9),
             p99: at(0.99),
             p999: at(0.999),
-            max: float(tally.latency.max()) / 1_000.0,
-            events: tally.latency.len(),
-            missed: tally.missed,
+            max: float(latency.max()) / 1_000.0,
+            events: latency.len(),
+            missed: 0,
+        })
+    }
+}
+
+impl Outage {
+    fn of(seen: outage::Seen, tally: &crate::tally::Tally) -> Self {
+        let [before, during, after] = Phase::ALL.map(|phase| Latency::over(tally.phase(phase)?));
+        let flow_after_ms = seen.flow_after.map(|after| after.as_secs_f64() * 1_000.0);
+        Self { began_ms: seen.began_ms, ended_ms: seen.ended_ms, flow_after_ms, before, during, after }
+    }
+}
+
+impl CameBack {
+    fn of(broke_at: &[Instant], back_at: &[Instant]) -> Option<Self> {
+        const AT_ONCE_S: f64 = 0.1;
+        let first = broke_at.iter().min()?;
+        let mut seconds: Vec<f64> = back_at.iter().map(|at| (*at - *first).as_secs_f64()).collect();
+        seconds.sort_by(f64::total_cmp);
+        let within = |from: &f64| seconds.iter().filter(|at| (*from..from + AT_ONCE_S).contains(*at)).count();
+        Some(Self {
+            times: seconds.len(),
+            first_s: *seconds.first()?,
+            median_s: *seconds.get(seconds.len() / 2)?,
+            last_s: *seconds.last()?,
+            most_at_once: seconds.iter().map(within).max()?,
         })
     }
 }
@@ -236,6 +329,8 @@ mod tests {
     fn every_name_of_the_json_is_documented() {
         let report = Report {
             latency_ms: Some(Latency::default()),
+            outage: Some(Outage::default()),
+            came_back: Some(CameBack::default()),
             verified: Some(Verdict::default()),
             ..Report::default()
         };
@@ -253,17 +348,26 @@ mod tests {
 
     #[test]
     fn what_is_wrong_is_said_and_what_is_right_is_not() {
+        let faults = |report: Report| report.faults(false);
         let right = || Report { sent: 5, acknowledged: 4, refused: 1, breaks: 2, ..Report::default() };
         let verified = |verdict| Report { verified: Some(verdict), ..right() };
         let duplicates = Verdict { duplicates: 3, out_of_order: 2, ..Verdict::default() };
-        assert_eq!(right().faults(), <[String; 0]>::default());
-        assert_eq!(verified(duplicates).faults(), <[String; 0]>::default());
-        let lost = verified(Verdict { lost: 1, ..Verdict::default() }).faults();
+        assert_eq!(faults(right()), <[String; 0]>::default());
+        assert_eq!(verified(duplicates).faults(true), <[String; 0]>::default());
+        for (verdict, said) in [
+            (duplicates, "3 duplicates and 2 events out of order"),
+            (Verdict { duplicates: 1, ..Verdict::default() }, "1 duplicates and 0 events out of order"),
+            (Verdict { out_of_order: 1, ..Verdict::default() }, "0 duplicates and 1 events out of order"),
+        ] {
+            let found = faults(verified(verdict));
+            assert!(found.len() == 1 && found.concat().starts_with(said), "{found:?}");
+        }
+        let lost = faults(verified(Verdict { lost: 1, ..Verdict::default() }));
         assert!(lost.concat().starts_with("1 acknowledged events are missing"), "{lost:?}");
-        assert_eq!(Report { unsettled: 1, ..right() }.faults().len(), 1);
-        assert_eq!(Report { acknowledged: 5, ..right() }.faults().len(), 1);
-        assert_eq!(Report { broken_off: Some("interrupted".into()), ..right() }.faults().len(), 1);
-        assert_eq!(Report { not_verified: Some("Kafka is away".into()), ..right() }.faults().len(), 1);
-        assert_eq!(Report { failed_clients: 1, ..right() }.faults().len(), 1);
+        assert_eq!(faults(Report { unsettled: 1, ..right() }).len(), 1);
+        assert_eq!(faults(Report { acknowledged: 5, ..right() }).len(), 1);
+        assert_eq!(faults(Report { broken_off: Some("interrupted".into()), ..right() }).len(), 1);
+        assert_eq!(faults(Report { not_verified: Some("Kafka is away".into()), ..right() }).len(), 1);
+        assert_eq!(faults(Report { failed_clients: 1, ..right() }).len(), 1);
     }
 }

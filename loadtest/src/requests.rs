@@ -16,6 +16,7 @@ use crate::clock;
 use crate::link::Dialer;
 use crate::pacer::Pacer;
 use crate::plan::Shared;
+use crate::run::Parts;
 use crate::schedule::{Schedule, Turn};
 use crate::tally::{ClientTally, Live, Tally};
 
@@ -59,13 +60,8 @@ enum Verdict {
 }
 
 impl<'a> Requester<'a> {
-    pub(crate) fn new(
-        index: u32,
-        shared: &'a Shared,
-        dialer: &'a Dialer,
-        tally: &'a RefCell<Tally>,
-        pacer: &'a Pacer,
-    ) -> Self {
+    pub(crate) fn new(parts: Parts<'a>) -> Self {
+        let Parts { index, shared, dialer, tally, pacer } = parts;
         let settled = ClientTally { client: index, ..ClientTally::default() };
         Self { index, shared, dialer, tally, pacer, connection: None, settled, schedule: None, open: None }
     }
@@ -119,7 +115,7 @@ impl<'a> Requester<'a> {
                 Some(Turn::Due(due)) => {
                     self.schedule.as_mut().into_iter().for_each(Schedule::advance);
                     self.open = Some(due);
-                    self.request(due).await?;
+                    self.deliver(due).await?;
                     self.open = None;
                     continue;
                 }
@@ -135,7 +131,7 @@ impl<'a> Requester<'a> {
 
     /// Sends nothing, to hear now whether requests are welcome at all. A gateway that is busy is not asked twice.
     async fn ask(&mut self) -> Result<()> {
-        let request = self.request_to("/v1/events").body(Full::default())?;
+        let request = self.request(1).body(Full::default())?;
         match timeout(ANSWER, self.send(request)).await.context("no answer in time")?? {
             Verdict::Never(why) => Err(why),
             Verdict::Settled(_) | Verdict::Later(_) => Ok(()),
@@ -143,7 +139,7 @@ impl<'a> Requester<'a> {
     }
 
     /// Sends the next events, again and again until they are settled.
-    async fn request(&mut self, due: Instant) -> Result<()> {
+    async fn deliver(&mut self, due: Instant) -> Result<()> {
         let plan = &self.shared.plan;
         let first = self.settled.highest + 1;
         let count = u64::from(plan.batch);
@@ -194,24 +190,25 @@ impl<'a> Requester<'a> {
         if self.connection.as_ref().is_none_or(SendRequest::is_closed) {
             self.reconnect().await?;
         }
-        let plan = &self.shared.plan;
-        let mut request = self.request_to("/v1/events");
-        if plan.numbered {
-            request = request
-                .header("tidegate-client", plan.client_name(self.index))
-                .header("tidegate-epoch", "1")
-                .header("tidegate-seq", first);
-        }
-        if plan.unacknowledged {
+        let mut request = self.request(first);
+        if self.shared.plan.unacknowledged {
             request = request.header("prefer", "respond-async");
         }
         self.send(request.body(Full::new(body))?).await
     }
 
-    fn request_to(&self, path: &str) -> request::Builder {
-        let request = Request::post(path)
+    /// One whose first event, if it has any, is of that number.
+    fn request(&self, first: u64) -> request::Builder {
+        let plan = &self.shared.plan;
+        let mut request = Request::post("/v1/events")
             .header("host", self.dialer.target.url.authority())
             .header("content-type", "application/x-ndjson");
+        if plan.numbered {
+            request = request
+                .header("tidegate-client", plan.client_name(self.index))
+                .header("tidegate-epoch", plan.epoch)
+                .header("tidegate-seq", first);
+        }
         match self.dialer.token() {
             Some(token) => request.header("authorization", format!("Bearer {token}")),
             None => request,
@@ -281,7 +278,7 @@ impl<'a> Requester<'a> {
             Live::add(&self.shared.live.acknowledged, count - refused);
         }
         if self.shared.is_measured(due) {
-            tally.answered(due, clock::now(), count);
+            tally.answered_in(self.shared.phase(due), due, clock::now(), count);
         }
     }
 }

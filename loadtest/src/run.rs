@@ -13,6 +13,7 @@ use tokio::task::LocalSet;
 
 use crate::clock;
 use crate::link::Dialer;
+use crate::outage::Seen;
 use crate::pacer::Pacer;
 use crate::plan::{Plan, Shared, Timetable};
 use crate::progress::Progress;
@@ -74,6 +75,7 @@ pub(crate) struct Outcome {
     pub(crate) window: Window,
     /// Before the first client connected.
     pub(crate) resident_before: Option<u64>,
+    pub(crate) outage: Option<Seen>,
 }
 
 /// A look at the counts.
@@ -92,11 +94,12 @@ impl Run {
         let resident_before = self.pid.map(Process::resident_bytes).transpose()?;
         let shared = Arc::new(Shared::new(plan));
         let progress = Progress::new(shared.plan.clients);
+        break_off_on_signal(&shared)?;
         let threads: Vec<_> =
             (0..self.threads).map(|index| self.spawn(index, &shared)).collect::<Result<_>>()?;
-        break_off_on_signal(&shared)?;
         let has_started = self.connected(&shared, &progress);
-        let window = if has_started { self.conduct(&shared, &progress) } else { Window::default() };
+        let (window, outage) =
+            if has_started { self.conduct(&shared, &progress) } else { (Window::default(), None) };
         let mut tally = Tally::new();
         for thread in threads {
             match thread.join().map_err(|_| anyhow!("a thread of clients panicked"))? {
@@ -105,7 +108,7 @@ impl Run {
             }
         }
         if let Some(times) = *shared.timetable.borrow() {
-            tally.close(times, u64::from(shared.plan.batch), clock::now());
+            tally.close(times, u64::from(shared.plan.batch), clock::now(), shared.plan.outage);
         }
         progress.finish();
         if !has_started {
@@ -115,7 +118,7 @@ impl Run {
                 .first()
                 .map_or_else(|| anyhow!("{why}"), |first| anyhow!("{why}: {first}")));
         }
-        Ok(Outcome { shared, tally, window, resident_before })
+        Ok(Outcome { shared, tally, window, resident_before, outage })
     }
 
     fn spawn(&self, index: u32, shared: &Arc<Shared>) -> Result<thread::JoinHandle<Result<Tally>>> {
@@ -129,7 +132,7 @@ impl Run {
     }
 
     /// Sets the times, and looks at what happens. What cannot be looked at cuts the run short.
-    fn conduct(&self, shared: &Arc<Shared>, progress: &Progress) -> Window {
+    fn conduct(&self, shared: &Arc<Shared>, progress: &Progress) -> (Window, Option<Seen>) {
         let start = clock::now();
         let measure_from = start + self.times.warm_up;
         let end = measure_from + self.times.duration;
@@ -138,17 +141,24 @@ impl Run {
             // A run that was cut short while it connected stays so.
             timetable.get_or_insert(times);
         });
+        let outage = shared.plan.outage.map(|outage| outage.start(shared, times));
         self.wait(shared, progress, measure_from);
         let first = self.look(shared);
         self.wait(shared, progress, end);
         let last = self.look(shared);
         let resident_bytes = self.pid.and_then(|pid| pid.resident_bytes().ok());
         self.wait(shared, progress, times.give_up);
-        match (first, last) {
-            (Ok(first), Ok(last)) => Window { resident_bytes, ..Window::between(&first, &last) },
-            (Err(why), _) | (_, Err(why)) => {
+        let outage = outage.map(|started| {
+            let thread = started?;
+            thread.join().map_err(|_| anyhow!("the thread of the outage panicked"))?
+        });
+        match (first, last, outage.transpose()) {
+            (Ok(first), Ok(last), Ok(outage)) => {
+                (Window { resident_bytes, ..Window::between(&first, &last) }, outage)
+            }
+            (Err(why), _, _) | (_, Err(why), _) | (_, _, Err(why)) => {
                 shared.break_off(format!("cannot measure: {why:#}"), clock::now());
-                Window::default()
+                (Window::default(), None)
             }
         }
     }
@@ -266,6 +276,19 @@ fn break_off_on_signal(shared: &Arc<Shared>) -> Result<()> {
     Ok(())
 }
 
+/// What a client is made from, over whichever carrier.
+#[derive(Clone, Copy)]
+pub(crate) struct Parts<'a> {
+    /// Its number, from 0.
+    pub(crate) index: u32,
+    /// What all clients have in common.
+    pub(crate) shared: &'a Shared,
+    pub(crate) dialer: &'a Dialer,
+    /// What those of its thread have in common.
+    pub(crate) tally: &'a RefCell<Tally>,
+    pub(crate) pacer: &'a Pacer,
+}
+
 /// How often the run is looked at.
 const TICK: Duration = Duration::from_millis(50);
 
@@ -283,14 +306,15 @@ async fn clients(
     let connecting = Rc::new(Semaphore::new(CONNECTING));
     let pacer = Rc::new(Pacer::new()?);
     let mut tasks = tokio::task::JoinSet::new();
-    for client in (index..shared.plan.clients).step_by(threads.max(1) as usize) {
+    for index in (index..shared.plan.clients).step_by(threads.max(1) as usize) {
         let (shared, dialer, tally) = (Arc::clone(shared), Rc::clone(&dialer), Rc::clone(&tally));
         let (connecting, pacer) = (Rc::clone(&connecting), Rc::clone(&pacer));
         tasks.spawn_local(async move {
+            let parts = Parts { index, shared: &shared, dialer: &dialer, tally: &tally, pacer: &pacer };
             if carrier == Carrier::Https {
-                Requester::new(client, &shared, &dialer, &tally, &pacer).run(&connecting).await;
+                Requester::new(parts).run(&connecting).await;
             } else {
-                Client::new(client, &shared, &dialer, &tally, &pacer).run(&connecting).await;
+                Client::new(parts).run(&connecting).await;
             }
         });
     }

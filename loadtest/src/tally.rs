@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
 
+use crate::outage::{Outage, Phase};
 use crate::plan::Timetable;
 use crate::schedule::Schedule;
 
@@ -47,6 +48,13 @@ pub(crate) struct Tally {
     pub(crate) breaks: u64,
     /// Refused events by their code.
     pub(crate) refusals: BTreeMap<String, u64>,
+    /// Of a run with an outage: the latencies apart, by [`Phase`], as in [`Tally::latency`].
+    phases: Vec<Histogram<u64>>,
+    /// How often clients were told another reason for less credit, by its name.
+    pub(crate) reasons: BTreeMap<String, u64>,
+    /// When connections broke, and when their clients had another.
+    pub(crate) broke_at: Vec<Instant>,
+    pub(crate) back_at: Vec<Instant>,
     /// Requests answered with another status than success.
     pub(crate) statuses: BTreeMap<u16, u64>,
     /// What became of each client's numbers.
@@ -80,10 +88,12 @@ struct Unanswered {
 
 impl Tally {
     pub(crate) fn new() -> Self {
-        #[expect(clippy::expect_used, reason = "the bounds are constants that the library takes")]
-        let latency = Histogram::new_with_bounds(1, LATENCY_MAX_US, 3).expect("bounds of a histogram");
         Self {
-            latency,
+            latency: histogram(),
+            phases: Vec::new(),
+            reasons: BTreeMap::new(),
+            broke_at: Vec::new(),
+            back_at: Vec::new(),
             missed: 0,
             sent_again: 0,
             breaks: 0,
@@ -101,20 +111,38 @@ impl Tally {
         self.latency.saturating_record_n(micros(now.saturating_duration_since(due)), count);
     }
 
+    /// The same for an event of a run with an outage.
+    pub(crate) fn answered_in(&mut self, phase: Option<Phase>, due: Instant, now: Instant, count: u64) {
+        self.answered(due, now, count);
+        if let Some(phase) = phase {
+            let age = micros(now.saturating_duration_since(due));
+            self.phases.resize_with(Phase::ALL.len(), histogram);
+            if let Some(histogram) = self.phases.get_mut(phase as usize) {
+                histogram.saturating_record_n(age, count);
+            }
+        }
+    }
+
+    /// The latencies of a part of a run with an outage.
+    pub(crate) fn phase(&self, phase: Phase) -> Option<&Histogram<u64>> {
+        self.phases.get(phase as usize)
+    }
+
     /// A client ends without an answer for these frames, and with what was still to come.
     pub(crate) fn unanswered(&mut self, open: Vec<(Instant, u64)>, schedule: Option<Schedule>) {
         self.unanswered.push(Unanswered { open, schedule });
     }
 
     /// The run is over now, perhaps before its time: what was due by then and never answered counts as old as it is.
-    pub(crate) fn close(&mut self, times: Timetable, batch: u64, now: Instant) {
+    pub(crate) fn close(&mut self, times: Timetable, batch: u64, now: Instant, outage: Option<Outage>) {
         let end = times.end.min(now);
         let window = times.measure_from..end;
         for Unanswered { open, schedule } in std::mem::take(&mut self.unanswered) {
             let unmet = schedule.into_iter().flat_map(|schedule| schedule.unmet(end)).map(|due| (due, batch));
             for (due, count) in open.into_iter().chain(unmet).filter(|(due, _)| window.contains(due)) {
                 self.missed += count;
-                self.answered(due, now, count);
+                let phase = outage.map(|outage| outage.phase(due, times.measure_from));
+                self.answered_in(phase, due, now, count);
             }
         }
     }
@@ -131,6 +159,15 @@ impl Tally {
     pub(crate) fn merge(&mut self, other: Self) {
         // Both were made with the same bounds.
         let _ = self.latency.add(&other.latency);
+        self.phases.resize_with(self.phases.len().max(other.phases.len()), histogram);
+        for (mine, theirs) in self.phases.iter_mut().zip(&other.phases) {
+            let _ = mine.add(theirs);
+        }
+        self.broke_at.extend(other.broke_at);
+        self.back_at.extend(other.back_at);
+        for (reason, count) in other.reasons {
+            *self.reasons.entry(reason).or_default() += count;
+        }
         self.missed += other.missed;
         self.sent_again += other.sent_again;
         self.breaks += other.breaks;
@@ -146,6 +183,11 @@ impl Tally {
             .into_iter()
             .for_each(|(status, count)| *self.statuses.entry(status).or_default() += count);
     }
+}
+
+#[expect(clippy::expect_used, reason = "the bounds are constants that the library takes")]
+fn histogram() -> Histogram<u64> {
+    Histogram::new_with_bounds(1, LATENCY_MAX_US, 3).expect("bounds of a histogram")
 }
 
 fn micros(duration: Duration) -> u64 {
@@ -166,7 +208,7 @@ mod tests {
         two.unanswered(vec![(due, 1)], None);
         two.failed("no".into());
         one.merge(two);
-        one.close(times, 1, due + Duration::from_secs(60));
+        one.close(times, 1, due + Duration::from_secs(60), None);
         assert_eq!((one.latency.len(), one.missed, one.failed_clients), (4, 1, 1));
         assert!(one.latency.max() >= 60_000_000);
     }
@@ -178,7 +220,7 @@ mod tests {
         // A frame of 10 each second, from the warm-up of 10 seconds on; nothing was ever answered.
         let schedule = Schedule::new(times.start, Some(Duration::from_secs(1)), 0.0, None);
         tally.unanswered(Vec::new(), Some(schedule));
-        tally.close(times, 10, times.start + Duration::from_secs(20));
+        tally.close(times, 10, times.start + Duration::from_secs(20), None);
         assert_eq!(tally.missed, 100);
         let age = |quantile| tally.latency.value_at_quantile(quantile) / 1_000_000;
         assert_eq!((age(0.01), age(0.5), age(1.0)), (1, 5, 10));

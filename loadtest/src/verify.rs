@@ -25,10 +25,15 @@ pub(crate) struct Verdict {
 }
 
 impl Verdict {
-    /// Nothing is missing, and nothing is there that cannot be. Duplicates and order are the caller's to judge: a break
-    /// of a connection to a gateway that forgot its clients may cause them.
+    /// Nothing is missing, and nothing is there that cannot be.
     pub(crate) fn is_complete(&self) -> bool {
         self.lost == 0 && self.refused_but_there == 0 && self.never_sent == 0
+    }
+
+    /// Everything is there once and in its order. A break of a connection to a gateway that forgot its clients may cause
+    /// the contrary.
+    pub(crate) fn is_in_order(&self) -> bool {
+        self.duplicates == 0 && self.out_of_order == 0
     }
 }
 

@@ -11,6 +11,7 @@ use tidegate::listen::link::{Coding, Gate as _, Packet, Peer};
 use tidegate::listen::memory::{self, MemoryClient};
 use tidegate::metrics::Metrics;
 use tidegate::pipeline::{Encodes, Pipeline};
+use tidegate::rates::Rates;
 use tidegate::record::Records;
 use tidegate::session::{Parts, Sessions};
 use tidegate::ticket::Ticket;
@@ -177,6 +178,7 @@ fn sessions(sink: Arc<dyn Sink>) -> (Sessions, watch::Sender<Reason>) {
         pipeline: Pipeline::new(Limits::default(), &config.routes, &topics, Encodes::ByRoute),
         sink,
         access: Arc::new(Access::new(&config.auth, &config.origins, &topics)),
+        rates: Arc::new(Rates::none(tokio::time::Instant::now().into_std())),
         limits: config.limits,
         shutdown: config.shutdown,
         reason,

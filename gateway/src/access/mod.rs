@@ -19,6 +19,8 @@ pub use self::token::Issued;
 pub struct Grant {
     /// Whose events these are; `default` without authentication.
     pub tenant: Arc<str>,
+    /// The id of the token, if there was one.
+    pub token: Option<Arc<str>>,
     clients: Option<Pattern>,
     /// By [`TopicId`].
     topics: Option<Box<[bool]>>,
@@ -27,7 +29,7 @@ pub struct Grant {
 impl Grant {
     /// What everyone may without authentication: everything, as tenant `default`.
     pub fn open() -> Self {
-        Self { tenant: "default".into(), clients: None, topics: None }
+        Self { tenant: "default".into(), token: None, clients: None, topics: None }
     }
 
     /// Whether a client of this name may be served. Takes time linear in the name.
@@ -148,7 +150,7 @@ mod tests {
         let (token, entry) = issued("web");
         let limited = Token { clients: Some("web-*".into()), topics: Some(vec!["audit".into()]), ..entry };
         let grant = access(vec![limited]).authenticate(Some(&token)).unwrap();
-        assert_eq!(&*grant.tenant, "shop");
+        assert_eq!((&*grant.tenant, grant.token.as_deref()), ("shop", Some("web")));
         assert!(grant.allows_client("web-1") && !grant.allows_client("app-1") && !grant.allows_anonymous());
         assert_eq!(grant.refuses_client("web-1"), None);
         let why = grant.refuses_client("device-1").unwrap();

@@ -35,6 +35,7 @@ impl Tokens {
         let entry = |token: &Token| {
             let grant = Grant {
                 tenant: token.tenant.as_str().into(),
+                token: Some(token.id.as_str().into()),
                 clients: token.clients.as_deref().map(Pattern::new),
                 topics: token
                     .topics

@@ -9,7 +9,7 @@ use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread;
 use std::time::Duration;
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -57,8 +57,7 @@ pub fn run(args: TailArgs, config: &Config) -> Result<()> {
     let directory = &config.log.directory;
     if let Some(kafka) = &config.kafka {
         eprintln!(
-            "tidegate: with this configuration events go to Kafka at {}, not here; this is what the log in {} was given \
-             without [kafka]",
+            "tidegate: with this configuration events go to Kafka at {} in the end; this is what is still in the log in {}",
             kafka.brokers,
             directory.display()
         );
@@ -184,13 +183,12 @@ fn structured(record: &Stored<'_>) -> Result<Vec<u8>> {
     let mut event = vec![b'{'];
     let mut is_json = true;
     for (name, value) in record.headers() {
-        let value = std::str::from_utf8(value).map_err(|_| anyhow!("the header {name} is not UTF-8"));
-        let value = value.with_context(|| format!("record {}", record.sequence))?;
+        let value = String::from_utf8_lossy(value);
         if name == "content-type" {
             is_json = value.starts_with("application/json") || value.contains("+json");
-            member(&mut event, "datacontenttype", value)?;
+            member(&mut event, "datacontenttype", &value)?;
         } else if let Some(attribute) = name.strip_prefix("ce_") {
-            member(&mut event, attribute, value)?;
+            member(&mut event, attribute, &value)?;
         }
     }
     if let Some(data) = record.value {
@@ -225,16 +223,9 @@ mod tests {
     use crate::deliver::Sink;
     use crate::deliver::log::Log;
     use crate::metrics::LogSeries;
+    use crate::record::testing::structured;
     use crate::record::{Records, TopicId};
-    use crate::ticket::{Settled, Settlement, Ticket};
-
-    struct Told(SyncSender<Settlement>);
-
-    impl Settled for Told {
-        fn settled(self: Box<Self>, frame: Settlement) {
-            self.0.send(frame).unwrap();
-        }
-    }
+    use crate::ticket::testing::ticket;
 
     fn open(directory: &Path) -> Log {
         let config = config::Log { directory: directory.to_owned(), ..config::Log::default() };
@@ -242,20 +233,9 @@ mod tests {
     }
 
     fn store(log: &Log, records: &Records) {
-        let (told, settlement) = sync_channel(1);
-        let ticket = Ticket::new(u32::try_from(records.len()).unwrap(), Box::new(Told(told)));
+        let (ticket, settlement) = ticket(u32::try_from(records.len()).unwrap());
         assert_eq!(log.submit(records, 0, &ticket), records.len());
         settlement.recv().unwrap();
-    }
-
-    fn structured_records(values: &[&str]) -> Records {
-        let mut records = Records::default();
-        for (index, value) in (0..).zip(values) {
-            let mut draft = records.draft(index, TopicId(0), Encoding::Structured, 0);
-            draft.value(|out| out.extend_from_slice(value.as_bytes()));
-            draft.push();
-        }
-        records
     }
 
     fn binary_record(content_type: &str, data: Option<&[u8]>) -> Records {
@@ -286,7 +266,7 @@ mod tests {
 
     #[test]
     fn every_event_is_one_line() {
-        let records = structured_records(&["{\"a\":1}", "{\n \"a\" :\r\n\"x\\ny\"}", "{}"]);
+        let records = structured(["{\"a\":1}", "{\n \"a\" :\r\n\"x\\ny\"}", "{}"]);
         printed(&records, 1, "{\"a\":1}\n{  \"a\" :  \"x\\ny\"}\n{}\n");
         printed(&records, 3, "{}\n");
         printed(&records, 4, "");
@@ -316,7 +296,7 @@ mod tests {
         let mut reader = BufReader::new(reader);
         for n in 0..3 {
             let event = format!("{{\"n\":{n}}}");
-            store(&log, &structured_records(&[&event]));
+            store(&log, &structured([&event]));
             let mut line = String::new();
             reader.read_line(&mut line).unwrap();
             assert_eq!(line.trim_end(), event);
@@ -342,7 +322,7 @@ mod tests {
         let last = |n| TailArgs { last: Some(n), ..all };
         let log = open(home.path());
         assert_eq!((begin(follow), begin(last(2))), (1, 0), "an empty log");
-        store(&log, &structured_records(&["{}"; 5]));
+        store(&log, &structured(["{}"; 5]));
         let begins = || [all, follow, last(2), TailArgs { follow: true, ..last(2) }].map(begin);
         assert_eq!(begins(), [1, 6, 4, 4], "while a gateway writes");
         assert_eq!(begin(TailArgs { from: Some(3), ..follow }), 3);

@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::time::Duration;
 
-use serde::{Deserialize, Deserializer, de};
+use serde::Deserialize;
 
-use super::ByteSize;
 use super::address::Address;
 use super::findings::Findings;
+use super::topics::Topics;
+use super::{Age, ByteSize};
 
 /// Properties of librdkafka that the gateway's promise rests on, and the values it can live with.
 const PROMISED: [(&str, &[&str]); 5] = [
@@ -18,18 +20,29 @@ const PROMISED: [(&str, &[&str]); 5] = [
     ("delivery.report.only.error", &["false"]),
 ];
 
+/// Less would delete what has hardly been acknowledged.
+const MAX_AGE_LEAST: Age = Age(Duration::from_secs(1));
+
 /// Brokers, and what librdkafka is told beside them.
 #[derive(Clone, Debug, Deserialize, PartialEq)]
 #[serde(deny_unknown_fields)]
 pub struct Kafka {
     /// `host:port`, separated by commas.
     pub brokers: String,
+    /// What topics need.
+    #[serde(default)]
+    pub topics: Topics,
     /// Handed to librdkafka as they are, over the gateway's own settings.
     #[serde(default)]
     pub properties: BTreeMap<String, String>,
 }
 
 impl Kafka {
+    /// The Kafka at `brokers`, everything else as it is by itself.
+    pub fn at(brokers: impl Into<String>) -> Self {
+        Self { brokers: brokers.into(), topics: Topics::default(), properties: BTreeMap::new() }
+    }
+
     pub(super) fn check(&self, findings: &mut Findings<'_>) {
         for broker in self.brokers.split(',') {
             if let Err(fault) = Address::parse(broker.trim()) {
@@ -66,11 +79,18 @@ pub struct Log {
     pub max_bytes: ByteSize,
     /// Size of one segment, preallocated.
     pub segment_bytes: ByteSize,
+    /// Records that were in the log for longer are deleted, forwarded or not; none are where it is absent.
+    pub max_age: Option<Age>,
 }
 
 impl Default for Log {
     fn default() -> Self {
-        Self { directory: "data/log".into(), max_bytes: ByteSize(1 << 30), segment_bytes: ByteSize(64 << 20) }
+        Self {
+            directory: "data/log".into(),
+            max_bytes: ByteSize(1 << 30),
+            segment_bytes: ByteSize(64 << 20),
+            max_age: None,
+        }
     }
 }
 
@@ -95,6 +115,13 @@ impl Log {
                 "raise max_bytes, or lower segment_bytes",
             );
         }
+        if let Some(max_age) = self.max_age.filter(|max_age| *max_age < MAX_AGE_LEAST) {
+            findings.refuse(
+                "log.max_age",
+                format!("max_age cannot be {max_age}"),
+                format!("write at least {MAX_AGE_LEAST}, or remove the line to keep records until they are forwarded"),
+            );
+        }
     }
 }
 
@@ -106,23 +133,15 @@ pub struct Delivery {
     pub mode: DeliveryMode,
 }
 
-/// How Kafka and the log work together.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// How Kafka and the log work together. Without Kafka they are the same: the log acknowledges, and is the end.
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
 pub enum DeliveryMode {
-    /// Acknowledge when Kafka did (without Kafka: when the log did).
+    /// Acknowledge when Kafka did.
     #[default]
     Direct,
-}
-
-impl<'de> Deserialize<'de> for DeliveryMode {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        match String::deserialize(deserializer)?.as_str() {
-            "direct" => Ok(Self::Direct),
-            mode @ ("spool" | "failover") => Err(de::Error::custom(format!(
-                "the delivery mode `{mode}` is not available in this version\n\
-                 write \"direct\": acknowledge when Kafka did, or the log where no Kafka is configured"
-            ))),
-            mode => Err(de::Error::unknown_variant(mode, &["direct"])),
-        }
-    }
+    /// Acknowledge when the log did, and forward what it holds to Kafka.
+    Spool,
+    /// Acknowledge when Kafka did; while Kafka is away, when the log did.
+    Failover,
 }

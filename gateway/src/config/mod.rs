@@ -4,6 +4,7 @@
 //! stands for an environment variable, and a string `file:/path` for that file's content.
 
 mod address;
+mod age;
 mod auth;
 mod condition;
 mod destination;
@@ -17,10 +18,13 @@ mod loaded;
 mod logging;
 mod origins;
 mod problem;
+mod rates;
 mod routes;
+mod sessions;
 mod size;
 #[cfg(test)]
 mod tests;
+mod topics;
 
 use std::fs::File;
 use std::io::{self, Read as _};
@@ -28,6 +32,7 @@ use std::path::Path;
 
 use serde::Deserialize;
 
+pub use self::age::Age;
 pub use self::auth::{Auth, AuthMode, HASH_PREFIX, Token};
 pub use self::condition::{Attribute, Condition, Test};
 pub use self::destination::{Delivery, DeliveryMode, Kafka, Log};
@@ -37,8 +42,11 @@ pub use self::loaded::Loaded;
 pub use self::logging::{Format, Logging};
 pub use self::origins::Origins;
 pub use self::problem::ConfigError;
+pub use self::rates::{AddressRate, Rate, Rates};
 pub use self::routes::Route;
+pub use self::sessions::Sessions;
 pub use self::size::ByteSize;
+pub use self::topics::{Acks, Compression, Missing, PRODUCERS_MAX, Topic, Topics};
 
 use self::document::Document;
 use self::explain::explain;
@@ -56,7 +64,7 @@ pub struct Config {
     pub listen: Listen,
     /// Certificate and key; absent: a development certificate.
     pub tls: Option<Tls>,
-    /// Brokers; absent: the embedded log is the destination.
+    /// Brokers; absent: the embedded log is the end.
     pub kafka: Option<Kafka>,
     /// The embedded log.
     pub log: Log,
@@ -70,8 +78,12 @@ pub struct Config {
     pub routes: Vec<Route>,
     /// How much, how many, how long.
     pub limits: Limits,
+    /// How fast.
+    pub rates: Rates,
     /// How the gateway goes away.
     pub shutdown: Shutdown,
+    /// What is known of clients, over a restart.
+    pub sessions: Sessions,
     /// What the discovery document adds.
     pub discovery: Discovery,
     /// The demo page.
@@ -100,6 +112,13 @@ impl Config {
         if topics.is_empty() { vec![Route::to_events().topic] } else { topics }
     }
 
+    /// What Kafka needs to know of the topics: first those of [`Config::topics`] in its order, then what only dead letters
+    /// go to.
+    pub fn kafka_topics(&self) -> Vec<Topic> {
+        let defaults = self.kafka.as_ref().map(|kafka| kafka.topics.clone()).unwrap_or_default();
+        topics::all(&self.routes, &defaults)
+    }
+
     fn parse_with(name: &str, text: &str, sources: &Sources<'_>) -> Result<Self, ConfigError> {
         Document::parse(text, sources)
             .and_then(|document| {
@@ -124,7 +143,9 @@ impl Config {
         self.auth.check(&self.topics(), findings);
         self.origins.check(findings);
         routes::check(&self.routes, findings);
+        topics::check(self.kafka.as_ref().map(|kafka| &kafka.topics), &self.routes, findings);
         self.limits.check(findings);
+        self.rates.check(&self.limits, &self.auth, findings);
         self.shutdown.check(findings);
         self.discovery.check(findings);
         self.demo.check(&self.listen, findings);

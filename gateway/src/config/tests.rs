@@ -73,6 +73,7 @@ fn the_examples_in_the_shipped_file_hold_when_uncommented() {
     assert_eq!(config.kafka.unwrap().properties.len(), 2);
     assert_eq!(config.auth.mode, Some(AuthMode::Tokens));
     assert_eq!(config.auth.tokens.len(), 1);
+    assert!(config.rates.client.events_burst.is_some() && config.rates.address.connections.is_some());
     assert_eq!(config.discovery.exclude.len(), 1);
     let [sensors, rest] = config.routes.as_slice() else { panic!("{:?}", config.routes) };
     assert_eq!(sensors.when.as_ref().unwrap().all.len(), 2);
@@ -221,6 +222,12 @@ fn limits_are_held_to_the_protocol() {
     refuses("[limits]\ncredit_bytes = \"8MiB\"", "2:16", &["1B to 4MiB"]);
     refuses("[limits]\nsessions = 0", "2:12", &["sessions cannot be 0"]);
     refuses("[shutdown]\ndrain_ms = 4000000000", "2:12", &["drain_ms cannot be 4000000000"]);
+    let too_long = "[shutdown]\ngrace_ms = 9000\nspread_ms = 800";
+    refuses(
+        too_long,
+        "2:12",
+        &["(9000) and spread_ms (800) leave 200 of drain_ms (10000)", "at least 500 ms"],
+    );
 }
 
 #[test]
@@ -244,6 +251,41 @@ fn limits_must_fit_each_other() {
 }
 
 #[test]
+fn rates_are_checked() {
+    let rate = |section: &str, line: &str| format!("[rates.{section}]\n{line}");
+    refuses(&rate("client", "events_per_second = 0"), "2:21", &["from 1 to 1000000000", "leave it out"]);
+    refuses(&rate("tenant", "bytes_per_second = 0"), "2:20", &["bytes_per_second cannot be 0B"]);
+    refuses(&rate("client", "events_burst = 5"), "2:16", &["events_burst without events_per_second"]);
+    refuses(
+        &rate("client", "bytes_per_second = \"1MiB\"\nbytes_burst = \"64KiB\""),
+        "3:15",
+        &["bytes_burst (64KiB) is less than limits.max_event_bytes (256KiB)", "raise bytes_burst"],
+    );
+    refuses(&rate("address", "bytes_burst = \"1MiB\""), "2:15", &["bytes_burst without bytes_per_second"]);
+    refuses(&rate("address", "connections = 30000"), "2:15", &["connections (30000)", "25000"]);
+    refuses(&rate("address", "connections_burst = 3"), "2:21", &["without connections_per_second"]);
+    refuses(&rate("address", "ipv4_prefix = 33"), "2:15", &["ipv4_prefix cannot be 33", "from 1 to 32"]);
+    refuses(&rate("address", "ipv6_prefix = 0"), "2:15", &["from 1 to 128"]);
+    refuses(
+        "[rates]\nkeys_max = 1000\nclient.events_per_second = 1",
+        "2:12",
+        &["limits.connections (25000)", "at least 25000"],
+    );
+    refuses("[rates]\nkeys_max = 20000000", "2:12", &["up to 10000000"]);
+    refuses(&rate("token", "events_per_second = 10"), "1:8", &["nobody is asked for one", "\"tokens\""]);
+    refuses(
+        "[rates]\nclient.events_per_second = 20\ntenant.events_per_second = 10",
+        "2:28",
+        &["client.events_per_second (20) is more than tenant.events_per_second (10)", "never be reached"],
+    );
+    refuses(&rate("client", "events_per_minute = 1"), "2:1", &["did you mean `events_per_second`?"]);
+    // Without a rate nobody is remembered.
+    parsed("[rates]\nkeys_max = 0");
+    // One second's worth is less than one event, and that is no mistake.
+    parsed(&rate("client", "bytes_per_second = \"4KiB\""));
+}
+
+#[test]
 fn kafka_is_held_to_the_promise() {
     refuses("[kafka]\nbrokers = \"kafka-1\"", "2:11", &["the broker `kafka-1` has no port"]);
     refuses("[kafka]\nbrokers = \"a:1,,b:2\"", "2:11", &["the broker `` has no port"]);
@@ -255,12 +297,23 @@ fn kafka_is_held_to_the_promise() {
 }
 
 #[test]
-fn delivery_modes_to_come_are_refused_clearly() {
-    for mode in ["spool", "failover"] {
-        let expected = format!("the delivery mode `{mode}` is not available in this version");
-        refuses(&format!("[delivery]\nmode = \"{mode}\""), "2:8", &[&expected, "write \"direct\""]);
+fn delivery_modes_are_read() {
+    for (mode, expected) in [
+        ("direct", DeliveryMode::Direct),
+        ("spool", DeliveryMode::Spool),
+        ("failover", DeliveryMode::Failover),
+    ] {
+        assert_eq!(parsed(&format!("[delivery]\nmode = \"{mode}\"")).delivery.mode, expected);
     }
-    refuses("[delivery]\nmode = \"x\"", "2:8", &["possible here: direct"]);
+    refuses("[delivery]\nmode = \"x\"", "2:8", &["possible here: direct, spool, failover"]);
+}
+
+#[test]
+fn the_age_of_records_is_an_age() {
+    let log = parsed("[log]\nmax_age = \"7d\"").log;
+    assert_eq!(log.max_age, Some(Age(std::time::Duration::from_secs(604_800))));
+    refuses("[log]\nmax_age = \"0s\"", "2:11", &["max_age cannot be 0s", "at least 1s", "remove the line"]);
+    refuses("[log]\nmax_age = \"week\"", "2:11", &["`week` is not an age", "such as \"7d\""]);
 }
 
 const HASH: &str = "hmac-sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";

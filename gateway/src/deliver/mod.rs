@@ -1,8 +1,15 @@
 //! Destinations: mechanism only. What goes where, and how it is written, was decided upstream and is
 //! stamped on the record.
 
+mod bell;
+pub mod breaker;
+mod failover;
+mod forward;
 pub mod kafka;
 pub mod log;
+mod spool;
+#[cfg(test)]
+mod testing;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -10,7 +17,10 @@ use std::time::Duration;
 
 use tidegate_wire::{Level, Reason};
 
-use crate::record::Records;
+pub use self::failover::{Away, Failover};
+pub use self::spool::Spool;
+
+use crate::record::{Records, TopicId};
 use crate::ticket::Ticket;
 
 /// A boxed future of a [`Sink`], which is used as a trait object.
@@ -26,11 +36,24 @@ pub trait Sink: Send + Sync + 'static {
     /// Fewer than all means full: wait for [`Sink::room`] and offer the rest. Never blocks.
     fn submit(&self, records: &Records, from: usize, ticket: &Ticket) -> usize;
 
+    /// The id of a topic by its name, for records that come with names; `None` for one that this sink cannot write to.
+    fn topic(&self, name: &str) -> Option<TopicId> {
+        let _ = name;
+        None
+    }
+
     /// Resolves when there may be room again, or at once if there is. Cancel safe.
     fn room(&self) -> Pending<'_, ()>;
 
     /// Whether records are becoming durable now. Cheap enough to ask for every acknowledgement.
     fn health(&self) -> Health;
+
+    /// The gateway is going away, its time is nearly over, and something taken has not settled: puts what can be made
+    /// durable elsewhere there, at most within `deadline`, so that it settles while its clients can still be told. What
+    /// cannot is left to [`Sink::drain`].
+    fn hand_over(&self, _deadline: Duration) -> Pending<'_, ()> {
+        Box::pin(std::future::ready(()))
+    }
 
     /// Waits until everything taken has settled, at most `deadline`. What is left then is dropped, and its
     /// tickets with it, so its clients are not told that it is safe. Further records are not taken.
@@ -42,6 +65,11 @@ pub trait Sink: Send + Sync + 'static {
 pub enum Health {
     /// It does.
     Ready,
+    /// It does, but not with every topic: what goes to the others is taken.
+    Impaired {
+        /// What an operator is told by `/readyz`: one sentence.
+        detail: String,
+    },
     /// It does not, for now.
     Away {
         /// What clients are told: `broker` or `full`.

@@ -13,6 +13,7 @@ use tidegate_wire::{Reject, Violation};
 
 use crate::access::Grant;
 use crate::carrier::Carrier;
+use crate::rates::Meter;
 
 /// What a carrier brought.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -57,7 +58,7 @@ pub struct Peer {
     pub carrier: Carrier,
     /// How it writes.
     pub coding: Coding,
-    /// From where: for logs alone.
+    /// From where.
     pub remote: SocketAddr,
     /// What the request that opened the carrier was authorised for; `None` leaves it to HELLO.
     pub grant: Option<Arc<Grant>>,
@@ -136,6 +137,8 @@ pub struct Post<'a> {
     pub respond_async: bool,
     /// What the request is authorised for.
     pub grant: &'a Arc<Grant>,
+    /// The rates that it falls under.
+    pub meter: &'a Meter,
 }
 
 /// `Tidegate-Client`, `Tidegate-Epoch` and `Tidegate-Seq`.

@@ -26,6 +26,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::metrics::{Metrics, Surface};
+use crate::rates::{Connected, Rates};
 
 /// HTTP/2 streams of one connection at once; each may be a WebSocket.
 const STREAMS: u32 = 64;
@@ -72,6 +73,8 @@ pub struct Entrance {
     pub tls: Option<Arc<ServerConfig>>,
     /// Connections open at once; may be shared with other carriers. Further ones are closed unserved.
     pub connections: Arc<Semaphore>,
+    /// How many of them one address may have and open.
+    pub rates: Arc<Rates>,
     /// How long clients are waited for.
     pub patience: Patience,
 }
@@ -100,6 +103,7 @@ pub struct Connection {
     started: AtomicU64,
     active: AtomicUsize,
     _permit: OwnedSemaphorePermit,
+    _of_address: Option<Connected>,
 }
 
 impl Connection {
@@ -145,6 +149,7 @@ pub async fn serve<R: Respond>(
         http: builder(&entrance.patience, &tasks),
         tls: entrance.tls.map(TlsAcceptor::from),
         connections: entrance.connections,
+        rates: entrance.rates,
         patience: entrance.patience,
         respond,
         metrics,
@@ -175,6 +180,7 @@ struct Door<R> {
     http: auto::Builder<Tracked>,
     tls: Option<TlsAcceptor>,
     connections: Arc<Semaphore>,
+    rates: Arc<Rates>,
     patience: Patience,
     respond: R,
     metrics: Metrics,
@@ -204,6 +210,11 @@ impl<R: Respond> Door<R> {
     }
 
     fn admit(self: &Arc<Self>, stream: TcpStream, remote: SocketAddr) {
+        // The handshake of TCP has shown that it is where it says.
+        let Ok(of_address) = self.rates.connect(remote.ip(), true, Instant::now().into_std()) else {
+            self.metrics.refused(Surface::Tcp, "address");
+            return;
+        };
         let Ok(permit) = Arc::clone(&self.connections).try_acquire_owned() else {
             self.metrics.refused(Surface::Tcp, "connections");
             return;
@@ -220,6 +231,7 @@ impl<R: Respond> Door<R> {
             started: AtomicU64::new(0),
             active: AtomicUsize::new(0),
             _permit: permit,
+            _of_address: of_address,
         });
         self.tasks.spawn(Box::pin(Arc::clone(self).greet(stream, connection)));
     }

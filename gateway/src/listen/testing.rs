@@ -24,8 +24,9 @@ use super::quic_key::QuicKey;
 use super::tls::{self, Certificates};
 use super::{bind, tcp, udp};
 use crate::access::{Access, Issued};
-use crate::config::{Auth, AuthMode, Origins, Tls, Token};
+use crate::config::{self, Auth, AuthMode, Origins, Tls, Token};
 use crate::metrics::{self, Metrics};
+use crate::rates::Rates;
 
 /// Longer than anything here takes on a busy machine.
 pub(super) const PATIENCE: Duration = Duration::from_secs(30);
@@ -83,6 +84,11 @@ impl Gate for FakeGate {
 
     async fn post(&self, post: Post<'_>) -> Answer {
         let body = Bytes::copy_from_slice(post.body);
+        // As the real one does it, of one event.
+        let now = tokio::time::Instant::now().into_std();
+        if let Err(wait) = post.meter.admit(1, body.len() as u64, now) {
+            return Answer::Busy { reason: wait.reason(), retry_ms: wait.retry_ms(now) };
+        }
         self.tell(Seen::Post { body, respond_async: post.respond_async }).await;
         self.holds.subscribe().wait_for(|holds| !holds).await.unwrap();
         Answer::Durable { accepted: 1, rejected: Vec::new(), level: Level::Stored, standing: None }
@@ -114,6 +120,7 @@ pub(super) struct Options {
     pub(super) tcp: tcp::Patience,
     pub(super) udp: udp::Patience,
     pub(super) connections: usize,
+    pub(super) rates: config::Rates,
     pub(super) needs_token: bool,
     pub(super) demo: Option<TempDir>,
     pub(super) arrivals: Option<Arc<Arrivals>>,
@@ -130,6 +137,7 @@ impl Default for Options {
             tcp: tcp::Patience::default(),
             udp,
             connections: 1_000,
+            rates: config::Rates::default(),
             needs_token: false,
             demo: None,
             arrivals: None,
@@ -170,12 +178,15 @@ impl Server {
         let secure = bind::secure("secure", "127.0.0.1:0").unwrap();
         let plain = bind::tcp("plain", "127.0.0.1:0").unwrap();
         let (secure_at, plain_at) = (secure.tcp[0].local_addr().unwrap(), plain[0].local_addr().unwrap());
-        let http = http(&gate, &access, &metrics, &options, secure_at.port());
+        let started = tokio::time::Instant::now().into_std();
+        let rates = Arc::new(Rates::new(&options.rates, 1, &metrics.rates, started));
+        let http = http(&gate, &access, &rates, &metrics, &options, secure_at.port());
         let connections = Arc::new(Semaphore::new(options.connections));
         let entrance = |listeners: Vec<std::net::TcpListener>, tls| tcp::Entrance {
             listeners: listeners.into_iter().map(|l| tokio::net::TcpListener::from_std(l).unwrap()).collect(),
             tls,
             connections: Arc::clone(&connections),
+            rates: Arc::clone(&rates),
             patience: options.tcp,
         };
         let tls = Some(certificates.tcp().unwrap());
@@ -193,6 +204,7 @@ impl Server {
             tls: certificates.quic().unwrap(),
             key: QuicKey::load(&directory.path().join("quic.key")),
             connections,
+            rates,
             limits: options.limits,
             prefix: "/v1".into(),
             patience: options.udp,
@@ -314,6 +326,7 @@ fn access(needs_token: bool) -> (String, Arc<Access>) {
 fn http(
     gate: &FakeGate,
     access: &Arc<Access>,
+    rates: &Arc<Rates>,
     metrics: &Metrics,
     options: &Options,
     secure_port: u16,
@@ -332,5 +345,5 @@ fn http(
         bodies_bytes: options.bodies_bytes,
         body_patience: options.body_patience,
     };
-    Http::new(gate.clone(), Arc::clone(access), metrics.clone(), discovery, settings)
+    Http::new(gate.clone(), Arc::clone(access), Arc::clone(rates), metrics.clone(), discovery, settings)
 }

@@ -12,7 +12,7 @@ use quinn::{Connecting, Endpoint, Incoming, TransportConfig, VarInt};
 use tidegate_wire::{CloseCode, Limits, limits};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -21,6 +21,7 @@ use super::quic_key::QuicKey;
 use super::{quic, webtransport};
 use crate::access::Access;
 use crate::metrics::{Metrics, Surface};
+use crate::rates::{Crowded, Rates};
 
 /// ALPN of the raw protocol.
 pub const ALPN: &[u8] = b"tidegate.v1";
@@ -77,6 +78,8 @@ pub struct Entrance {
     pub key: QuicKey,
     /// Connections open at once; may be shared with other carriers. Further ones are refused.
     pub connections: Arc<Semaphore>,
+    /// How many of them one address may have and open.
+    pub rates: Arc<Rates>,
     /// Sizes of frames.
     pub limits: Limits,
     /// What the protocol's paths start with.
@@ -96,6 +99,7 @@ pub(super) struct Door<G> {
     /// Where WebTransport sessions are opened.
     pub(super) path: String,
     connections: Arc<Semaphore>,
+    rates: Arc<Rates>,
     handshakes: Arc<AtomicUsize>,
     shutdown: CancellationToken,
 }
@@ -137,6 +141,7 @@ pub async fn serve<G: Gate>(
         patience: entrance.patience,
         path: format!("{}/stream", entrance.prefix.trim_end_matches('/')),
         connections: entrance.connections,
+        rates: entrance.rates,
         handshakes: Arc::default(),
         shutdown: shutdown.clone(),
     });
@@ -174,11 +179,19 @@ impl<G: Gate> Door<G> {
             return incoming.refuse();
         }
         let busy = self.handshakes.load(Ordering::Relaxed) >= UNVALIDATED_HANDSHAKES;
-        if busy && !incoming.remote_address_validated() && incoming.may_retry() {
-            // It was asked whether it may, so it can.
-            let _ = incoming.retry();
-            return;
+        let is_verified = incoming.remote_address_validated() || !incoming.may_retry();
+        if busy && !is_verified {
+            return verify(incoming);
         }
+        let address = incoming.remote_address().ip();
+        let of_address = match self.rates.connect(address, is_verified, Instant::now().into_std()) {
+            Ok(of_address) => of_address,
+            Err(Crowded::Verify) => return verify(incoming),
+            Err(Crowded::Full) => {
+                self.metrics.refused(Surface::Quic, "address");
+                return incoming.refuse();
+            }
+        };
         let Ok(permit) = Arc::clone(&self.connections).try_acquire_owned() else {
             self.metrics.refused(Surface::Quic, "connections");
             return incoming.refuse();
@@ -198,7 +211,7 @@ impl<G: Gate> Door<G> {
                 Ok(Err(_)) => door.metrics.refused(Surface::Quic, "handshake"),
                 Err(cut) => door.cut(cut, "handshake_timeout"),
             }
-            drop(permit);
+            drop((permit, of_address));
         });
     }
 
@@ -227,6 +240,12 @@ impl<G: Gate> Door<G> {
             Cut::Shutdown => (CloseCode::Drain, "the gateway shuts down"),
         }
     }
+}
+
+/// Has a client show that it is where it says, by coming again with what it is sent there.
+fn verify(incoming: Incoming) {
+    // It was asked whether it may, so it can.
+    let _ = incoming.retry();
 }
 
 async fn protocol(incoming: Incoming) -> Result<(Connecting, Vec<u8>), quinn::ConnectionError> {

@@ -6,6 +6,7 @@
 mod clients;
 mod latency;
 mod process;
+mod rates;
 mod refusals;
 
 use std::sync::atomic::AtomicU64;
@@ -20,6 +21,7 @@ use tidegate_wire::Reason;
 
 pub use self::clients::ClientSeries;
 pub use self::latency::Latency;
+pub use self::rates::RateSeries;
 use self::refusals::Refusals;
 pub use self::refusals::Surface;
 use crate::carrier::Carrier;
@@ -73,10 +75,14 @@ pub struct Metrics {
     pub sessions_kept: Gauge,
     /// What the embedded log holds and does.
     pub log: LogSeries,
+    /// What goes from the log to Kafka.
+    pub forward: ForwardSeries,
     /// What librdkafka says of itself.
     pub kafka: KafkaSeries,
     /// What clients say of themselves.
     pub clients: ClientSeries,
+    /// Who came up against a rate.
+    pub rates: RateSeries,
 }
 
 /// The series of one carrier.
@@ -142,11 +148,38 @@ pub struct LogSeries {
     pub damaged: Counter,
     /// Writes or fsyncs that failed and are tried again.
     pub failures: Counter,
+    /// Records deleted because of their age that were not forwarded.
+    pub expired: Counter,
 }
 
-/// librdkafka's own figures, from its statistics.
+/// The series of what goes from the log to Kafka, and of who is given new events.
+#[derive(Clone, Debug, Default)]
+pub struct ForwardSeries {
+    /// Records of the log that Kafka has.
+    pub records: Counter,
+    /// Records of the log that Kafka refused for good.
+    pub refused: Counter,
+    /// Records of the log that could not be read back.
+    pub damaged: Counter,
+    /// Records of the log handed to Kafka again, because it is not known whether it had them.
+    pub repeated: Counter,
+    /// Records of the log that Kafka does not have yet.
+    pub lag: Gauge,
+    /// 1 while new events go to the log because Kafka is away.
+    pub failed_over: Gauge,
+    /// Times that new events changed from Kafka to the log.
+    pub failovers: Counter,
+}
+
+/// librdkafka's own figures, from its statistics, and what the gateway makes of them.
 #[derive(Clone, Debug, Default)]
 pub struct KafkaSeries {
+    /// The breaker: 0 closed, 1 half-open, 2 open.
+    pub breaker_state: Gauge,
+    /// Changes of the breaker, by the state it came to.
+    pub breaker_transitions: Family<Labels<1>, Counter>,
+    /// Bytes sent to the busiest partitions of each topic in about the last minute.
+    pub partition_bytes: Family<[(&'static str, String); 2], Gauge>,
     /// Records in librdkafka's queues.
     pub queue_messages: Gauge,
     /// Bytes in librdkafka's queues.
@@ -177,13 +210,17 @@ impl Metrics {
             bytes_budget: Gauge::default(),
             sessions_kept: Gauge::default(),
             log: LogSeries::default(),
+            forward: ForwardSeries::default(),
             kafka: KafkaSeries::default(),
             clients: ClientSeries::default(),
+            rates: RateSeries::default(),
         };
         metrics.register_gateway(&mut registry);
         metrics.register_log(&mut registry);
+        metrics.register_forward(&mut registry);
         metrics.register_kafka(&mut registry);
         metrics.clients.register(&mut registry);
+        metrics.rates.register(&mut registry);
         process::register(&mut registry);
         (metrics, registry)
     }
@@ -259,10 +296,68 @@ impl Metrics {
             "Writes or fsyncs that failed and are retried",
             log.failures.clone(),
         );
+        registry.register(
+            "log_expired",
+            "Records deleted because of their age and not forwarded",
+            log.expired.clone(),
+        );
+    }
+
+    fn register_forward(&self, registry: &mut Registry) {
+        let forward = &self.forward;
+        registry.register("forward_records", "Records of the log that Kafka has", forward.records.clone());
+        registry.register(
+            "forward_refused",
+            "Records of the log that Kafka refused for good",
+            forward.refused.clone(),
+        );
+        registry.register(
+            "forward_damaged",
+            "Records of the log that could not be read back",
+            forward.damaged.clone(),
+        );
+        registry.register(
+            "forward_repeated",
+            "Records of the log handed to Kafka again",
+            forward.repeated.clone(),
+        );
+        registry.register(
+            "forward_lag",
+            "Records of the log that Kafka does not have yet",
+            forward.lag.clone(),
+        );
+        registry.register(
+            "failover",
+            "1 while new events go to the log because Kafka is away",
+            forward.failed_over.clone(),
+        );
+        registry.register(
+            "failovers",
+            "Times that new events changed from Kafka to the log",
+            forward.failovers.clone(),
+        );
     }
 
     fn register_kafka(&self, registry: &mut Registry) {
         let kafka = &self.kafka;
+        registry.register(
+            "kafka_breaker_state",
+            "Whether work is offered to Kafka: 0 closed (it is), 1 half-open, 2 open",
+            kafka.breaker_state.clone(),
+        );
+        for state in ["closed", "half_open", "open"] {
+            drop(kafka.breaker_transitions.get_or_create(&[("to", state)]));
+        }
+        registry.register(
+            "kafka_breaker_transitions",
+            "Changes of the breaker to Kafka, by the state it came to",
+            kafka.breaker_transitions.clone(),
+        );
+        registry.register(
+            "kafka_partition_bytes",
+            "Bytes sent to the busiest partitions of each topic in about the last minute",
+            kafka.partition_bytes.clone(),
+        );
         registry.register(
             "kafka_queue_messages",
             "Records in librdkafka's queues",
@@ -299,7 +394,15 @@ impl Metrics {
 /// What this version makes clients wait for; all are there from the start, at 0.
 fn stalls() -> Family<Labels<1>, Counter> {
     let stalls = Family::<Labels<1>, Counter>::default();
-    for reason in [Reason::Ok, Reason::Broker, Reason::Full, Reason::Draining, Reason::Memory] {
+    for reason in [
+        Reason::Ok,
+        Reason::Rate,
+        Reason::Broker,
+        Reason::Full,
+        Reason::Draining,
+        Reason::Quota,
+        Reason::Memory,
+    ] {
         drop(stalls.get_or_create(&[("reason", reason.name())]));
     }
     stalls

@@ -36,8 +36,9 @@ impl Surface {
     /// Every reason that is counted here; `docs/metrics.md` explains them.
     const fn reasons(self) -> &'static [&'static str] {
         match self {
-            Self::Tcp => &["accept", "connections", "tls", "tls_timeout", "silent"],
+            Self::Tcp => &["accept", "address", "connections", "tls", "tls_timeout", "silent"],
             Self::Quic => &[
+                "address",
                 "connections",
                 "handshake",
                 "handshake_timeout",
@@ -69,6 +70,8 @@ impl Surface {
                 "busy",
                 "stale_epoch",
                 "taken_over",
+                "rate",
+                "quota",
                 "broker",
                 "full",
                 "memory",

@@ -1,5 +1,6 @@
 //! What all sessions share.
 
+use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,14 +8,15 @@ use tidegate_wire::{Level, Reason};
 use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::ingest::Budget;
-use super::numbering::CreditWindow;
+use super::budget::Budget;
+use super::credit::{Amount, Windows};
 use super::registry::Registry;
 use crate::access::Access;
 use crate::config::{Limits, Shutdown};
 use crate::deliver::{Health, Sink};
 use crate::metrics::Metrics;
 use crate::pipeline::Pipeline;
+use crate::rates::Rates;
 
 /// The parts that sessions are made from.
 pub struct Parts {
@@ -26,6 +28,8 @@ pub struct Parts {
     pub sink: Arc<dyn Sink>,
     /// Tokens and origins.
     pub access: Arc<Access>,
+    /// How fast.
+    pub rates: Arc<Rates>,
     /// How much, how many, how long.
     pub limits: Limits,
     /// How the gateway goes away.
@@ -40,6 +44,7 @@ pub(super) struct Core {
     pub(super) pipeline: Pipeline,
     pub(super) sink: Arc<dyn Sink>,
     pub(super) access: Arc<Access>,
+    pub(super) rates: Arc<Rates>,
     pub(super) limits: Limits,
     pub(super) shutdown: Shutdown,
     pub(super) reason: watch::Receiver<Reason>,
@@ -54,13 +59,17 @@ pub(super) struct Core {
 
 impl Core {
     pub(super) fn new(parts: Parts) -> Self {
-        let Parts { metrics, pipeline, sink, access, limits, shutdown, reason } = parts;
-        let credit = CreditWindow { events: u64::from(limits.credit_events), bytes: limits.credit_bytes.0 };
+        let Parts { metrics, pipeline, sink, access, rates, limits, shutdown, reason } = parts;
+        let windows = Windows {
+            first: Amount { events: u64::from(limits.credit_events), bytes: limits.credit_bytes.0 },
+            most: Amount { events: u64::from(limits.credit_events_max), bytes: limits.credit_bytes_max.0 },
+        };
+        let budget = Budget::new(limits.budget_bytes.0, &metrics);
         let keep = Duration::from_secs(u64::from(limits.keep_seconds));
         let kept = metrics.sessions_kept.clone();
         Self {
-            registry: Registry::new(keep, limits.kept_sessions as usize, credit, kept),
-            budget: Budget::new(limits.budget_bytes.0, &metrics),
+            registry: Registry::new(keep, limits.kept_sessions as usize, (windows, budget.clone()), kept),
+            budget,
             sessions: Arc::new(Semaphore::new(limits.sessions as usize)),
             draining: CancellationToken::new(),
             closing: CancellationToken::new(),
@@ -68,10 +77,19 @@ impl Core {
             pipeline,
             sink,
             access,
+            rates,
             limits,
             shutdown,
             reason,
         }
+    }
+
+    /// How long after the drain began one client is asked to leave: each at a moment of its own, so that they do not all
+    /// come to another gateway at once.
+    pub(super) fn until_goaway(&self) -> Duration {
+        // Seeded by the system: to spread clients, not to keep secrets.
+        let random = RandomState::new().hash_one(0);
+        Duration::from_millis(random % (u64::from(self.shutdown.spread_ms) + 1))
     }
 
     /// What held credit back when the destination was last looked at.
@@ -92,7 +110,7 @@ impl Core {
     pub(super) fn reason_now(&self) -> Reason {
         match self.sink.health() {
             _ if self.draining.is_cancelled() => Reason::Draining,
-            Health::Ready => Reason::Ok,
+            Health::Ready | Health::Impaired { .. } => Reason::Ok,
             Health::Away { reason, .. } => reason,
         }
     }

@@ -1,14 +1,17 @@
 //! HELLO to WELCOME: who it is, what it may, and which numbering it continues.
 
+use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tidegate_wire::{ClientFrame, Close, CloseCode, Frames, Hello, Welcome, limits};
 use tokio::sync::OwnedSemaphorePermit;
 use uuid::Uuid;
 
+use super::budget::Supply;
 use super::connection::End;
 use super::core::Core;
+use super::credit::Amount;
 use super::hold::Connection;
 use super::numbering::{Names, Numbering};
 use super::registry::{Attached, Conflict, Key, Mode};
@@ -16,8 +19,10 @@ use super::window::Refusal;
 use crate::access::Grant;
 use crate::listen::link::{Coding, LinkError, LinkReader, Packet, Peer};
 use crate::metrics::Surface;
+use crate::rates::{Client, Meter, Who};
 
-/// When a client refused for overload may come back; it adds jitter of its own.
+/// When a client refused for overload may come back: between this and twice this, so that those refused together do
+/// not come back together.
 const OVERLOAD_RETRY_MS: u64 = 5_000;
 
 /// A connection's hold on its numbering.
@@ -34,6 +39,10 @@ pub(super) struct Opened {
     /// Where the numbering is registered; `None` for anonymous ones.
     pub(super) key: Option<Key>,
     pub(super) grant: Arc<Grant>,
+    /// The rates that it falls under.
+    pub(super) meter: Meter,
+    /// Until when its credit is held back from the start.
+    pub(super) held_until: Option<Instant>,
     /// `None` where the coding has no frames.
     pub(super) welcome: Option<Box<Welcome>>,
     _permit: OwnedSemaphorePermit,
@@ -43,11 +52,7 @@ pub(super) struct Opened {
 pub(super) async fn open<R: LinkReader>(core: &Core, incoming: &mut R, peer: &Peer) -> Result<Opened, End> {
     // Taken before HELLO, so that clients that never say it are bounded too.
     let Ok(permit) = Arc::clone(&core.sessions).try_acquire_owned() else {
-        return Err(End::Close(Close {
-            code: CloseCode::Overload,
-            msg: Some(format!("all {} sessions are in use", core.limits.sessions)),
-            retry_ms: Some(OVERLOAD_RETRY_MS),
-        }));
+        return Err(overload(format!("all {} sessions are in use", core.limits.sessions)));
     };
     let hello = match peer.coding {
         Coding::CloudEvents => Hello::default(),
@@ -57,8 +62,11 @@ pub(super) async fn open<R: LinkReader>(core: &Core, incoming: &mut R, peer: &Pe
         return Err(End::close(CloseCode::Drain, "this gateway is shutting down"));
     }
     let grant = authorise(core, &hello, peer)?;
+    refuse_newcomer(core, &hello, &grant)?;
     let session_id = Uuid::now_v7().simple().to_string();
     let connection = Arc::new(Connection::default());
+    let meter = meter(core, hello.client.as_deref(), &grant, peer);
+    let held_until = hold_to(&meter, &connection, core);
     let (attached, key) = attach(core, &hello, &grant, &session_id, &connection)?;
     core.metrics.carrier(peer.carrier).abandoned.inc_by(attached.abandoned);
     tracing::debug!(
@@ -69,7 +77,7 @@ pub(super) async fn open<R: LinkReader>(core: &Core, incoming: &mut R, peer: &Pe
     let framed = peer.coding != Coding::CloudEvents;
     let welcome = framed.then(|| Box::new(welcome(core, &hello, peer, session_id, &attached)));
     let session = Arc::new(Session { numbering: attached.numbering, connection });
-    Ok(Opened { session, key, grant, welcome, _permit: permit })
+    Ok(Opened { session, key, grant, meter, held_until, welcome, _permit: permit })
 }
 
 async fn receive<R: LinkReader>(core: &Core, incoming: &mut R, coding: Coding) -> Result<Hello, End> {
@@ -144,6 +152,54 @@ fn authorise(core: &Core, hello: &Hello, peer: &Peer) -> Result<Arc<Grant>, End>
         Some(client) => grant.refuses_client(client),
     };
     refusal.map_or(Ok(grant), |message| Err(End::close(CloseCode::Auth, message)))
+}
+
+/// With memory scarce, who has no numbering here must come again later: those who have one are served first.
+fn refuse_newcomer(core: &Core, hello: &Hello, grant: &Grant) -> Result<(), End> {
+    if core.budget.supply() != Supply::Scarce {
+        return Ok(());
+    }
+    let known = hello.client.as_ref().zip(hello.epoch).is_some_and(|(client, epoch)| {
+        let key = Key { tenant: Arc::clone(&grant.tenant), client: client.as_str().into() };
+        core.registry.knows(&key, epoch)
+    });
+    if known {
+        return Ok(());
+    }
+    Err(overload(
+        "the memory for events is nearly used up, and those who were here before go first".to_owned(),
+    ))
+}
+
+fn overload(message: String) -> End {
+    let random = RandomState::new().hash_one(0);
+    End::Close(Close {
+        code: CloseCode::Overload,
+        msg: Some(message),
+        retry_ms: Some(OVERLOAD_RETRY_MS + random % OVERLOAD_RETRY_MS),
+    })
+}
+
+/// The rates that a session falls under.
+pub(super) fn meter(core: &Core, client: Option<&str>, grant: &Grant, peer: &Peer) -> Meter {
+    let client = client.map_or(Client::Session, Client::Named);
+    let address = peer.remote.ip();
+    let who = Who { tenant: &grant.tenant, token: grant.token.as_deref(), client, address };
+    core.rates.meter(&who, super::now())
+}
+
+/// Gives a connection no more credit than its rates let through at once, and none yet where something is owed: who
+/// comes again does not get another first window. Until when that is.
+fn hold_to(meter: &Meter, connection: &Connection, core: &Core) -> Option<Instant> {
+    if !meter.is_limited() {
+        return None;
+    }
+    let (events, bytes) = meter.bursts();
+    connection.bound(Amount { events, bytes });
+    let wait = meter.owed(super::now())?;
+    core.metrics.rates.limited(wait.limit.label());
+    connection.hold_back(wait.reason(), wait.until);
+    Some(wait.until)
 }
 
 fn attach(

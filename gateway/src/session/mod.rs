@@ -3,8 +3,10 @@
 //! A connection is one task that reads and writes at once; its numbering outlives it. Time is asked for here
 //! and in `deliver`, nowhere else.
 
+mod budget;
 mod connection;
 mod core;
+mod credit;
 mod hello;
 mod hold;
 mod idle;
@@ -15,10 +17,12 @@ mod orders;
 mod post;
 mod reader;
 mod registry;
+mod snapshot;
 mod window;
 mod writer;
 
 use std::future::Future;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
@@ -26,7 +30,10 @@ use tidegate_wire::Reason;
 
 use self::core::Core;
 pub use self::core::Parts;
+use crate::carrier::Carrier;
 use crate::listen::link::{Answer, Gate, Link, Peer, Post};
+use crate::metrics::CarrierSeries;
+use crate::outcome::Outcome;
 
 /// All sessions. Cheap to clone.
 #[derive(Clone)]
@@ -41,6 +48,49 @@ impl Sessions {
     /// Asks every client to leave (GOAWAY); new ones are refused from here on.
     pub fn drain(&self) {
         self.0.draining.cancel();
+    }
+
+    /// Takes up what a gateway before this one knew of its clients: before anybody is served, for it is used up by it.
+    /// What it says is in the log.
+    pub fn restore(&self, path: &Path) {
+        match snapshot::take(path) {
+            Ok(None) => {}
+            Ok(Some(kept)) => {
+                let clients = self.0.registry.restore(kept, (now(), wall_ms()));
+                tracing::info!(clients, "clients continue where they were before the restart");
+            }
+            Err(error) => tracing::warn!(
+                path = %path.display(), %error,
+                "sessions.snapshot cannot be used: clients may repeat what they sent before the restart"
+            ),
+        }
+    }
+
+    /// Leaves what is known of clients to the gateway that comes after this one. Blocks, and is right only once nothing
+    /// more settles.
+    pub fn keep(&self, path: &Path) {
+        let clients = self.0.registry.snapshot((now(), wall_ms()));
+        match snapshot::write(path, &clients) {
+            Ok(()) => tracing::info!(clients = clients.len(), "kept how far clients are"),
+            Err(error) => tracing::warn!(
+                path = %path.display(), %error,
+                "sessions.snapshot cannot be written: clients may repeat what they sent before the restart"
+            ),
+        }
+    }
+
+    /// Events received and without an outcome yet.
+    pub fn in_flight(&self) -> u64 {
+        self.over_carriers(|series| u64::try_from(series.in_flight.get()).unwrap_or(0))
+    }
+
+    /// Events that ended without a verdict so far.
+    pub fn lost(&self) -> u64 {
+        self.over_carriers(|series| series.count(Outcome::Lost))
+    }
+
+    fn over_carriers(&self, count: impl Fn(&CarrierSeries) -> u64) -> u64 {
+        Carrier::ALL.into_iter().map(|carrier| count(self.0.metrics.carrier(carrier))).sum()
     }
 
     /// What holds everybody's credit back this moment.
@@ -76,9 +126,9 @@ impl Gate for Sessions {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "sessions own a clock, and this is it")]
+/// The clock of sessions: the runtime's, so that tests can move it.
 fn now() -> Instant {
-    Instant::now()
+    tokio::time::Instant::now().into_std()
 }
 
 /// Unix milliseconds by the wall clock.

@@ -1,33 +1,28 @@
 //! What a session does with each frame of its client.
 
+mod events;
+
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use bytes::Bytes;
-use tidegate_wire::{
-    Aliases, Batch, ClientFrame, CloseCode, Frames, Raw, Reason, Report, Violation, datagram,
-};
-use tokio::sync::{OwnedMutexGuard, OwnedSemaphorePermit};
+use tidegate_wire::{Aliases, ClientFrame, CloseCode, Frames, Reason, Report, Violation};
 use tokio_util::sync::CancellationToken;
-use uuid::Uuid;
 
+use self::events::Row;
+use super::budget::Held;
 use super::connection::End;
 use super::core::Core;
-use super::hello::{Opened, Session};
+use super::hello::{self, Opened, Session};
 use super::hold::Connection;
 use super::idle::Idle;
-use super::inflight::{InFlight, Numbers, Waiting};
-use super::ingest::{Rest, prepare};
 use super::orders::{Order, Orders};
-
 use crate::access::Grant;
 use crate::carrier::Carrier;
 use crate::listen::link::{Coding, LinkError, LinkReader, Packet, Peer};
-use crate::metrics::{Stage, Surface};
-use crate::outcome::Outcome;
-use crate::pipeline::{Ids, Sender, Stamp};
+use crate::metrics::Stage;
+use crate::rates::Meter;
 
 /// Frames of one packet that are taken before other tasks have their turn.
 const FRAMES_AT_ONCE: usize = 16;
@@ -41,23 +36,18 @@ pub(super) struct Reader<'a, R> {
     /// Of HELLO; REAUTH must be for the same.
     client: Option<Arc<str>>,
     grant: Arc<Grant>,
+    meter: Meter,
+    /// Until when the rates hold credit back, so that this is counted once each time.
+    held_until: Option<Instant>,
     aliases: Aliases,
     orders: &'a Orders,
     gone: CancellationToken,
-    /// The budget's share for the packet that is being decoded.
-    decoding: Option<OwnedSemaphorePermit>,
+    /// The share of the budget that the next frame's events are decoded and encoded into.
+    share: Option<Held>,
+    /// Of the frame that is being taken, as it came.
+    frame_bytes: usize,
     /// Whether the client has used up its credit, so that this is counted once each time.
     is_used_up: bool,
-}
-
-/// Events in a row, as they came.
-#[derive(Clone, Copy)]
-struct Row {
-    first_seq: u64,
-    count: u32,
-    /// Of their payloads.
-    bytes: u64,
-    received_at: Instant,
 }
 
 impl<'a, R: LinkReader> Reader<'a, R> {
@@ -76,10 +66,13 @@ impl<'a, R: LinkReader> Reader<'a, R> {
             session: Arc::clone(&opened.session),
             client: opened.key.as_ref().map(|key| Arc::clone(&key.client)),
             grant: Arc::clone(&opened.grant),
+            meter: opened.meter.clone(),
+            held_until: opened.held_until,
             aliases: Aliases::default(),
             orders,
             gone,
-            decoding: None,
+            share: None,
+            frame_bytes: 0,
             is_used_up: false,
         }
     }
@@ -105,13 +98,16 @@ impl<'a, R: LinkReader> Reader<'a, R> {
                 Ok(packet) => packet,
                 Err(end) => return end,
             };
-            tokio::select! {
-                biased;
-                () = self.memory(packet.len()) => {}
-                end = &mut ended => return end,
+            // Nobody waits for a datagram: it has a share if there is one.
+            if !matches!(packet, Packet::Datagram(_)) {
+                tokio::select! {
+                    biased;
+                    () = self.memory(packet.len()) => {}
+                    end = &mut ended => return end,
+                }
             }
             let taken = self.take(packet).await;
-            self.decoding = None;
+            self.share = None;
             match taken {
                 Ok(()) => {}
                 Err(Stop::End(end)) => return end,
@@ -164,7 +160,9 @@ impl<'a, R: LinkReader> Reader<'a, R> {
             if position > 0 {
                 self.between(position).await?;
             }
-            let frame = frame.and_then(|frame| ClientFrame::from_binary(frame, limits)).map_err(violated)?;
+            let frame = frame.map_err(violated)?;
+            self.frame_bytes = frame.body.len();
+            let frame = ClientFrame::from_binary(frame, limits).map_err(violated)?;
             self.frame(frame, received_at, began_at).await?;
             began_at = super::now();
         }
@@ -176,8 +174,15 @@ impl<'a, R: LinkReader> Reader<'a, R> {
         if position.is_multiple_of(FRAMES_AT_ONCE) {
             tokio::task::yield_now().await;
         }
-        let has_share = self.decoding.is_some() || self.core.budget.has_room(1);
-        if has_share && !self.session.numbering.credit_used().over && !self.core.closing.is_cancelled() {
+        if self.share.is_none() {
+            let account = &self.session.numbering.account;
+            // The next frame may be another size, and is counted as what it is.
+            self.share = self.core.budget.try_hold(account, account.estimate(self.frame_bytes));
+        }
+        if self.share.is_some()
+            && !self.session.numbering.credit_used().over
+            && !self.core.closing.is_cancelled()
+        {
             return Ok(());
         }
         Box::pin(self.halt()).await
@@ -186,25 +191,29 @@ impl<'a, R: LinkReader> Reader<'a, R> {
     /// Waits for credit and for a share of the budget, unless the session ends first.
     async fn halt(&mut self) -> Result<(), Stop> {
         let (core, session, gone) = (Arc::clone(self.core), Arc::clone(&self.session), self.gone.clone());
-        self.decoding = None;
+        self.share = None;
+        let frame_bytes = self.frame_bytes;
         tokio::select! {
             biased;
             _ = ended(&core, &gone, &session.connection) => Err(Stop::Ended),
             () = async {
                 self.credit().await;
-                self.memory(1).await;
+                self.memory(frame_bytes).await;
             } => Ok(()),
         }
     }
 
-    /// Waits for a share of the budget before anything is decoded.
+    /// Waits for a share of the budget before anything is decoded: nobody waits with what is decoded.
     async fn memory(&mut self, packet_bytes: usize) {
-        self.decoding = self.core.budget.try_decoding(packet_bytes);
-        if self.decoding.is_none() {
-            let connection = Arc::clone(&self.session.connection);
+        self.frame_bytes = packet_bytes;
+        let Session { numbering, connection } = &*self.session;
+        let (budget, account) = (&self.core.budget, &numbering.account);
+        let bytes = account.estimate(packet_bytes);
+        self.share = budget.try_hold(account, bytes);
+        if self.share.is_none() {
             connection.stall(Reason::Memory);
             self.core.metrics.stalled(Reason::Memory);
-            self.decoding = self.core.budget.decoding(packet_bytes).await;
+            self.share = budget.hold(account, bytes).await;
             connection.stall(Reason::Ok);
         }
     }
@@ -227,8 +236,7 @@ impl<'a, R: LinkReader> Reader<'a, R> {
                     self.lossy(&batch, self.peer.carrier, received_at);
                     return Ok(());
                 }
-                let (first_seq, count, bytes) = (batch.first_seq, batch.count, batch.payload_bytes);
-                self.numbered(Row { first_seq, count, bytes, received_at }, batch.iter()).await
+                self.numbered(Row::of(&batch, received_at), batch.iter()).await
             }
             ClientFrame::Define(define) => {
                 self.aliases.define(&define, self.core.pipeline.limits()).map_err(violated)
@@ -250,119 +258,6 @@ impl<'a, R: LinkReader> Reader<'a, R> {
         }
     }
 
-    /// Events with numbers: they settle, and the client hears of it.
-    async fn numbered<'b>(&mut self, row: Row, events: impl Iterator<Item = Raw<'b>>) -> Result<(), Stop> {
-        if self.session.connection.overstays.load(Ordering::Relaxed) {
-            let message =
-                "this gateway is shutting down, and this event came long after GOAWAY: it was not taken";
-            return Err(Stop::End(End::close(CloseCode::Drain, message)));
-        }
-        let turn = match self.session.numbering.try_turn() {
-            Some(turn) => turn,
-            // Waits are boxed: they are rare, and an idle session should not hold the room for all of them.
-            None => Box::pin(self.turn()).await?,
-        };
-        match self.offer(row, events)? {
-            None => Ok(()),
-            Some(rest) => Box::pin(self.finish(rest, turn)).await,
-        }
-    }
-
-    /// Hands over what there is room for now, and returns the rest.
-    fn offer<'b>(&mut self, row: Row, events: impl Iterator<Item = Raw<'b>>) -> Result<Option<Rest>, Stop> {
-        let Row { first_seq, count, bytes, received_at } = row;
-        let Session { numbering, connection } = &*self.session;
-        let Some(admission) = numbering.admit(connection, first_seq, count, bytes) else {
-            return Err(Stop::Ended);
-        };
-        let series = self.core.metrics.carrier(self.peer.carrier);
-        series.came(count);
-        series.ended(Outcome::DuplicateNumber, admission.repeated);
-        series.abandoned.inc_by(admission.abandoned);
-        let Some(frame) = admission.frame else {
-            connection.acknowledge_again();
-            return Ok(None);
-        };
-        let names = &numbering.names;
-        let waiting = Waiting::Numbers(Numbers {
-            numbering: Arc::clone(numbering),
-            connection: Arc::clone(connection),
-            frame,
-            first_seq,
-            bytes,
-            refused: None,
-        });
-        let inflight = Box::new(InFlight::new(&self.core.metrics, self.peer.carrier, received_at, waiting));
-        let ids = Ids::Numbered { prefix: &names.id_prefix, first_seq };
-        let mut stamp = Stamp::new(super::wall_ms(), &names.source, Some(&names.key), ids);
-        let sender = Sender { grant: &self.grant, aliases: &self.aliases };
-        let prepared =
-            prepare(self.core, self.peer.carrier, events, admission.repeated, sender, &mut stamp, inflight);
-        self.decoding = None;
-        Ok(prepared.offer(self.core))
-    }
-
-    /// Hands over the rest of a frame as there is room for it.
-    async fn finish(&mut self, rest: Rest, turn: OwnedMutexGuard<()>) -> Result<(), Stop> {
-        let (core, stalled) = (Arc::clone(self.core), Arc::clone(&self.session.connection));
-        let mut finishing = Box::pin(async move {
-            rest.finish(&core, |reason| stalled.stall(reason)).await;
-            drop(turn);
-        });
-        tokio::select! {
-            () = &mut finishing => Ok(()),
-            // Its numbers count as received, so the frame is finished all the same, and the connection ends now.
-            () = self.session.connection.taken_over.cancelled() => {
-                tokio::spawn(finishing);
-                Err(Stop::Ended)
-            }
-            // Only the end of the drain gives them up.
-            () = self.core.closing.cancelled() => Err(Stop::Ended),
-        }
-    }
-
-    /// Waits until what older connections brought of this numbering has been handed over.
-    async fn turn(&mut self) -> Result<OwnedMutexGuard<()>, Stop> {
-        let session = &self.session;
-        // Whoever has the turn may wait for the budget.
-        self.decoding = None;
-        session.connection.stall(self.core.why_full());
-        let turn = tokio::select! {
-            turn = session.numbering.turn() => Ok(turn),
-            _ = ended(self.core, &self.gone, &session.connection) => Err(Stop::Ended),
-        };
-        session.connection.stall(Reason::Ok);
-        turn
-    }
-
-    /// One event of a session without frames: numbered here, settled, and not acknowledged.
-    async fn event(&mut self, text: &[u8], received_at: Instant) -> Result<(), Stop> {
-        let next = self.session.numbering.received() + 1;
-        let event = std::iter::once(Raw::Structured(text));
-        let row = Row { first_seq: next, count: 1, bytes: text.len() as u64, received_at };
-        self.numbered(row, event).await
-    }
-
-    fn datagram(&mut self, bytes: &Bytes, received_at: Instant) {
-        let core = Arc::clone(self.core);
-        match datagram(bytes, core.pipeline.limits()) {
-            Ok(batch) => self.lossy(&batch, Carrier::Datagram, received_at),
-            Err(violation) => core.metrics.refused(Surface::Datagram, violation.code.name()),
-        }
-    }
-
-    /// Events that nobody waits for: taken if there is room now.
-    fn lossy(&mut self, batch: &Batch<'_>, carrier: Carrier, received_at: Instant) {
-        let core = self.core;
-        core.metrics.carrier(carrier).came(batch.count);
-        let names = &self.session.numbering.names;
-        let ids = Ids::Unnumbered(Uuid::now_v7());
-        let mut stamp = Stamp::new(super::wall_ms(), &names.source, Some(&names.key), ids);
-        let sender = Sender { grant: &self.grant, aliases: &self.aliases };
-        let inflight = Box::new(InFlight::new(&core.metrics, carrier, received_at, Waiting::Nobody));
-        prepare(core, carrier, batch.iter(), 0, sender, &mut stamp, inflight).offer_or_drop(core);
-    }
-
     fn report(&self, report: &Report) {
         self.core.metrics.clients.take(report);
     }
@@ -375,6 +270,9 @@ impl<'a, R: LinkReader> Reader<'a, R> {
         if grant.tenant != self.grant.tenant || !covers {
             return Err(denied("REAUTH must be for the same tenant and client".to_owned()));
         }
+        if grant.token != self.grant.token {
+            self.meter = hello::meter(self.core, self.client.as_deref(), &grant, self.peer);
+        }
         self.grant = grant;
         Ok(())
     }
@@ -384,7 +282,11 @@ impl<'a, R: LinkReader> Reader<'a, R> {
         let Session { numbering, connection } = &*self.session;
         let mut used = numbering.credit_used();
         if used.up && !self.is_used_up {
-            self.core.metrics.stalled(self.core.reason());
+            let reason = match self.core.reason() {
+                Reason::Ok if used.is_cut => Reason::Memory,
+                reason => reason,
+            };
+            self.core.metrics.stalled(reason);
         }
         self.is_used_up = used.up;
         if !used.over {
@@ -392,7 +294,7 @@ impl<'a, R: LinkReader> Reader<'a, R> {
         }
         connection.pause(true);
         while used.over {
-            connection.credit.notified().await;
+            connection.renewed().await;
             used = numbering.credit_used();
         }
         connection.pause(false);

@@ -7,9 +7,12 @@ use std::time::{Duration, Instant};
 
 use prometheus_client::metrics::gauge::Gauge;
 
+use super::budget::Budget;
+use super::credit::Windows;
 use super::hold::Connection;
-use super::numbering::{CreditWindow, Names, Numbering, Resumed};
-use super::window::Refusal;
+use super::numbering::{Names, Numbering, Resumed};
+use super::snapshot::{Kept, Refused};
+use super::window::{Refusal, Window};
 
 /// Numbers and epochs are JSON integers of any language.
 pub(super) const NUMBER_MAX: u64 = (1 << 53) - 1;
@@ -72,7 +75,7 @@ pub(super) enum Mode {
 pub(super) struct Registry {
     keep: Duration,
     keep_most: usize,
-    credit: CreditWindow,
+    credit: (Windows, Budget),
     kept: Gauge,
     kept_refusals: Arc<AtomicUsize>,
     clients: Mutex<Clients>,
@@ -98,13 +101,13 @@ struct Entry {
 }
 
 impl Registry {
-    pub(super) fn new(keep: Duration, keep_most: usize, credit: CreditWindow, kept: Gauge) -> Self {
+    pub(super) fn new(keep: Duration, keep_most: usize, credit: (Windows, Budget), kept: Gauge) -> Self {
         Self { keep, keep_most, credit, kept, kept_refusals: Arc::default(), clients: Mutex::default() }
     }
 
     /// A numbering of no client's: it is gone with its connection.
     pub(super) fn anonymous(&self, names: Names) -> Numbering {
-        Numbering::new(0, 1, names, self.credit, Arc::clone(&self.kept_refusals))
+        Numbering::new(0, 1, names, self.credit.clone(), Arc::clone(&self.kept_refusals))
     }
 
     /// Starts or resumes the numbering of `key`, which belongs to `connection` from here on. Without `epoch`
@@ -159,6 +162,11 @@ impl Registry {
         Ok(attached)
     }
 
+    /// Whether the numbering `epoch` of `key` is known.
+    pub(super) fn knows(&self, key: &Key, epoch: u64) -> bool {
+        self.lock().by_key.get(key).is_some_and(|entry| entry.numbering.epoch == epoch)
+    }
+
     /// Says that `connection` has ended; its numbering is kept for a while if it still is its own.
     pub(super) fn detach(
         &self,
@@ -183,13 +191,60 @@ impl Registry {
         self.forget_old(&mut clients, now);
     }
 
+    /// What is known of every client, for a gateway that comes after this one: the longest away first, those connected
+    /// last, and of all of them no more than are kept.
+    pub(super) fn snapshot(&self, at: (Instant, u64)) -> Vec<Kept> {
+        let (now, now_ms) = at;
+        let clients = self.lock();
+        let away = clients.away.iter().filter(|(_, key, absence)| is_away(&clients.by_key, key, *absence));
+        let away = away.map(|(since, key, _)| {
+            let ago_ms = u64::try_from(now.duration_since(*since).as_millis()).unwrap_or(u64::MAX);
+            (key, now_ms.saturating_sub(ago_ms))
+        });
+        let here = clients.by_key.iter().filter(|(_, entry)| entry.absence.is_none());
+        let all: Vec<_> = away.chain(here.map(|(key, _)| (key, now_ms))).collect();
+        let too_many = all.len().saturating_sub(self.keep_most);
+        let newest = all.into_iter().skip(too_many);
+        newest.filter_map(|(key, since)| Some(clients.by_key.get(key)?.kept(key, since))).collect()
+    }
+
+    /// Takes up what a gateway before this one knew, before anybody is attached; how many clients that were.
+    pub(super) fn restore(&self, kept: Vec<Kept>, at: (Instant, u64)) -> usize {
+        let (now, now_ms) = at;
+        let mut clients = self.lock();
+        for client in kept {
+            let Kept { tenant, client, epoch, upto, away_since, refused, forgotten_upto } = client;
+            let away_for = Duration::from_millis(now_ms.saturating_sub(away_since));
+            let key = Key { tenant: tenant.into(), client: client.into() };
+            let refusals = refused.into_iter().filter_map(Option::<Refusal>::from).collect();
+            let window = Window::restored(upto, refusals, forgotten_upto);
+            let kept_refusals = Arc::clone(&self.kept_refusals);
+            let numbering =
+                Numbering::over(window, epoch, names(&key, epoch), self.credit.clone(), kept_refusals);
+            // Longer ago than this machine runs is long enough to be forgotten.
+            let Some(since) = now.checked_sub(away_for).filter(|_| away_for < self.keep) else { continue };
+            clients.absences += 1;
+            let absence = clients.absences;
+            let entry = Entry { numbering: Arc::new(numbering), mode: Mode::Session, absence: Some(absence) };
+            if clients.by_key.insert(key.clone(), entry).is_none() {
+                clients.absent += 1;
+            }
+            clients.away.push_back((since, key, absence));
+        }
+        self.forget_old(&mut clients, now);
+        clients.absent
+    }
+
+    /// The numbering of a client of tenant `default`.
+    #[cfg(test)]
+    pub(super) fn of(&self, client: &str) -> Option<Arc<Numbering>> {
+        let key = Key { tenant: "default".into(), client: client.into() };
+        self.lock().by_key.get(&key).map(|entry| Arc::clone(&entry.numbering))
+    }
+
     fn start(&self, key: &Key, epoch: u64, next: u64) -> Attached {
-        let names = Names {
-            id_prefix: format!("{}-{epoch}-", key.client),
-            source: format!("/{}/{}", key.tenant, key.client),
-            key: key.client.to_string(),
-        };
-        let numbering = Numbering::new(epoch, next, names, self.credit, Arc::clone(&self.kept_refusals));
+        let kept_refusals = Arc::clone(&self.kept_refusals);
+        let numbering = Numbering::new(epoch, next, names(key, epoch), self.credit.clone(), kept_refusals);
         Attached::fresh(Arc::new(numbering))
     }
 
@@ -226,7 +281,28 @@ fn is_away(by_key: &HashMap<Key, Entry>, key: &Key, absence: u64) -> bool {
     by_key.get(key).is_some_and(|entry| entry.absence == Some(absence))
 }
 
+fn names(key: &Key, epoch: u64) -> Names {
+    Names {
+        id_prefix: format!("{}-{epoch}-", key.client),
+        source: format!("/{}/{}", key.tenant, key.client),
+        key: key.client.to_string(),
+    }
+}
+
 impl Entry {
+    fn kept(&self, key: &Key, away_since: u64) -> Kept {
+        let (upto, refusals, forgotten_upto) = self.numbering.settled_so_far();
+        Kept {
+            tenant: key.tenant.to_string(),
+            client: key.client.to_string(),
+            epoch: self.numbering.epoch,
+            upto,
+            away_since,
+            refused: refusals.into_iter().map(Refused::from).collect(),
+            forgotten_upto,
+        }
+    }
+
     fn is_request(&self) -> bool {
         self.mode == Mode::Request && self.absence.is_none()
     }
@@ -234,7 +310,11 @@ impl Entry {
 
 #[cfg(test)]
 mod tests {
+    use tidegate_wire::Code;
+
     use super::*;
+    use crate::session::credit::Amount;
+    use crate::session::numbering::SettledFrame;
 
     struct Fixture {
         registry: Registry,
@@ -243,7 +323,9 @@ mod tests {
 
     impl Fixture {
         fn keeping(most: usize) -> Self {
-            let credit = CreditWindow { events: 10, bytes: 1_000 };
+            let first = Amount { events: 10, bytes: 1_000 };
+            let budget = Budget::new(1 << 20, &crate::metrics::Metrics::register().0);
+            let credit = (Windows { first, most: first }, budget);
             let registry = Registry::new(Duration::from_secs(600), most, credit, Gauge::default());
             #[expect(clippy::disallowed_methods, reason = "a test's only reading of the clock")]
             let start = Instant::now();
@@ -340,6 +422,62 @@ mod tests {
         assert_eq!(fixture.registry.kept.get(), 2);
         assert!(!fixture.attach("a", Some(1), 1, 3).0.resumed);
         assert!(fixture.attach("c", Some(1), 1, 3).0.resumed);
+    }
+
+    /// What a gateway that starts at `seconds` makes of what `before` knew at its end.
+    fn after_restart(before: &Fixture, ended: u64, seconds: u64) -> Fixture {
+        let snapshot = before.registry.snapshot(before.at(ended));
+        let after = Fixture { start: before.start, ..Fixture::keeping(before.registry.keep_most) };
+        after.registry.restore(snapshot, after.at(seconds));
+        after
+    }
+
+    #[test]
+    fn after_a_restart_clients_continue_where_they_were() {
+        let before = Fixture::keeping(10);
+        let (here, connection) = before.attach("here", Some(1), 1, 0);
+        let frame = here.numbering.admit(&connection, 1, 7, 70).unwrap().frame.unwrap();
+        let refusal = |seq| Refusal { seq, code: Code::Unrouted, message: "no route".into() };
+        let settled =
+            SettledFrame { frame, bytes: 70, cost_bytes: 70, level: None, refusals: vec![refusal(5)] };
+        here.numbering.settle(&connection, settled);
+        here.numbering.admit(&connection, 8, 3, 30).unwrap();
+        let (away, connection) = before.attach("away", Some(4), 21, 0);
+        before.registry.detach(&key("away"), &away.numbering, &connection, before.at(0).0);
+
+        let after = after_restart(&before, 100, 110);
+        assert_eq!(after.registry.kept.get(), 2);
+        // What was in flight at the end is not known to have settled.
+        let (here, _) = after.attach("here", Some(1), 3, 110);
+        assert_eq!((here.resumed, here.upto, here.abandoned), (true, 7, 0));
+        assert_eq!((here.refusals, here.forgotten), (vec![refusal(5)], false));
+        let (away, _) = after.attach("away", Some(4), 21, 110);
+        assert_eq!((away.resumed, away.upto), (true, 20));
+        // Who starts anew does so above the epoch that it had.
+        let (anew, _) = after.attach("away", None, 1, 110);
+        assert!(!anew.resumed && anew.numbering.epoch > 4);
+        let stale =
+            after.registry.attach(&key("here"), Some(0), 1, Mode::Session, &Arc::default(), after.at(110));
+        assert_eq!(stale.unwrap_err(), Conflict::StaleEpoch { known: 1 });
+    }
+
+    #[test]
+    fn a_restart_makes_nobody_be_kept_longer_or_more_of_them() {
+        let before = Fixture::keeping(2);
+        for (seconds, client) in [(0, "a"), (1, "b"), (50, "c")] {
+            let (attached, connection) = before.attach(client, Some(1), 1, seconds);
+            if client != "c" {
+                let at = before.at(seconds).0;
+                before.registry.detach(&key(client), &attached.numbering, &connection, at);
+            }
+        }
+        let resumed = |after: &Fixture, at| {
+            ["a", "b", "c"].map(|client| after.attach(client, Some(1), 1, at).0.resumed)
+        };
+        assert_eq!(resumed(&after_restart(&before, 50, 60), 60), [false, true, true]);
+        // "b" has been away for 600 seconds, "c" since the end of the gateway before.
+        assert_eq!(resumed(&after_restart(&before, 50, 601), 601), [false, false, true]);
+        assert_eq!(resumed(&after_restart(&before, 50, 650), 650), [false, false, false]);
     }
 
     #[test]

@@ -97,6 +97,13 @@ impl Window {
         }
     }
 
+    /// A numbering of which everything up to `upto` is settled, with the refusals still known, in order.
+    pub(super) fn restored(upto: u64, refusals: Vec<Refusal>, forgotten_upto: u64) -> Self {
+        let mut window = Self { forgotten_upto, ..Self::starting_at(upto.saturating_add(1)) };
+        refusals.into_iter().for_each(|refusal| window.keep(refusal));
+        window
+    }
+
     /// The highest number received or given up.
     pub(super) fn received(&self) -> u64 {
         self.received
@@ -147,21 +154,23 @@ impl Window {
         Admission { repeated, abandoned, frame: Some(frame) }
     }
 
-    /// Settles the events of a frame. `refusals` are in order of their numbers.
-    pub(super) fn settle(&mut self, frame: FrameId, level: Option<Level>, refusals: Vec<Refusal>) {
-        let Some(position) = frame.0.checked_sub(self.first_frame) else { return };
+    /// Settles the events of a frame, and returns how many they are. `refusals` are in order of their numbers.
+    pub(super) fn settle(&mut self, frame: FrameId, level: Option<Level>, refusals: Vec<Refusal>) -> u32 {
+        let Some(position) = frame.0.checked_sub(self.first_frame) else { return 0 };
         let Some(entry) = usize::try_from(position).ok().and_then(|position| self.frames.get_mut(position))
         else {
-            return;
+            return 0;
         };
         if entry.settled {
-            return;
+            return 0;
         }
+        let events = entry.events;
         entry.settled = true;
         entry.level = level;
         entry.refusals = refusals;
-        self.in_flight -= u64::from(entry.events);
+        self.in_flight -= u64::from(events);
         self.advance();
+        events
     }
 
     /// What an ACK has to say now; the client counts as told from here on.
@@ -191,6 +200,11 @@ impl Window {
     /// The refusals still known of numbers from `next` up to the last settled one.
     pub(super) fn refusals_from(&self, next: u64) -> Vec<Refusal> {
         self.kept.iter().filter(|refusal| refusal.seq >= next).cloned().collect()
+    }
+
+    /// Refusals up to here may be forgotten.
+    pub(super) fn forgotten_upto(&self) -> u64 {
+        self.forgotten_upto
     }
 
     /// How many refusals are kept for a client that resumes.

@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::connection::End;
 use super::core::Core;
 use super::hello::Session;
+use super::numbering::Standing;
 use super::orders::{Order, Orders};
 use super::window::Refusal;
 use crate::listen::link::{Coding, LinkWriter};
@@ -22,7 +23,7 @@ use crate::listen::link::{Coding, LinkWriter};
 const HEARTBEAT: Duration = Duration::from_secs(2);
 /// After GOAWAY, how long what is already under way from the client is waited for.
 const LAST_EVENTS: Duration = Duration::from_millis(250);
-/// Of the drain's time, the part after which a client that still sends has not heeded its GOAWAY.
+/// Of the drain's time that everybody has after GOAWAY, the part after which a client that still sends has not heeded its GOAWAY.
 const OVERSTAY_DIVISOR: u32 = 4;
 /// Far enough for a timer that waits for nothing.
 const NEVER: Duration = Duration::from_secs(24 * 60 * 60);
@@ -39,6 +40,8 @@ pub(super) struct Writer<'a, W> {
     buffer: Vec<u8>,
     times: Times,
     told_reason: Reason,
+    /// When what holds the credit back ends, as the client was told.
+    told_until: Option<Instant>,
 }
 
 /// When what is due.
@@ -49,6 +52,9 @@ struct Times {
     spoke_at: Instant,
     /// When the first settlement that is not acknowledged was seen.
     unsent_since: Option<Instant>,
+    /// When GOAWAY is due, once the gateway drains.
+    leave_at: Option<Instant>,
+    /// When it was sent.
     goaway_at: Option<Instant>,
 }
 
@@ -70,6 +76,7 @@ impl<'a, W: LinkWriter> Writer<'a, W> {
             ping_at: now + ping_every,
             spoke_at: now,
             unsent_since: None,
+            leave_at: None,
             goaway_at: None,
         };
         let reason = core.reason.clone();
@@ -83,6 +90,7 @@ impl<'a, W: LinkWriter> Writer<'a, W> {
             buffer: Vec::new(),
             times,
             told_reason: Reason::Ok,
+            told_until: None,
         }
     }
 
@@ -113,14 +121,19 @@ impl<'a, W: LinkWriter> Writer<'a, W> {
             }
             tokio::select! {
                 biased;
+                () = core.draining.cancelled(), if self.times.leave_at.is_none() => {
+                    self.times.leave_at = Some(Instant::now() + core.until_goaway());
+                }
                 order = orders.take() => match order {
                     Order::Pong(ping) => self.send(&GatewayFrame::Pong(ping)).await?,
                     Order::Finish(end) => return Ok(end),
                 },
                 () = session.connection.settled.notified() => {}
                 Ok(()) = self.reason.changed() => {}
-                () = core.draining.cancelled(), if self.times.goaway_at.is_none() => self.goaway().await?,
                 () = &mut timer => {}
+            }
+            if self.times.is_goaway_due() {
+                self.goaway().await?;
             }
             self.speak().await?;
         }
@@ -134,16 +147,18 @@ impl<'a, W: LinkWriter> Writer<'a, W> {
             self.say_nothing(now, taken_over);
             return Ok(());
         }
-        let (untold, in_flight) = self.session.numbering.untold_and_in_flight();
+        let standing = self.session.numbering.standing();
+        let Standing { untold, in_flight, .. } = standing;
         if untold == 0 {
             self.times.unsent_since = None;
         } else if self.times.unsent_since.is_none() {
             self.times.unsent_since = Some(now);
         }
         let again = self.session.connection.take_repeat_ack();
-        let reason_changed = self.reason(in_flight) != self.told_reason;
+        let is_told_wrong =
+            self.reason(standing).0 != self.told_reason || self.told_until.is_some_and(|until| now >= until);
         if again
-            || reason_changed
+            || is_told_wrong
             || self.times.is_ack_due(untold, in_flight, now)
             || self.is_heartbeat_due(now)
         {
@@ -155,7 +170,7 @@ impl<'a, W: LinkWriter> Writer<'a, W> {
         }
         if self.times.goaway_at.is_some() {
             // Asked again: what was untold is told by now, and a client that goes on sending is between two events.
-            let (untold, in_flight) = self.session.numbering.untold_and_in_flight();
+            let Standing { untold, in_flight, .. } = self.session.numbering.standing();
             self.notice_drained(untold, in_flight);
         }
         Ok(())
@@ -179,8 +194,8 @@ impl<'a, W: LinkWriter> Writer<'a, W> {
         loop {
             let Session { numbering, connection } = &*self.session;
             let Some((settled, limit)) = numbering.take_settled(connection) else { return Ok(()) };
-            let reason = self.reason(numbering.in_flight());
-            self.told_reason = reason;
+            let (reason, until) = self.reason(numbering.standing());
+            (self.told_reason, self.told_until) = (reason, until);
             self.times.unsent_since = None;
             let ack = Ack {
                 upto: settled.upto,
@@ -188,7 +203,7 @@ impl<'a, W: LinkWriter> Writer<'a, W> {
                 limit: limit.seq,
                 limit_bytes: limit.bytes,
                 reason,
-                retry_ms: 0,
+                retry_ms: until.map_or(0, ms_until),
                 list: settled.refusals.into_iter().map(Refusal::into_wire).collect(),
             };
             self.send(&GatewayFrame::Ack(ack)).await?;
@@ -224,7 +239,7 @@ impl<'a, W: LinkWriter> Writer<'a, W> {
 
     /// How long after GOAWAY events are taken.
     fn overstay(&self) -> Duration {
-        Duration::from_millis(u64::from(self.core.shutdown.drain_ms)) / OVERSTAY_DIVISOR
+        Duration::from_millis(u64::from(self.core.shutdown.settle_ms())) / OVERSTAY_DIVISOR
     }
 
     /// Takes leave as `end` says.
@@ -284,6 +299,12 @@ impl<'a, W: LinkWriter> Writer<'a, W> {
         if self.session.connection.is_not_read() {
             due_at = due_at.min(times.spoke_at + HEARTBEAT);
         }
+        if let (Some(at), None) = (times.leave_at, times.goaway_at) {
+            due_at = due_at.min(at);
+        }
+        if let Some(until) = self.told_until {
+            due_at = due_at.min(until);
+        }
         if let Some(at) = times.goaway_at {
             let ahead = [LAST_EVENTS, self.overstay()].into_iter().filter(|after| at.elapsed() < *after);
             due_at = ahead.fold(due_at, |due_at, after| due_at.min(at + after));
@@ -295,12 +316,19 @@ impl<'a, W: LinkWriter> Writer<'a, W> {
         self.session.connection.is_not_read() && now >= self.times.spoke_at + HEARTBEAT
     }
 
-    /// What the client is told holds its credit back.
-    fn reason(&self, in_flight: u64) -> Reason {
-        let general = *self.reason.borrow();
-        match self.session.connection.stalled_by() {
-            Reason::Ok if in_flight > 0 || general == Reason::Draining => general,
-            stalled => stalled,
+    /// What the client is told holds its credit back, and until when, where that is known. What everybody waits for
+    /// goes first: with it over, a hold of this client alone may be too.
+    fn reason(&self, standing: Standing) -> (Reason, Option<Instant>) {
+        let connection = &self.session.connection;
+        let (general, stalled) = (*self.reason.borrow(), connection.stalled_by());
+        let waits = standing.in_flight > 0 || stalled != Reason::Ok;
+        if general == Reason::Draining || general != Reason::Ok && waits {
+            return (general, None);
+        }
+        match (stalled, connection.held_back()) {
+            (Reason::Ok, Some(hold)) => (hold.reason, Some(hold.until.into())),
+            (Reason::Ok, None) if standing.is_cut => (Reason::Memory, None),
+            (stalled, _) => (stalled, None),
         }
     }
 
@@ -328,6 +356,10 @@ impl<'a, W: LinkWriter> Writer<'a, W> {
 const KEEP_BYTES: usize = 256;
 
 impl Times {
+    fn is_goaway_due(&self) -> bool {
+        self.goaway_at.is_none() && self.leave_at.is_some_and(|at| Instant::now() >= at)
+    }
+
     /// 64 settled, or 10 ms since the first of them, or nothing left to wait for.
     fn is_ack_due(&self, untold: u64, in_flight: u64, now: Instant) -> bool {
         untold > 0
@@ -337,6 +369,12 @@ impl Times {
                     .unsent_since
                     .is_some_and(|since| now >= since + Duration::from_millis(limits::ACK_DELAY_MS)))
     }
+}
+
+/// Whole milliseconds until `at`, rounded up: a client that waits as long does not come too early.
+fn ms_until(at: Instant) -> u64 {
+    let left = at.saturating_duration_since(Instant::now());
+    u64::try_from(left.as_micros().div_ceil(1_000)).unwrap_or(u64::MAX)
 }
 
 /// A CLOSE frame of this coding, if the coding has frames.

@@ -89,7 +89,7 @@ impl Destination {
 }
 
 /// The log has no keys to show; the partition key of an event is what they would be.
-fn of_log(line: &str) -> Produced {
+pub fn of_log(line: &str) -> Produced {
     let event: serde_json::Value = serde_json::from_str(line).unwrap();
     let key = event["partitionkey"].as_str().map(str::to_owned);
     Produced { key, value: line.to_owned() }

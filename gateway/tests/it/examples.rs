@@ -144,11 +144,30 @@ async fn received(socket: &mut Socket) -> Option<serde_json::Value> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_simple_device_sends_over_a_restart_of_the_gateway() {
-    let (mut gateway, token) = gateway_with_token().await;
+    let (gateway, token) = gateway_with_token().await;
     let url = format!("ws://{}/v1/stream", gateway.plain);
-    let device = std::thread::spawn(move || {
-        printed(&run(python("python/websocket_device.py").arg("2000"), &url, &token))
-    });
+    sends_over_a_restart(gateway, python("python/websocket_device.py"), url, token).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_device_over_quic_sends_over_a_restart_of_the_gateway_and_names_what_is_refused() {
+    let (gateway, token) = gateway_with_token().await;
+    let url = format!("quic://{}", gateway.secure);
+    let device = || {
+        let mut command = python("python/quic_device.py");
+        command.env("TIDEGATE_CA", gateway.path("tls.crt"));
+        command
+    };
+    let refused = run(&mut device(), &url, "device.wrong");
+    let why = String::from_utf8_lossy(&refused.stderr);
+    assert_eq!(refused.status.code(), Some(1), "{why}");
+    assert!(why.starts_with("refused: 4003 auth"), "{why}");
+    let device = device();
+    sends_over_a_restart(gateway, device, url, token).await;
+}
+
+async fn sends_over_a_restart(mut gateway: Gateway, mut command: Command, url: String, token: String) {
+    let device = std::thread::spawn(move || printed(&run(command.arg("2000"), &url, &token)));
     // It is under way when the gateway goes, and there are events left for the next one.
     while gateway.metrics().await.sum("tidegate_events_total", "stored") < 10.0 {
         tokio::task::yield_now().await;

@@ -8,6 +8,8 @@ use rustix::process::{Signal, kill_process};
 use crate::client::{Carrier, Client, Sender};
 use crate::destination::{Destination, Produced};
 use crate::gateway::{Gateway, PATIENCE};
+use crate::kafka::Cluster;
+use crate::modes::forwarded;
 use crate::random::Random;
 use crate::recordings::members;
 
@@ -19,12 +21,16 @@ pub fn numbered_events(count: usize) -> Vec<Vec<u8>> {
     (1..=count).map(|n| format!(r#"{{"type":"count.up","data":{n}}}"#).into_bytes()).collect()
 }
 
+/// The numbers that arrived, in their order.
+pub fn numbers(produced: &[Produced]) -> Vec<u64> {
+    produced.iter().map(|record| members(record.value.as_bytes())["data"].get().parse().unwrap()).collect()
+}
+
 /// How often each number was produced.
 pub fn times_produced(produced: &[Produced]) -> BTreeMap<u64, usize> {
     let mut times = BTreeMap::new();
-    for record in produced {
-        let data = members(record.value.as_bytes())["data"].get().parse().unwrap();
-        *times.entry(data).or_default() += 1;
+    for number in numbers(produced) {
+        *times.entry(number).or_default() += 1;
     }
     times
 }
@@ -62,6 +68,15 @@ fn assert_nothing_missing(produced: &[Produced]) {
     assert!(missing.is_empty(), "acknowledged and missing: {missing:?}");
 }
 
+/// Whatever is repeated, each number comes for the first time after those before it.
+pub fn assert_nothing_overtook(produced: &[Produced]) {
+    let mut next = 1;
+    for number in numbers(produced) {
+        assert!(number <= next, "{number} came before {next}");
+        next = next.max(number + 1);
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_log_keeps_everything_acknowledged_over_kills() {
     let gateway = Gateway::start("").await;
@@ -71,13 +86,18 @@ async fn the_log_keeps_everything_acknowledged_over_kills() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn kafka_has_everything_acknowledged_over_kills() {
+async fn kafka_has_everything_acknowledged_over_kills_in_every_mode() {
     let kafka = Destination::own_kafka(3).await;
-    let topic = kafka.topic(3).await;
-    let gateway = kafka.gateway(&topic).await;
-    let gateway = killed_at_random(gateway, 2).await;
-    assert_nothing_missing(&kafka.produced(&gateway, &topic).await);
-    gateway.assert_accounted().await;
+    for (seed, mode) in (2..).zip(["direct", "spool", "failover"]) {
+        let topic = kafka.topic(3).await;
+        let gateway = kafka.gateway_with(&topic, &format!("delivery.mode = \"{mode}\"")).await;
+        let gateway = killed_at_random(gateway, seed).await;
+        forwarded(&gateway).await;
+        let produced = kafka.produced(&gateway, &topic).await;
+        assert_nothing_missing(&produced);
+        assert_nothing_overtook(&produced);
+        gateway.assert_accounted().await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -99,6 +119,40 @@ async fn a_broker_killed_and_returned_loses_and_repeats_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_link_to_kafka_that_swallows_everything_acknowledges_nothing_and_flow_resumes() {
+    let kafka = Cluster::start_behind_proxies(1).await;
+    kafka.create_topic("events", 1).await;
+    let mut gateway = Gateway::start_with_kafka(&kafka.proxied_brokers(), "").await;
+    let events = numbered_events(200);
+    let mut sender = Sender::new("device-1", &events, 10);
+    sender.run(&gateway, Carrier::WebSocket, 50).await.unwrap();
+    kafka.proxies[0].swallow();
+    let settled = sender.upto;
+    let mut progress = sender.progress.subscribe();
+    {
+        let sending = sender.run(&gateway, Carrier::WebSocket, u64::MAX);
+        tokio::pin!(sending);
+        // What was on its way before may still be told.
+        let beyond = async { drop(progress.wait_for(|upto| *upto > settled + 100).await.unwrap()) };
+        tokio::select! {
+            ended = &mut sending => panic!("ended without Kafka: {ended:?}"),
+            () = beyond => panic!("acknowledged without Kafka"),
+            () = not_ready(&gateway) => {}
+        }
+        kafka.proxies[0].pass();
+        // The gateway may give up what it cannot know the fate of: then it says so, and it is sent again.
+        let _ = sending.await;
+    }
+    gateway.ready().await;
+    while !sender.is_done() {
+        let _ = sender.run(&gateway, Carrier::WebSocket, u64::MAX).await;
+    }
+    let produced = kafka.consume("events").await;
+    let numbers = produced.iter().map(|record| members(&record.value)["data"].get().parse::<u64>().unwrap());
+    assert_eq!(numbers.collect::<BTreeSet<_>>(), (1..=200).collect());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn while_all_of_kafka_is_away_events_wait_and_flow_resumes() {
     let kafka = Destination::own_kafka(1).await;
     let topic = kafka.topic(1).await;
@@ -107,17 +161,7 @@ async fn while_all_of_kafka_is_away_events_wait_and_flow_resumes() {
     let mut sender = Sender::new("device-1", &events, 10);
     sender.run(&gateway, Carrier::WebSocket, 100).await.unwrap();
     kafka.brokers().kill(0);
-    // Not ready, and it says why.
-    let deadline = std::time::Instant::now() + PATIENCE;
-    loop {
-        let (status, why) = gateway.readiness().await;
-        if status == 503 {
-            assert!(why.to_lowercase().contains("kafka"), "{why}");
-            break;
-        }
-        assert!(std::time::Instant::now() < deadline, "still ready without Kafka");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    not_ready(&gateway).await;
     let answer = gateway
         .http
         .post(gateway.url("/v1/events"))
@@ -179,6 +223,19 @@ async fn a_full_log_is_told_once_and_so_is_that_there_is_room_again() {
     told(&gateway, "has room again").await;
     let warnings = gateway.log().matches("is at its cap").count();
     assert_eq!(warnings, 1, "{}", gateway.log());
+}
+
+/// Waits until the gateway is not ready, and says why.
+async fn not_ready(gateway: &Gateway) {
+    let deadline = std::time::Instant::now() + PATIENCE;
+    loop {
+        let (status, why) = gateway.readiness().await;
+        if status == 503 {
+            return assert!(why.to_lowercase().contains("kafka"), "{why}");
+        }
+        assert!(std::time::Instant::now() < deadline, "still ready without Kafka");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
 }
 
 /// Waits until the gateway's own log says so.

@@ -60,7 +60,8 @@ impl Gateway {
         let tls = format!("tls.certificate = \"{dir}/tls.crt\"\ntls.key = \"{dir}/tls.key\"\n");
         let config = format!(
             "listen.secure = \"{secure}\"\nlisten.plain = \"{plain}\"\nlisten.ops = \"{ops}\"\n\
-             listen.quic_key = \"{dir}/quic.key\"\nlog.directory = \"{dir}/log\"\nlog.segment_bytes = \"4MiB\"\n\
+             listen.quic_key = \"{dir}/quic.key\"\nlog.directory = \"{dir}/log\"\n\
+             sessions.snapshot = \"{dir}/sessions.snapshot\"\nlog.segment_bytes = \"4MiB\"\n\
              {tls}{more}\n",
             tls = if certificate { tls.as_str() } else { "" },
         );
@@ -90,9 +91,31 @@ impl Gateway {
         self
     }
 
+    /// Adds lines to the configuration, for the next launch.
+    pub fn configure(&self, more: &str) {
+        let path = self.path("tidegate.toml");
+        let before = std::fs::read_to_string(&path).unwrap();
+        std::fs::write(path, format!("{more}\n{before}")).unwrap();
+    }
+
     /// Starts the process on what was prepared, or again after it ended.
     pub fn launch(&mut self) {
-        let mut child = command()
+        self.launch_as(command());
+    }
+
+    /// The same with a disk of `size` for itself mounted at `name`, which only its own process sees.
+    pub fn launch_with_small_disk(&mut self, name: &str, size: &str) {
+        let directory = self.path(name);
+        std::fs::create_dir_all(&directory).unwrap();
+        let mut unshare = Command::new("unshare");
+        let mount = format!("mount -t tmpfs -o size={size} tmpfs '{}' && exec \"$@\"", directory.display());
+        unshare.args(["--user", "--map-root-user", "--mount", "sh", "-c", &mount, "sh"]);
+        unshare.arg(command().get_program());
+        self.launch_as(unshare);
+    }
+
+    fn launch_as(&mut self, mut command: Command) {
+        let mut child = command
             .arg("--config")
             .arg(self.path("tidegate.toml"))
             .stdin(Stdio::null())

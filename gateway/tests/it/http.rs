@@ -110,6 +110,45 @@ async fn who_would_rather_not_wait_is_told_that_it_was_admitted() {
     assert_eq!(gateway.tail().len(), 1);
 }
 
+/// Names of the headers of an answer that let pages do something.
+fn permissions(answer: &reqwest::Response) -> Vec<&str> {
+    answer
+        .headers()
+        .keys()
+        .map(reqwest::header::HeaderName::as_str)
+        .filter(|name| name.starts_with("access-control-"))
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_foreign_page_can_read_why_it_is_refused_and_may_do_nothing_else() {
+    const FOREIGN: &str = "https://evil.example";
+    let gateway = Gateway::start("").await;
+    for base in [gateway.url(""), format!("https://{}", gateway.secure)] {
+        let url = format!("{base}/v1/events");
+        let of_page = |request: reqwest::RequestBuilder| request.header("origin", FOREIGN);
+        // What needs no preflight, and what would need one.
+        for content_type in ["text/plain", "application/json"] {
+            let post = gateway.http.post(&url).header("content-type", content_type).body(EVENT);
+            let answer = of_page(post).send().await.unwrap();
+            assert_eq!(answer.status(), 403);
+            assert_eq!(answer.headers()["access-control-allow-origin"], FOREIGN);
+            assert_eq!(answer.headers()["vary"], "origin");
+            assert_eq!(permissions(&answer), ["access-control-allow-origin"], "{content_type} to {url}");
+            let problem: Value = answer.json().await.unwrap();
+            assert_eq!(problem["reason"], "origin");
+            assert!(problem["detail"].as_str().unwrap().contains("origins.allow"), "{problem}");
+        }
+        let preflight = gateway.http.request(reqwest::Method::OPTIONS, &url);
+        let preflight = preflight.header("access-control-request-method", "POST");
+        let answer = of_page(preflight).send().await.unwrap();
+        assert_eq!((answer.status().as_u16(), permissions(&answer)), (403, vec![]), "{url}");
+        let answer = of_page(gateway.http.get(format!("{base}/nothing"))).send().await.unwrap();
+        assert_eq!((answer.status().as_u16(), permissions(&answer)), (404, vec![]), "other refusals");
+    }
+    assert_eq!(gateway.tail().len(), 0);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn numbers_beyond_the_greatest_are_a_bad_request() {
     let gateway = Gateway::start("").await;

@@ -1,6 +1,7 @@
 //! Apache Kafka as it is released: brokers as processes that can be killed and started again.
 
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{SyncSender, sync_channel};
@@ -19,6 +20,7 @@ use tokio::sync::OnceCell;
 
 use crate::gateway::PATIENCE;
 use crate::port::free_port;
+use crate::swallow::Swallow;
 
 /// One record as a consumer sees it.
 #[derive(Clone, Debug)]
@@ -33,6 +35,8 @@ pub struct Consumed {
 /// A cluster of one or three brokers, gone when dropped.
 pub struct Cluster {
     nodes: Vec<Node>,
+    /// One before each node, or none.
+    pub proxies: Vec<Swallow>,
     directory: TempDir,
 }
 
@@ -46,7 +50,18 @@ struct Node {
 impl Cluster {
     /// Starts `count` brokers and waits until all of them have found each other.
     pub async fn start(count: usize) -> Self {
+        Self::launched(count, false).await
+    }
+
+    /// The same with a proxy before each: whoever comes by [`Cluster::proxied_brokers`] can be cut off, which neither the
+    /// brokers among themselves nor the tests' own clients notice.
+    pub async fn start_behind_proxies(count: usize) -> Self {
+        Self::launched(count, true).await
+    }
+
+    async fn launched(count: usize, behind_proxies: bool) -> Self {
         let directory = directory();
+        let mut proxies = Vec::new();
         let ports: Vec<_> = (0..count).map(|_| (free_port().port(), free_port().port())).collect();
         let voters: Vec<_> =
             ports.iter().enumerate().map(|(id, (_, port))| format!("{}@127.0.0.1:{port}", id + 1)).collect();
@@ -71,9 +86,16 @@ impl Cluster {
                 "broker.session.timeout.ms=3000".to_owned(),
                 "broker.heartbeat.interval.ms=500".to_owned(),
             ]);
+            if behind_proxies {
+                let behind = free_port();
+                let proxy = Swallow::before(behind);
+                arguments.extend(listeners(*port, *controller, behind, proxy.address()));
+                proxies.push(proxy);
+            }
             Node { id, port: *port, arguments, child: Mutex::default() }
         });
-        let cluster = Self { nodes: nodes.collect(), directory };
+        let nodes = nodes.collect();
+        let cluster = Self { nodes, proxies, directory };
         cluster.nodes.iter().for_each(Node::launch);
         cluster.wait_for(count).await;
         cluster
@@ -88,6 +110,11 @@ impl Cluster {
     /// `bootstrap.servers`.
     pub fn brokers(&self) -> String {
         self.nodes.iter().map(|node| format!("127.0.0.1:{}", node.port)).collect::<Vec<_>>().join(",")
+    }
+
+    /// `bootstrap.servers` by way of the proxies.
+    pub fn proxied_brokers(&self) -> String {
+        self.proxies.iter().map(|proxy| proxy.address().to_string()).collect::<Vec<_>>().join(",")
     }
 
     /// SIGKILL.
@@ -226,6 +253,18 @@ impl Node {
             eprintln!("kafka: node {} is gone", self.id);
         }
     }
+}
+
+/// A second listener, `behind` a proxy, of a broker that tells whoever comes by it the proxy's address.
+fn listeners(port: u16, controller: u16, behind: SocketAddr, proxy: SocketAddr) -> [String; 3] {
+    [
+        format!(
+            "listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller},PROXIED://{behind}"
+        ),
+        format!("advertised.listeners=PLAINTEXT://127.0.0.1:{port},PROXIED://{proxy}"),
+        "listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,PROXIED:PLAINTEXT"
+            .to_owned(),
+    ]
 }
 
 /// A directory for a cluster, named after this process: the shared cluster outlives every test and is killed with the

@@ -11,18 +11,19 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("config", &["record"]),
     ("metrics", &["carrier", "outcome"]),
     ("access", &["config", "record"]),
+    ("rates", &["config", "metrics"]),
     ("pipeline", &["access", "config", "record"]),
     ("ticket.rs", &["outcome"]),
     ("deliver", &["config", "metrics", "outcome", "record", "ticket"]),
-    ("listen/link.rs", &["access", "carrier"]),
+    ("listen/link.rs", &["access", "carrier", "rates"]),
     (
         "session",
         &[
-            "access", "carrier", "config", "deliver", "listen", "metrics", "outcome", "pipeline", "record",
-            "ticket",
+            "access", "carrier", "config", "deliver", "listen", "metrics", "outcome", "pipeline", "rates",
+            "record", "ticket",
         ],
     ),
-    ("listen", &["access", "carrier", "config", "metrics"]),
+    ("listen", &["access", "carrier", "config", "metrics", "rates"]),
     ("ops.rs", &["config", "metrics", "listen"]),
 ];
 

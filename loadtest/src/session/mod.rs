@@ -20,6 +20,7 @@ use crate::flight::Flight;
 use crate::link::{Dialer, Link, Receiver, Sender};
 use crate::pacer::Pacer;
 use crate::plan::Shared;
+use crate::run::Parts;
 use crate::schedule::Schedule;
 use crate::tally::{ClientTally, Live, Tally};
 
@@ -52,13 +53,8 @@ pub(crate) struct Client<'a> {
 }
 
 impl<'a> Client<'a> {
-    pub(crate) fn new(
-        index: u32,
-        shared: &'a Shared,
-        dialer: &'a Dialer,
-        tally: &'a RefCell<Tally>,
-        pacer: &'a Pacer,
-    ) -> Self {
+    pub(crate) fn new(parts: Parts<'a>) -> Self {
+        let Parts { index, shared, dialer, tally, pacer } = parts;
         Self {
             index,
             shared,
@@ -127,8 +123,13 @@ impl<'a> Client<'a> {
         Live::add(&self.shared.live.connected, 1);
         loop {
             let Err(broke) = self.serve(link).await else { return Ok(()) };
-            self.tally.borrow_mut().breaks += 1;
+            {
+                let mut tally = self.tally.borrow_mut();
+                tally.breaks += 1;
+                tally.broke_at.push(clock::now());
+            }
             link = self.come_back(broke, connecting).await?;
+            self.tally.borrow_mut().back_at.push(clock::now());
         }
     }
 
@@ -168,7 +169,7 @@ impl<'a> Client<'a> {
         let hello = Hello {
             token: self.dialer.token().map(str::to_owned),
             client: Some(self.shared.plan.client_name(self.index)),
-            epoch: Some(1),
+            epoch: Some(self.shared.plan.epoch),
             next: Some(self.flight.borrow().lowest_open()),
             sdk: Some(concat!("loadtest/", env!("CARGO_PKG_VERSION")).to_owned()),
             ..Hello::default()
@@ -199,6 +200,8 @@ impl<'a> Client<'a> {
         if welcome.rej_more {
             return Err(Break::fatal(anyhow!("the gateway has forgotten which events it refused")));
         }
+        // What held an earlier connection back is told again if it still does.
+        self.reason.set(Reason::Ok);
         self.max_frame_bytes.set(usize::try_from(welcome.max_frame_bytes).unwrap_or(usize::MAX));
         self.note_refusals(&welcome.rej);
         let settled = self.flight.borrow_mut().welcome(welcome);

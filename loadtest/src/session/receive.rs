@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::anyhow;
-use tidegate_wire::{ClientFrame, GatewayFrame, Goaway, Ping, Rejection};
+use tidegate_wire::{ClientFrame, GatewayFrame, Goaway, Ping, Reason, Rejection};
 use tokio::time::timeout;
 
 use super::{Break, Client};
@@ -51,7 +51,11 @@ impl Client<'_> {
         match frame {
             GatewayFrame::Ack(ack) => {
                 self.note_refusals(&ack.list);
-                self.reason.set(ack.reason);
+                let told_before = self.reason.replace(ack.reason);
+                if ack.reason != told_before && ack.reason != Reason::Ok {
+                    let mut tally = self.tally.borrow_mut();
+                    *tally.reasons.entry(ack.reason.name().to_owned()).or_default() += 1;
+                }
                 let settled = self.flight.borrow_mut().ack(&ack);
                 self.settle(&settled.map_err(|why| Break::fatal(anyhow!(why)))?);
             }
@@ -99,7 +103,8 @@ impl Client<'_> {
             Live::add(&self.shared.live.acknowledged, settled.acknowledged);
             Live::add(&self.shared.live.refused, settled.refused);
             if self.shared.is_measured(settled.due) {
-                tally.answered(settled.due, now, settled.acknowledged + settled.refused);
+                let phase = self.shared.phase(settled.due);
+                tally.answered_in(phase, settled.due, now, settled.acknowledged + settled.refused);
             }
         }
     }

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use anyhow::anyhow;
-use tidegate_wire::{ClientFrame, Close, CloseCode};
+use tidegate_wire::{ClientFrame, Close, CloseCode, Reason};
 
 use super::encode::Buffer;
 use super::{Break, Client};
@@ -82,7 +82,7 @@ impl Client<'_> {
         if plan.unacknowledged || flight.may_send(next, bytes) {
             return Ok(true);
         }
-        if flight.has_all_credit() {
+        if flight.has_all_credit() && !self.is_held_back() {
             let (events, credit_bytes) = flight.free_credit();
             return Err(Break::fatal(anyhow!(
                 "{} events of {bytes} bytes at a time are more than the gateway's credit of {events} events and \
@@ -91,6 +91,12 @@ impl Client<'_> {
             )));
         }
         Ok(false)
+    }
+
+    /// Whether the gateway keeps credit to itself for a while: what there is now is not the whole window.
+    fn is_held_back(&self) -> bool {
+        let (events, bytes) = self.flight.borrow().free_credit();
+        self.reason.get() != Reason::Ok || events == 0 || bytes == 0
     }
 
     async fn send_frame(&self, sender: &mut Sender, due: Instant, buffer: &mut Buffer) -> Result<(), Break> {

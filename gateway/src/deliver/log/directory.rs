@@ -5,7 +5,7 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use super::LogError;
 
@@ -18,6 +18,8 @@ pub(super) struct SegmentFile {
     pub path: PathBuf,
     /// How long it is.
     pub bytes: u64,
+    /// When it was last written to; `None` where the file system does not say.
+    pub modified: Option<SystemTime>,
 }
 
 /// Where the segment that begins with `first` is.
@@ -36,7 +38,10 @@ pub(super) fn segments(directory: &Path) -> io::Result<Vec<SegmentFile>> {
         let first = path.file_stem().and_then(|stem| stem.to_str()).and_then(|stem| stem.parse().ok());
         let Some(first) = first else { continue };
         match fs::metadata(&path) {
-            Ok(metadata) => found.push(SegmentFile { first, path, bytes: metadata.len() }),
+            Ok(metadata) => {
+                let (bytes, modified) = (metadata.len(), metadata.modified().ok());
+                found.push(SegmentFile { first, path, bytes, modified });
+            }
             // An operator moved it away just now.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(error),
@@ -44,6 +49,16 @@ pub(super) fn segments(directory: &Path) -> io::Result<Vec<SegmentFile>> {
     }
     found.sort_unstable_by_key(|file| file.first);
     Ok(found)
+}
+
+/// The first sequence there is that was not forwarded, as far as is known; `None` where there are no segments.
+pub(super) fn forwarded(directory: &Path) -> io::Result<Option<u64>> {
+    let segments = match segments(directory) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        segments => segments?,
+    };
+    let told = Watermark::peek_forwarded(directory)?.and_then(|mark| mark.load()).unwrap_or(0);
+    Ok(segments.first().map(|oldest| told.max(oldest.first)))
 }
 
 /// Makes the directory and its parents where they are missing, durably.
@@ -64,12 +79,14 @@ pub(super) fn create(directory: &Path) -> Result<(), LogError> {
     Ok(())
 }
 
+const FORWARDED: &str = "forwarded";
+
 /// The file `durable`: locked by the gateway that writes, it holds the first sequence that is not durable yet.
 ///
 /// It is for readers in other processes, and tells a torn tail from damage after a crash. Losing it loses neither
 /// records nor acknowledgements, so it is not synced with every group.
 #[derive(Debug)]
-pub(super) struct Watermark(File);
+pub(in crate::deliver) struct Watermark(File);
 
 impl Watermark {
     /// Becomes the directory's one writer, until dropped.
@@ -88,9 +105,30 @@ impl Watermark {
         Err(LogError::InUse(directory.to_owned()))
     }
 
+    /// The file `forwarded`: the first sequence that Kafka does not have yet, as far as it was told. Losing it makes
+    /// records go to Kafka again and loses none. Made where it is missing, durably.
+    pub(in crate::deliver) fn forwarded(directory: &Path) -> io::Result<Self> {
+        let path = directory.join(FORWARDED);
+        let is_new = !path.exists();
+        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
+        if is_new {
+            File::open(directory)?.sync_all()?;
+        }
+        Ok(Self(file))
+    }
+
+    /// Opens `forwarded` for reading; `None` where nothing was ever forwarded.
+    pub(super) fn peek_forwarded(directory: &Path) -> io::Result<Option<Self>> {
+        Self::peek(&directory.join(FORWARDED))
+    }
+
     /// Opens it for reading; `None` where no gateway ever wrote.
     pub(super) fn watch(directory: &Path) -> io::Result<Option<Self>> {
-        match File::open(directory.join("durable")) {
+        Self::peek(&directory.join("durable"))
+    }
+
+    fn peek(path: &Path) -> io::Result<Option<Self>> {
+        match File::open(path) {
             Ok(file) => Ok(Some(Self(file))),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
@@ -115,7 +153,7 @@ impl Watermark {
     }
 
     /// Says that everything before `sequence` is durable.
-    pub(super) fn publish(&self, sequence: u64) -> io::Result<()> {
+    pub(in crate::deliver) fn publish(&self, sequence: u64) -> io::Result<()> {
         let mut content = [0; 12];
         let sequence = sequence.to_le_bytes();
         let sum = crc32c::crc32c(&sequence).to_le_bytes();
@@ -126,7 +164,7 @@ impl Watermark {
     }
 
     /// Returns once what was published is on the device.
-    pub(super) fn sync(&self) -> io::Result<()> {
+    pub(in crate::deliver) fn sync(&self) -> io::Result<()> {
         self.0.sync_all()
     }
 }

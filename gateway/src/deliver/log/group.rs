@@ -1,8 +1,9 @@
 //! What sessions and the writer share: the group of records that is next, and whether more are taken.
 
 use std::mem;
+use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tidegate_wire::Reason;
@@ -10,6 +11,7 @@ use tokio::sync::Notify;
 
 use super::segment::{self, HEADER_BYTES, RECORD_BYTES_MAX};
 use crate::deliver::Health;
+use crate::deliver::bell::Bell;
 use crate::outcome::Outcome;
 use crate::record::Records;
 use crate::ticket::Ticket;
@@ -32,6 +34,8 @@ pub(super) struct Shared {
     room: Notify,
     /// Wakes a drain.
     finished: Notify,
+    /// Rung when more is durable, and when there is room again.
+    bell: Arc<Bell>,
     /// Whether [`Shared::health`] has to look closer.
     away: AtomicBool,
     bytes_max: u64,
@@ -39,6 +43,16 @@ pub(super) struct Shared {
 
 #[derive(Default)]
 struct State {
+    /// The sequence of the next record that is taken; as the writer gives them, in the order they are taken.
+    next: u64,
+    /// Records before it are durable.
+    durable: u64,
+    /// Records before it are not needed any more: their segments may be deleted.
+    released: u64,
+    /// Where the oldest segment ends, for it is the next to be deleted.
+    oldest_end: u64,
+    /// Whether the writer should look for segments to delete.
+    untidy: bool,
     filling: Vec<u8>,
     filling_tickets: Tickets,
     /// Here rather than with the writer, so that a drain can give them up while a disk hangs.
@@ -90,17 +104,28 @@ impl State {
 pub(super) enum Work {
     /// Write the group it was given.
     Write,
-    /// Look whether segments were moved away: the log is at its cap.
-    Recount,
+    /// Delete segments that are not needed any more, and look whether some were moved away.
+    Tidy,
     /// Finish: nothing is left and nothing will come.
     Finish,
 }
 
+/// What of some records was taken.
+#[derive(Debug)]
+pub(in crate::deliver) struct Taken {
+    /// How many: those that can never be stored, and were refused, included.
+    pub(in crate::deliver) count: usize,
+    /// The sequences of the others.
+    pub(in crate::deliver) sequences: Range<u64>,
+}
+
 impl Shared {
-    /// For a log of at most `bytes_max` bytes.
-    pub(super) fn new(bytes_max: u64) -> Self {
+    /// For a log of at most `bytes_max` bytes, whose next record has the sequence `next`.
+    pub(super) fn new(bytes_max: u64, next: u64) -> Self {
+        let state = State { next, durable: next, oldest_end: u64::MAX, ..State::default() };
         Self {
-            state: Mutex::default(),
+            state: Mutex::new(state),
+            bell: Arc::default(),
             work: Condvar::new(),
             room: Notify::new(),
             finished: Notify::new(),
@@ -109,14 +134,15 @@ impl Shared {
         }
     }
 
-    /// Takes records from position `from` on into the group; returns how many. See [`crate::deliver::Sink::submit`].
-    pub(super) fn take(&self, records: &Records, from: usize, ticket: &Ticket, topics: &[String]) -> usize {
+    /// Takes records from position `from` on into the group. See [`crate::deliver::Sink::submit`].
+    pub(super) fn take(&self, records: &Records, from: usize, ticket: &Ticket, topics: &[String]) -> Taken {
         let mut taken = 0;
         let mut stored = 0;
         let mut unfit = Vec::new();
         let mut state = self.lock();
+        let first = state.next;
         if !state.takes() {
-            return 0;
+            return Taken { count: 0, sequences: first..first };
         }
         let was_empty = state.filling.is_empty();
         let mut free_bytes = state.free_bytes(self.bytes_max);
@@ -149,6 +175,8 @@ impl Shared {
         if stored > 0 {
             state.filling_tickets.push((ticket.clone(), stored));
         }
+        state.next += u64::from(stored);
+        let sequences = first..state.next;
         let wake = was_empty && stored > 0 && mem::take(&mut state.writer_waits);
         drop(state);
         if wake {
@@ -157,13 +185,18 @@ impl Shared {
         for unfit in unfit {
             unfit.settle(ticket);
         }
-        taken
+        Taken { count: taken, sequences }
     }
 
-    /// Waits for work. Of a group, `bytes`, which must be empty, gets the records.
-    pub(super) fn next(&self, bytes: &mut Vec<u8>, recount_every: Duration) -> Work {
+    /// Waits for work, at most `patience` and less at the cap. Of a group, `bytes`, which must be empty, gets the
+    /// records.
+    pub(super) fn next(&self, bytes: &mut Vec<u8>, at_cap_every: Duration, patience: Duration) -> Work {
         let mut state = self.lock();
         loop {
+            // First, since under load there is always a group.
+            if mem::take(&mut state.untidy) {
+                return Work::Tidy;
+            }
             if !state.filling.is_empty() {
                 mem::swap(&mut state.filling, bytes);
                 state.writing_bytes = bytes.len() as u64;
@@ -178,22 +211,21 @@ impl Shared {
                 return Work::Finish;
             }
             state.writer_waits = true;
-            if state.at_cap.is_some() {
-                let (woken, timeout) =
-                    self.work.wait_timeout(state, recount_every).unwrap_or_else(PoisonError::into_inner);
-                state = woken;
-                if timeout.timed_out() && state.filling.is_empty() {
-                    return Work::Recount;
-                }
-            } else {
-                state = self.work.wait(state).unwrap_or_else(PoisonError::into_inner);
+            let patience = if state.at_cap.is_some() { at_cap_every } else { patience };
+            let (woken, timeout) =
+                self.work.wait_timeout(state, patience).unwrap_or_else(PoisonError::into_inner);
+            state = woken;
+            if timeout.timed_out() && state.filling.is_empty() {
+                return Work::Tidy;
             }
         }
     }
 
-    /// The group was written: the log now holds `stored_bytes`. Moves its tickets into `tickets`, to be settled.
-    pub(super) fn written(&self, stored_bytes: u64, tickets: &mut Tickets) {
+    /// The group was written: the log now holds `stored_bytes`, and everything before `durable`. Moves its tickets into
+    /// `tickets`, to be settled.
+    pub(super) fn written(&self, stored_bytes: u64, durable: u64, tickets: &mut Tickets) {
         let mut state = self.lock();
+        state.durable = durable;
         mem::swap(&mut state.writing_tickets, tickets);
         state.writing_bytes = 0;
         state.trouble = None;
@@ -213,6 +245,41 @@ impl Shared {
         if self.away.swap(away, Ordering::AcqRel) && !away {
             self.room.notify_waiters();
         }
+        drop(state);
+        self.bell.ring();
+    }
+
+    /// The oldest segment ends before the record `end`.
+    pub(super) fn oldest_ends(&self, end: u64) {
+        self.lock().oldest_end = end;
+    }
+
+    /// Records before `sequence` are not needed any more.
+    pub(super) fn release(&self, sequence: u64) {
+        let mut state = self.lock();
+        state.released = state.released.max(sequence);
+        if state.released >= state.oldest_end || state.at_cap.is_some() || state.trouble.is_some() {
+            state.untidy = true;
+            state.writer_waits = false;
+            drop(state);
+            self.work.notify_one();
+        }
+    }
+
+    /// Records before it are not needed any more.
+    pub(super) fn released(&self) -> u64 {
+        self.lock().released
+    }
+
+    /// The sequence of the next record that is taken, and of the first that is not durable.
+    pub(super) fn ends(&self) -> (u64, u64) {
+        let state = self.lock();
+        (state.next, state.durable)
+    }
+
+    /// See [`Shared::bell`].
+    pub(super) fn bell(&self) -> Arc<Bell> {
+        Arc::clone(&self.bell)
     }
 
     /// Writing fails: nothing more is taken until [`Shared::written`].

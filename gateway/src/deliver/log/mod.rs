@@ -15,6 +15,7 @@ mod follow;
 mod group;
 mod reader;
 mod recover;
+mod retention;
 mod scan;
 mod segment;
 mod writer;
@@ -34,10 +35,14 @@ use tidegate_wire::Level;
 pub use self::follow::Follow;
 pub use self::reader::{Cursor, Stored};
 
-use self::directory::{SegmentFile, Watermark};
+pub(super) use self::directory::Watermark;
+pub(super) use self::group::Taken;
+
+use self::directory::SegmentFile;
 use self::disk::{Disk, Os};
 use self::group::Shared;
 use self::writer::Writer;
+use super::bell::Bell;
 use super::{Health, Pending, Sink};
 use crate::config::{self, ByteSize};
 use crate::metrics::LogSeries;
@@ -66,7 +71,7 @@ pub enum LogError {
 }
 
 impl LogError {
-    fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+    pub(super) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();
         move |source| Self::Io { action, path, source }
     }
@@ -109,7 +114,7 @@ impl Log {
             .and_then(|()| watermark.sync())
             .map_err(LogError::io("write", &file))?;
 
-        let shared = Arc::new(Shared::new(bytes_max));
+        let shared = Arc::new(Shared::new(bytes_max, found.next));
         let mut writer = Writer {
             disk,
             directory: directory.clone(),
@@ -118,6 +123,8 @@ impl Log {
             metrics: metrics.clone(),
             segment_bytes: config.segment_bytes.0,
             bytes_max,
+            max_age: config.max_age.map(|age| age.0),
+            tidy_at: writer::now(),
             next: found.next,
             active: None,
             sealed_bytes: 0,
@@ -146,6 +153,50 @@ impl Log {
     }
 }
 
+/// What the forwarder, and who writes to Kafka and the log in turn, need beside [`Sink`].
+impl Log {
+    /// As [`Sink::submit`], and says which sequences the records have.
+    pub(super) fn take(&self, records: &Records, from: usize, ticket: &Ticket) -> Taken {
+        self.shared.take(records, from, ticket, &self.topics)
+    }
+
+    /// The sequence of the next record that is taken.
+    pub(super) fn next(&self) -> u64 {
+        self.shared.ends().0
+    }
+
+    /// The first sequence that is not durable.
+    pub(super) fn durable(&self) -> u64 {
+        self.shared.ends().1
+    }
+
+    /// Records before `sequence` are elsewhere: segments with no others are deleted, soon.
+    pub(super) fn release(&self, sequence: u64) {
+        self.shared.release(sequence);
+    }
+
+    /// Rings when more is durable, and when there is room again.
+    pub(super) fn bell(&self) -> Arc<Bell> {
+        self.shared.bell()
+    }
+
+    /// Where the segments are.
+    pub(super) fn directory(&self) -> &Path {
+        &self.directory
+    }
+}
+
+/// How many records the log in `directory` holds, at most, that were not forwarded; 0 where there is no log.
+pub fn backlog(directory: &Path) -> Result<u64, LogError> {
+    let Some(forwarded) = forwarded(directory)? else { return Ok(0) };
+    Ok(Cursor::end(directory)?.saturating_sub(forwarded))
+}
+
+/// The first record in `directory` that was not forwarded, as far as is known; `None` where there are no segments.
+pub(super) fn forwarded(directory: &Path) -> Result<Option<u64>, LogError> {
+    directory::forwarded(directory).map_err(LogError::io("list", directory))
+}
+
 /// What an operator is told of a full log.
 fn at_cap(directory: &Path, cap: ByteSize) -> String {
     format!(
@@ -167,6 +218,8 @@ fn count_damaged(older: &[(SegmentFile, u64)], metrics: &LogSeries, closed: &Ato
                 tracing::warn!(path = %file.path.display(), records = found.damaged, "the log has damaged records");
             }
             Ok(_) => {}
+            // It was forwarded and deleted meanwhile, or moved away.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => tracing::warn!(path = %file.path.display(), %error, "a segment cannot be read"),
         }
     }
@@ -178,7 +231,7 @@ impl Sink for Log {
     }
 
     fn submit(&self, records: &Records, from: usize, ticket: &Ticket) -> usize {
-        self.shared.take(records, from, ticket, &self.topics)
+        self.take(records, from, ticket).count
     }
 
     fn room(&self) -> Pending<'_, ()> {

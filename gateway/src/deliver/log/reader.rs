@@ -49,20 +49,13 @@ impl Cursor {
         Ok(cursor)
     }
 
-    /// After the last record that is durable now.
-    pub fn open_at_end(directory: &Path) -> Result<Self, LogError> {
-        let mut cursor = Self::open(directory, 1)?;
-        let end = cursor.watermark.unwrap_or(1);
-        (cursor.from, cursor.expected, cursor.at_end) = (end, end, true);
-        Ok(cursor)
-    }
-
     /// The sequence of the record that is next, if it is not damaged.
     pub fn position(&self) -> u64 {
         self.expected.max(self.from)
     }
 
-    /// The sequence that the next record to become durable will have.
+    /// The sequence that the next record to become durable will have: a cursor that is opened there shows what comes from
+    /// now on. Reads the newest segment through where no gateway says how far it is.
     pub fn end(directory: &Path) -> Result<u64, LogError> {
         let (is_claimed, watermark) =
             claimed(directory).map_err(LogError::io("read", &directory.join("durable")))?;

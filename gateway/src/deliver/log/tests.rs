@@ -5,38 +5,27 @@ mod faults;
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
 use tempfile::TempDir;
 
 use super::*;
+use crate::record::testing::structured as records;
 use crate::record::{Encoding, TopicId};
-use crate::ticket::{Settled, Settlement};
+use crate::ticket::Settlement;
+use crate::ticket::testing::ticket;
 
 /// For what must happen, however busy the machine is.
 const LONG: Duration = Duration::from_secs(60);
 const SEGMENT_BYTES: u64 = 64 << 10;
-
-struct Told(SyncSender<Settlement>);
-
-impl Settled for Told {
-    fn settled(self: Box<Self>, frame: Settlement) {
-        // Not every test waits for what becomes of its records.
-        let _ = self.0.send(frame);
-    }
-}
-
-fn ticket(count: usize) -> (Ticket, Receiver<Settlement>) {
-    let (told, settlement) = sync_channel(2);
-    (Ticket::new(u32::try_from(count).unwrap(), Box::new(Told(told))), settlement)
-}
 
 fn config(directory: &Path, max_bytes: u64, segment_bytes: u64) -> config::Log {
     config::Log {
         directory: directory.to_owned(),
         max_bytes: ByteSize(max_bytes),
         segment_bytes: ByteSize(segment_bytes),
+        max_age: None,
     }
 }
 
@@ -56,20 +45,10 @@ fn open(directory: &Path) -> (Log, LogSeries) {
     open_on(Os, directory)
 }
 
-fn records<V: AsRef<[u8]>>(values: &[V]) -> Records {
-    let mut records = Records::default();
-    for (index, value) in (0..).zip(values) {
-        let mut draft = records.draft(index, TopicId(0), Encoding::Structured, 7);
-        draft.value(|out| out.extend_from_slice(value.as_ref()));
-        draft.push();
-    }
-    records
-}
-
 /// Submits one frame that is taken whole.
 #[track_caller]
 fn submit<V: AsRef<[u8]>>(log: &Log, values: &[V]) -> Receiver<Settlement> {
-    let (ticket, told) = ticket(values.len());
+    let (ticket, told) = ticket(u32::try_from(values.len()).unwrap());
     assert_eq!(log.submit(&records(values), 0, &ticket), values.len());
     told
 }
@@ -315,4 +294,26 @@ fn many_sessions_at_once_are_each_told_of_their_own() {
         let expected = (0..50).flat_map(|frame| (0..20).map(move |n| format!("{session} {frame} {n}")));
         assert!(own.map(|(_, value)| value.clone()).eq(expected), "session {session} is out of order");
     }
+}
+
+#[test]
+fn what_is_too_old_is_deleted_and_counted_and_the_log_goes_on() {
+    let home = TempDir::new().unwrap();
+    let max_age = Some(config::Age(Duration::from_secs(1)));
+    let config = config::Log { max_age, ..config(home.path(), 1 << 20, SEGMENT_BYTES) };
+    let metrics = LogSeries::default();
+    let log = Log::open(&config, metrics.clone(), topics()).unwrap();
+    store(&log, &["a", "b"]);
+    log.release(2);
+    for _ in 0..30_000 {
+        if metrics.segments.get() == 0 {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    assert_eq!((metrics.segments.get(), metrics.expired.get()), (0, 1), "the first one was taken elsewhere");
+    assert_eq!(read(home.path()).0, []);
+    store(&log, &["c"]);
+    end(log);
+    assert_eq!(read(home.path()).0, [(3, "c".to_owned())]);
 }

@@ -4,18 +4,21 @@ use std::fs::{self, File};
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant, SystemTime};
 
 use super::at_cap;
 use super::directory::{self, Watermark};
 use super::disk::Disk;
 use super::group::{Shared, Tickets, Work};
+use super::retention;
 use super::segment::{self, HEADER_BYTES};
 use crate::config::ByteSize;
 use crate::metrics::LogSeries;
 
 /// How often a log at its cap looks whether segments were moved away.
-const RECOUNT_EVERY: Duration = Duration::from_millis(250);
+const AT_CAP_EVERY: Duration = Duration::from_millis(250);
+/// How often it looks otherwise, at least: for what has become too old.
+const TIDY_EVERY: Duration = Duration::from_secs(60);
 const RETRY_FIRST: Duration = Duration::from_millis(50);
 const RETRY_MAX: Duration = Duration::from_secs(2);
 
@@ -28,6 +31,10 @@ pub(super) struct Writer<D> {
     pub metrics: LogSeries,
     pub segment_bytes: u64,
     pub bytes_max: u64,
+    /// What is older is deleted.
+    pub max_age: Option<Duration>,
+    /// When to look next for what is.
+    pub tidy_at: Instant,
     /// The sequence of the next record.
     pub next: u64,
     pub active: Option<Active>,
@@ -45,6 +52,17 @@ pub(super) struct Active {
     /// Durable content.
     used: u64,
     capacity: u64,
+    begun_at: Instant,
+}
+
+#[expect(clippy::disallowed_methods, reason = "the writer has a clock: what it keeps may become too old")]
+pub(super) fn now() -> Instant {
+    Instant::now()
+}
+
+#[expect(clippy::disallowed_methods, reason = "files are dated by the wall clock")]
+fn wall_clock() -> SystemTime {
+    SystemTime::now()
 }
 
 /// Says that the writer has ended, be it by a fault.
@@ -69,15 +87,13 @@ impl<D: Disk> Writer<D> {
         let mut group = Vec::new();
         let mut tickets = Tickets::new();
         loop {
-            match self.shared.next(&mut group, RECOUNT_EVERY) {
+            match self.shared.next(&mut group, AT_CAP_EVERY, self.tidy_every()) {
                 Work::Write => self.write(&mut group, &mut tickets),
-                Work::Recount => {
-                    // At the cap every segment may be moved away, so none is left open.
-                    self.seal();
-                    self.recount();
-                    self.shared.recounted(self.stored_bytes());
-                }
+                Work::Tidy => self.tidy(),
                 Work::Finish => break,
+            }
+            if now() >= self.tidy_at {
+                self.tidy();
             }
             self.tell_fullness();
         }
@@ -119,6 +135,8 @@ impl<D: Disk> Writer<D> {
                 return;
             }
             delay = (delay * 2).min(RETRY_MAX);
+            // What is not needed any more may be just the room that is missing.
+            self.delete();
         }
         self.next = next;
         self.metrics.fsyncs.inc();
@@ -126,7 +144,7 @@ impl<D: Disk> Writer<D> {
             // Only `tail` lags until the next group.
             tracing::warn!(%error, "the log's watermark could not be written");
         }
-        self.shared.written(self.stored_bytes(), tickets);
+        self.shared.written(self.stored_bytes(), next, tickets);
         for (ticket, count) in tickets.drain(..) {
             ticket.stored(count);
         }
@@ -165,7 +183,7 @@ impl<D: Disk> Writer<D> {
         self.disk.write(&file, &segment::header(self.next), 0)?;
         file.sync_all()?;
         self.disk.publish(&unnamed, &directory::path(&self.directory, self.next), &self.directory)?;
-        Ok(Active { file, first: self.next, used: HEADER_BYTES, capacity })
+        Ok(Active { file, first: self.next, used: HEADER_BYTES, capacity, begun_at: now() })
     }
 
     /// Ends the active segment, giving back what it does not use.
@@ -195,6 +213,55 @@ impl<D: Disk> Writer<D> {
         }
     }
 
+    /// Deletes what is not needed any more, and counts what is left.
+    fn tidy(&mut self) {
+        self.tidy_at = now() + self.tidy_every();
+        // At the cap every segment may be moved away or deleted, so none is left open; and an old one is ended in time.
+        let is_old = |active: &Active| {
+            active.used > HEADER_BYTES
+                && self.max_age.is_some_and(|max_age| active.begun_at.elapsed() >= max_age / retention::PARTS)
+        };
+        if self.shared.is_at_cap() || self.active.as_ref().is_some_and(is_old) {
+            self.seal();
+        }
+        self.delete();
+        self.shared.recounted(self.stored_bytes());
+    }
+
+    fn tidy_every(&self) -> Duration {
+        let parts = self.max_age.map_or(TIDY_EVERY, |max_age| max_age / retention::PARTS);
+        parts.clamp(AT_CAP_EVERY, TIDY_EVERY)
+    }
+
+    /// Deletes the segments that are forwarded or too old, whole ones and the oldest first.
+    fn delete(&mut self) {
+        self.recount();
+        let Ok(mut files) = directory::segments(&self.directory) else { return };
+        let being_written = self.active.as_ref().map_or(self.next, |active| active.first);
+        files.retain(|file| file.first < being_written);
+        let going =
+            retention::going(&files, being_written, self.shared.released(), self.max_age, wall_clock());
+        let mut expired = 0;
+        for going in &going {
+            if let Err(error) = fs::remove_file(&going.path) {
+                tracing::warn!(path = %going.path.display(), %error, "a segment could not be deleted");
+                break;
+            }
+            expired += going.expired;
+        }
+        if going.is_empty() {
+            return;
+        }
+        if expired > 0 {
+            self.metrics.expired.inc_by(expired);
+            tracing::warn!(
+                records = expired,
+                "the log has deleted records that were older than log.max_age and that nothing had taken"
+            );
+        }
+        self.recount();
+    }
+
     /// Looks what is in the directory beside the active segment.
     pub(super) fn recount(&mut self) {
         match directory::segments(&self.directory) {
@@ -204,6 +271,8 @@ impl<D: Disk> Writer<D> {
                 files.retain(|file| file.first != being_written);
                 self.sealed_bytes = files.iter().map(|file| file.bytes).sum();
                 self.sealed_count = files.len();
+                let oldest_end = files.get(1).map_or(being_written, |second| second.first);
+                self.shared.oldest_ends(if files.is_empty() { u64::MAX } else { oldest_end });
                 self.count();
             }
             Err(error) => tracing::warn!(%error, "the log's directory cannot be listed"),

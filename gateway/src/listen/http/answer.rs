@@ -30,7 +30,7 @@ struct Details {
     status: StatusCode,
     reason: &'static str,
     detail: Cow<'static, str>,
-    header: Option<(HeaderName, HeaderValue)>,
+    headers: Vec<(HeaderName, HeaderValue)>,
 }
 
 impl Refusal {
@@ -40,7 +40,7 @@ impl Refusal {
         reason: &'static str,
         detail: impl Into<Cow<'static, str>>,
     ) -> Self {
-        Self(Box::new(Details { status, reason, detail: detail.into(), header: None }))
+        Self(Box::new(Details { status, reason, detail: detail.into(), headers: Vec::new() }))
     }
 
     /// 400: something is not as the protocol has it.
@@ -107,7 +107,7 @@ impl Refusal {
     }
 
     pub(super) fn with(mut self, name: HeaderName, value: HeaderValue) -> Self {
-        self.0.header = Some((name, value));
+        self.0.headers.push((name, value));
         self
     }
 
@@ -115,13 +115,15 @@ impl Refusal {
         self.0.reason
     }
 
+    pub(super) fn status(&self) -> StatusCode {
+        self.0.status
+    }
+
     pub(super) fn into_reply(self) -> Reply {
-        let Details { status, reason, detail, header } = *self.0;
+        let Details { status, reason, detail, headers } = *self.0;
         let problem = Problem::new(status.as_u16(), reason, detail);
         let mut reply = document(status, Problem::CONTENT_TYPE, &problem);
-        if let Some((name, value)) = header {
-            reply.headers_mut().insert(name, value);
-        }
+        reply.headers_mut().extend(headers);
         reply
     }
 }

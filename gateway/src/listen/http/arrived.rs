@@ -168,7 +168,7 @@ fn from_own_page<B>(request: &Request<B>, access: &Access) -> Result<(), Refusal
     }
     let detail =
         "what arrives is shown to the demo page of this address alone, and origins.allow must let it send";
-    Err(Refusal::new(StatusCode::FORBIDDEN, "origin", detail))
+    Err(Refusal::new(StatusCode::FORBIDDEN, request::FOREIGN, detail))
 }
 
 /// The origins a page of this listener can have: its own, or that of a TLS proxy before it.

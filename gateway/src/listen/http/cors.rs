@@ -66,6 +66,14 @@ pub(super) fn expose(answer: &mut HeaderMap, allowed: Option<&str>) {
     }
 }
 
+/// Lets a page of a foreign origin read this refusal, and nothing more: else all it gets to know is that something failed.
+/// Not in answer to a preflight, which allows requests.
+pub(super) fn tell_foreign(refusal: &mut HeaderMap, origin: &str) {
+    if let Ok(origin) = HeaderValue::from_str(origin) {
+        refusal.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+    }
+}
+
 fn allowed(headers: &HeaderMap) -> HeaderValue {
     let mut allowed = ALLOWED.to_owned();
     let asked =

@@ -1,5 +1,7 @@
 //! `POST /v1/events`: the checks in their order, the body, and the answer.
 
+use std::net::IpAddr;
+
 use bytes::Bytes;
 use hyper::body::Incoming;
 use hyper::header::{CONTENT_TYPE, EXPECT, HeaderMap, HeaderName};
@@ -10,7 +12,7 @@ use tidegate_wire::body::{self as wire_body, BodyKind};
 
 use super::answer::{self, Refusal};
 use super::query::Query;
-use super::{Inner, Reply, body, request};
+use super::{Inner, Reply, body, ratelimit, request};
 use crate::listen::link::{Gate, Post};
 use crate::listen::tcp::Connection;
 
@@ -25,14 +27,19 @@ pub(super) async fn post<G: Gate>(
     connection: &Connection,
 ) -> Result<Reply, Refusal> {
     let (head, mut incoming) = request.into_parts();
-    let answer = take(http, &head, &mut incoming).await;
+    let answer = take(http, &head, &mut incoming, connection.remote.ip()).await;
     if answer.is_err() && head.version < Version::HTTP_2 && !head.headers.contains_key(EXPECT) {
         connection.spawn(body::discard(incoming));
     }
     answer
 }
 
-async fn take<G: Gate>(http: &Inner<G>, head: &Parts, incoming: &mut Incoming) -> Result<Reply, Refusal> {
+async fn take<G: Gate>(
+    http: &Inner<G>,
+    head: &Parts,
+    incoming: &mut Incoming,
+    from: IpAddr,
+) -> Result<Reply, Refusal> {
     body::announced(incoming, &http.limits)?;
     let query = Query::parse(head.uri.query());
     let grant = request::authenticate(&http.access, request::token(&head.headers, &query)?)?;
@@ -49,6 +56,8 @@ async fn take<G: Gate>(http: &Inner<G>, head: &Parts, incoming: &mut Incoming) -
     if http.gate.is_draining() {
         return Err(Refusal::busy(Reason::Draining, DRAIN_RETRY_MS));
     }
+    let meter = ratelimit::meter(&http.rates, &grant, numbering.as_ref(), from);
+    ratelimit::check(&meter, incoming, &http.metrics)?;
     let body = body::read(incoming, &http.limits, &http.bodies, http.body_patience).await?;
     let body = body.inflated(encoding, &http.limits, &http.bodies).await?;
     let kind = match kind {
@@ -62,8 +71,9 @@ async fn take<G: Gate>(http: &Inner<G>, head: &Parts, incoming: &mut Incoming) -
         numbering,
         respond_async: respond_async(&head.headers),
         grant: &grant,
+        meter: &meter,
     };
-    answer::reply(http.gate.post(post).await)
+    ratelimit::tell(answer::reply(http.gate.post(post).await), &meter)
 }
 
 fn kind<'a>(head: &'a Parts, query: &'a Query<'_>) -> Result<BodyKind<'a>, wire_body::Unsupported> {

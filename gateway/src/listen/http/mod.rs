@@ -8,6 +8,7 @@ mod demo;
 mod discovery;
 mod events;
 mod query;
+mod ratelimit;
 mod request;
 mod stream;
 #[cfg(test)]
@@ -36,6 +37,7 @@ use super::link::Gate;
 use super::tcp::{Connection, Respond};
 use crate::access::Access;
 use crate::metrics::{Metrics, Surface};
+use crate::rates::Rates;
 
 /// An answer, complete.
 type Reply = Response<Full<Bytes>>;
@@ -69,6 +71,7 @@ pub struct Http<G>(Arc<Inner<G>>);
 struct Inner<G> {
     gate: G,
     access: Arc<Access>,
+    rates: Arc<Rates>,
     metrics: Metrics,
     discovery: Discovery,
     limits: Limits,
@@ -83,6 +86,7 @@ impl<G: Gate> Http<G> {
     pub fn new(
         gate: G,
         access: Arc<Access>,
+        rates: Arc<Rates>,
         metrics: Metrics,
         discovery: Discovery,
         settings: Settings,
@@ -92,6 +96,7 @@ impl<G: Gate> Http<G> {
         Self(Arc::new(Inner {
             gate,
             access,
+            rates,
             metrics,
             discovery,
             limits,
@@ -134,16 +139,21 @@ impl<G: Gate> Respond for Listener<G> {
 
     async fn respond(&self, request: Request<Incoming>, connection: Arc<Connection>) -> AnyReply {
         let head_only = request.method() == Method::HEAD;
+        let is_preflight = request.method() == Method::OPTIONS;
         let origin = request::origin(request.headers()).and_then(Result::ok).map(str::to_owned);
-        let mut reply = match self.answer(request, connection).await {
-            Ok(reply) => reply,
+        let (mut reply, is_foreign) = match self.answer(request, connection).await {
+            Ok(reply) => (reply, false),
             Err(refusal) => {
                 self.http.metrics.refused(Surface::Http, refusal.reason());
-                refusal.into_reply().map(Either::Left)
+                let is_foreign = refusal.reason() == request::FOREIGN;
+                (refusal.into_reply().map(Either::Left), is_foreign)
             }
         };
         let allowed = origin.as_deref().filter(|origin| self.http.access.allows_origin(origin));
         cors::expose(reply.headers_mut(), allowed);
+        if let Some(origin) = origin.filter(|_| is_foreign && !is_preflight) {
+            cors::tell_foreign(reply.headers_mut(), &origin);
+        }
         reply.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         if head_only { answer::without_body(reply).map(Either::Left) } else { reply }
     }

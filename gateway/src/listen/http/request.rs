@@ -18,6 +18,9 @@ const SEQ: HeaderName = HeaderName::from_static("tidegate-seq");
 /// Numbers and epochs are JSON integers of any language.
 const NUMBER_MAX: u64 = tidegate_wire::limits::NUMBER_MAX;
 
+/// Why a page is refused for its origin: the one refusal that a foreign page may read.
+pub(super) const FOREIGN: &str = "origin";
+
 /// 431 for a head that is half of what would be cut off without a reason.
 pub(super) fn head_size(request: &Request<Incoming>) -> Result<(), Refusal> {
     let most = HEAD_BYTES as usize / 2;
@@ -48,7 +51,7 @@ pub(super) fn allowed_origin(headers: &HeaderMap, access: &Access) -> Result<(),
 
 fn foreign(origin: &str) -> Refusal {
     let detail = format!("pages of origin {origin} may not send here: origins.allow lists those that may");
-    Refusal::new(StatusCode::FORBIDDEN, "origin", detail)
+    Refusal::new(StatusCode::FORBIDDEN, FOREIGN, detail)
 }
 
 /// The token of the `Authorization` header or, failing that, of the query.

@@ -9,6 +9,7 @@ use tidegate_wire::Limits;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
+use crate::config;
 use crate::listen::testing::{FRIEND, Options, STRANGER, Seen, Server, within};
 
 const EVENT: &str = r#"{"type":"t"}"#;
@@ -111,6 +112,65 @@ async fn checks_come_in_the_order_of_the_contract() {
             let retry: u32 = header(&answer, "retry-after").parse().unwrap_or(0);
             assert_eq!(retry > 0, expected == 503, "{what} at {url}");
         }
+    }
+}
+
+#[tokio::test]
+async fn who_sends_too_fast_gets_429_with_where_it_stands_and_may_read_it_from_a_page() {
+    let mut rates = config::Rates::default();
+    rates.address.events_per_second = Some(1);
+    rates.address.events_burst = Some(1);
+    let mut server = Server::start(Options { rates, ..Options::default() });
+    let http = server.http();
+    let [url, _] = server.urls("/v1/events");
+    let request =
+        || http.post(&url).header("content-type", "application/json").header("origin", FRIEND).body(EVENT);
+    let mut granted = 0;
+    let refused = loop {
+        let (status, answer) = status(request()).await;
+        let standing = header(&answer, "ratelimit");
+        assert_eq!(header(&answer, "ratelimit-policy"), r#""address-events";q=1;w=1;qu="events""#);
+        if status != 200 {
+            break answer;
+        }
+        assert!(standing.starts_with(r#""address-events";r=0;t="#), "{standing}");
+        assert!(matches!(server.seen().await, Seen::Post { .. }));
+        granted += 1;
+    };
+    // The second one may be taken, and what it takes is owed.
+    assert!((1..=3).contains(&granted), "{granted} requests in a moment at 1 a second");
+    assert_eq!(
+        (refused.status().as_u16(), header(&refused, "content-type")),
+        (429, "application/problem+json")
+    );
+    assert_eq!(header(&refused, "access-control-allow-origin"), FRIEND);
+    let exposed = header(&refused, "access-control-expose-headers");
+    assert!(["retry-after", "ratelimit", "ratelimit-policy"].iter().all(|name| exposed.contains(name)));
+    let standing = header(&refused, "ratelimit").to_owned();
+    let reset: u64 = standing.strip_prefix(r#""address-events";r=0;t="#).unwrap().parse().unwrap();
+    let retry: u64 = header(&refused, "retry-after").parse().unwrap();
+    assert!(reset >= 1 && (reset..=2 * reset + 2).contains(&retry), "{standing}, retry after {retry}");
+    let problem: serde_json::Value = refused.json().await.unwrap();
+    assert_eq!(problem["reason"], "rate");
+    server.refuses("http", "rate", 1).await;
+    // Preflights are never limited, nor is what takes no events.
+    let asks = http.post(&url).header("content-type", "application/json").body("");
+    assert_ne!(status(asks).await.0, 429);
+    let preflight = http.request(Method::OPTIONS, &url).header("origin", FRIEND);
+    assert_eq!(status(preflight.header("access-control-request-method", "POST")).await.0, 204);
+    assert_eq!(status(http.get(server.urls("/.well-known/tidegate")[0].as_str())).await.0, 200);
+}
+
+#[tokio::test]
+async fn without_a_rate_nothing_is_said_of_it() {
+    let server = Server::start(Options::default());
+    for url in server.urls("/v1/events") {
+        let request = server.http().post(url).header("content-type", "application/json").body(EVENT);
+        let (status, answer) = status(request).await;
+        assert_eq!(
+            (status, header(&answer, "ratelimit"), header(&answer, "ratelimit-policy")),
+            (200, "", "")
+        );
     }
 }
 

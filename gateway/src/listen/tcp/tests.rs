@@ -13,8 +13,10 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use super::{Connection, Entrance, Patience, Respond, serve};
+use crate::config;
 use crate::listen::testing::{Options, Server, within};
 use crate::metrics::Metrics;
+use crate::rates::Rates;
 
 #[tokio::test]
 async fn handshakes_that_do_not_end_hold_up_nobody_and_are_cut_off() {
@@ -48,6 +50,35 @@ async fn what_is_no_tls_is_refused_and_counted() {
 }
 
 #[tokio::test]
+async fn an_address_has_so_many_connections_and_a_new_one_when_one_has_gone() {
+    let mut rates = config::Rates::default();
+    rates.address.connections = Some(2);
+    let server = Server::start(Options { rates, ..Options::default() });
+    let ask = async |socket: &mut TcpStream| {
+        let asked = socket.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").await;
+        let mut answer = [0; 12];
+        asked.is_ok() && within(socket.read_exact(&mut answer)).await.is_ok() && answer.ends_with(b"200")
+    };
+    let mut open = Vec::new();
+    for _ in 0..2 {
+        let mut socket = TcpStream::connect(server.plain).await.unwrap();
+        assert!(ask(&mut socket).await);
+        open.push(socket);
+    }
+    // Both listeners count as one.
+    for at in [server.plain, server.secure] {
+        let mut refused = TcpStream::connect(at).await.unwrap();
+        assert!(!ask(&mut refused).await, "a third one is closed unserved");
+    }
+    server.refuses("tcp", "address", 2).await;
+    open.pop();
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
+    while !ask(&mut TcpStream::connect(server.plain).await.unwrap()).await {
+        assert!(tokio::time::Instant::now() < deadline, "there is room again");
+    }
+}
+
+#[tokio::test]
 async fn a_connection_without_requests_is_asked_to_go() {
     let patience = Patience { idle: Duration::from_millis(50), ..Patience::default() };
     let server = Server::start(Options { tcp: patience, ..Options::default() });
@@ -74,7 +105,8 @@ async fn a_listener_that_ends_leaves_the_others_alone() {
     let shutdown = CancellationToken::new();
     let (connections, patience) = (Arc::new(Semaphore::new(1)), Patience::default());
     // One that is turned off has no sockets.
-    let entrance = Entrance { listeners: Vec::new(), tls: None, connections, patience };
+    let rates = Arc::new(Rates::none(tokio::time::Instant::now().into_std()));
+    let entrance = Entrance { listeners: Vec::new(), tls: None, connections, rates, patience };
     serve(entrance, Nobody, Metrics::register().0, shutdown.clone()).await;
     assert!(!shutdown.is_cancelled());
 }

@@ -10,6 +10,7 @@ use tokio::net::UdpSocket;
 
 use super::{Patience, UNVALIDATED_HANDSHAKES};
 use crate::carrier::Carrier;
+use crate::config;
 use crate::listen::link::{Coding, Packet};
 use crate::listen::testing::{ASK_CLOSE, Options, Seen, Server, within};
 
@@ -66,6 +67,25 @@ async fn what_a_client_is_comes_from_its_alpn_and_others_are_refused() {
     assert!(connect(&server, "h3").await.is_ok());
     assert!(connect(&server, "doq").await.is_err());
     server.refuses("quic", "handshake", 1).await;
+}
+
+#[tokio::test]
+async fn an_address_has_so_many_connections_and_shows_that_it_is_there_beyond_half_of_them() {
+    let mut rates = config::Rates::default();
+    rates.address.connections = Some(4);
+    let server = Server::start(Options { rates, ..Options::default() });
+    let mut open = Vec::new();
+    for _ in 0..4 {
+        // The third and fourth are sent a Retry first, which a client obeys by itself.
+        open.push(connect(&server, "tidegate.v1").await.unwrap());
+    }
+    assert!(connect(&server, "tidegate.v1").await.is_err(), "a fifth one is refused");
+    server.refuses("quic", "address", 1).await;
+    open.pop().unwrap().close(0_u8.into(), b"");
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
+    while connect(&server, "tidegate.v1").await.is_err() {
+        assert!(tokio::time::Instant::now() < deadline, "there is room again");
+    }
 }
 
 #[tokio::test]

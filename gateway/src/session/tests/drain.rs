@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use tidegate_wire::{ClientFrame, CloseCode, GatewayFrame, Hello};
 
-use super::Gateway;
+use super::gateway::{Client, Gateway};
 use crate::carrier::Carrier;
+use crate::config::Config;
 use crate::listen::link::{Coding, Gate};
 
 #[tokio::test(start_paused = true)]
@@ -22,6 +23,45 @@ async fn clients_are_asked_to_leave_and_closed_once_their_events_have_settled() 
     assert_eq!(client.close_code().await, CloseCode::Drain);
     gateway.sessions.ended().await;
     gateway.assert_accounted();
+}
+
+#[tokio::test(start_paused = true)]
+async fn clients_are_asked_to_leave_one_after_the_other_and_are_served_until_then() {
+    let mut config = Config::default();
+    (config.shutdown.drain_ms, config.shutdown.spread_ms) = (20_000, 4_000);
+    let gateway = Gateway::with(config);
+    let mut clients = Vec::new();
+    for number in 0..100 {
+        clients.push(gateway.client(&format!("client-{number}"), 1).await.0);
+    }
+    let began = tokio::time::Instant::now();
+    gateway.sessions.drain();
+    let leave = |mut client: Client| async move {
+        client.good(1, 1).await;
+        let mut upto = 0;
+        loop {
+            match client.next().await {
+                Some(GatewayFrame::Ack(ack)) => upto = ack.upto,
+                Some(GatewayFrame::Goaway(_)) => return (began.elapsed().as_millis(), upto),
+                other => panic!("{other:?} before GOAWAY"),
+            }
+        }
+    };
+    let leaving: Vec<_> = clients.into_iter().map(|client| tokio::spawn(leave(client))).collect();
+    gateway.sink.holds(100).await;
+    gateway.sink.commit(100);
+    let mut asked_at = Vec::new();
+    for leaving in leaving {
+        let (at, upto) = leaving.await.unwrap();
+        // Acknowledgements are for 10 ms at most; who was asked before had no time to see his.
+        assert!(upto == 1 || at <= 10, "asked to leave after {at} ms, acknowledged up to {upto}");
+        asked_at.push(at);
+    }
+    for quarter in 0..4 {
+        let in_it =
+            asked_at.iter().filter(|at| **at / 1_000 == quarter || (quarter, **at) == (3, 4_000)).count();
+        assert!((5..60).contains(&in_it), "{in_it} of 100 in quarter {quarter}: {asked_at:?}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -19,7 +19,9 @@ use crate::listen::memory::{self, MemoryClient};
 use crate::metrics::Metrics;
 use crate::outcome::Outcome;
 use crate::pipeline::{Encodes, Pipeline};
+use crate::rates::Rates;
 use crate::record::Records;
+use crate::session::hold::Connection;
 use crate::session::{Parts, Sessions};
 use crate::ticket::Ticket;
 
@@ -28,8 +30,7 @@ pub(super) struct Gateway {
     pub(super) sessions: Sessions,
     pub(super) sink: Arc<HeldSink>,
     pub(super) metrics: Arc<Metrics>,
-    /// Kept, so that sessions go on hearing that all is well.
-    _reasons: watch::Sender<Reason>,
+    reasons: watch::Sender<Reason>,
 }
 
 /// A destination that keeps what it gets until a test settles it.
@@ -43,7 +44,7 @@ pub(super) struct HeldSink {
 
 impl Gateway {
     pub(super) fn new() -> Self {
-        Self::with(Config::default())
+        Self::with(at_once())
     }
 
     pub(super) fn with(config: Config) -> Self {
@@ -62,15 +63,21 @@ impl Gateway {
             pipeline: Pipeline::new(Limits::default(), &config.routes, &topics, Encodes::ByRoute),
             sink: Arc::clone(&sink) as Arc<dyn Sink>,
             access: Arc::new(Access::new(&config.auth, &config.origins, &topics)),
+            rates: Arc::new(Rates::new(
+                &config.rates,
+                config.limits.max_event_bytes.0,
+                &metrics.rates,
+                crate::session::now(),
+            )),
             limits: config.limits,
             shutdown: config.shutdown,
             reason: reasons,
         });
-        Self { sessions, sink, metrics, _reasons: reason }
+        Self { sessions, sink, metrics, reasons: reason }
     }
 
     pub(super) fn limited(change: impl FnOnce(&mut config::Limits)) -> Self {
-        let mut config = Config::default();
+        let mut config = at_once();
         change(&mut config.limits);
         Self::with(config)
     }
@@ -95,6 +102,50 @@ impl Gateway {
         (client, welcome)
     }
 
+    /// The same, or one that was refused: the second is whether it was welcomed.
+    pub(super) async fn try_client(&self, name: &str, next: u64) -> (Client, bool) {
+        let mut client = self.connect(Carrier::Quic, Coding::Binary);
+        let hello =
+            Hello { client: Some(name.to_owned()), epoch: Some(1), next: Some(next), ..Hello::default() };
+        client.send(&ClientFrame::Hello(hello)).await;
+        let first = client.next().await.unwrap();
+        let is_open = matches!(first, GatewayFrame::Welcome(_));
+        client.unread.insert(0, first);
+        if is_open {
+            client.welcome().await;
+        }
+        (client, is_open)
+    }
+
+    /// Says what holds everybody's credit back.
+    pub(super) fn say(&self, reason: Reason) {
+        self.reasons.send_replace(reason);
+    }
+
+    /// Waits until everybody waits: time passes only then.
+    pub(super) async fn settled_down(&self) {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+
+    /// Commits whatever comes until nothing more does.
+    pub(super) async fn commit_all(&self) {
+        self.settled_down().await;
+        while !self.sink.values().is_empty() {
+            self.sink.commit(self.sink.values().len());
+            self.settled_down().await;
+        }
+    }
+
+    /// How often somebody came up against this limit of a rate.
+    pub(super) fn rate_limited(&self, limit: &'static str) -> u64 {
+        self.metrics.rates.times(limit)
+    }
+
+    /// The connection that has the numbering of `client`.
+    pub(super) fn connection(&self, client: &str) -> Arc<Connection> {
+        self.sessions.0.registry.of(client).unwrap().connection()
+    }
+
     /// The equation, over all carriers: everything received has ended.
     pub(super) fn assert_accounted(&self) {
         for carrier in Carrier::ALL {
@@ -109,6 +160,13 @@ impl Gateway {
     pub(super) fn count(&self, carrier: Carrier, outcome: Outcome) -> u64 {
         self.metrics.carrier(carrier).count(outcome)
     }
+}
+
+/// The defaults, but that everybody is asked to leave at once.
+fn at_once() -> Config {
+    let mut config = Config::default();
+    config.shutdown.spread_ms = 0;
+    config
 }
 
 impl HeldSink {
@@ -132,6 +190,15 @@ impl HeldSink {
     pub(super) fn commit(&self, count: usize) {
         let held: Vec<_> = self.held.lock().unwrap().drain(..count).collect();
         held.iter().for_each(|(_, _, ticket)| ticket.committed(1));
+    }
+
+    /// Commits the last `count` records held.
+    pub(super) fn commit_last(&self, count: usize) {
+        let mut held = self.held.lock().unwrap();
+        let first = held.len() - count;
+        let last: Vec<_> = held.drain(first..).collect();
+        drop(held);
+        last.iter().for_each(|(_, _, ticket)| ticket.committed(1));
     }
 
     /// Refuses the first record held for good.

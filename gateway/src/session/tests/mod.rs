@@ -1,9 +1,11 @@
 //! Sessions over links in memory, with a destination that settles when a test says so and time that does not pass.
 
+mod credit;
 mod drain;
 mod gateway;
 mod numbers;
 mod post;
+mod rates;
 mod refusals;
 
 use gateway::{Client, Gateway};

@@ -12,17 +12,22 @@ use crate::config::Config;
 use crate::deliver::Health;
 use crate::listen::link::{Answer, Coding, Conflict, Gate, Numbering, Post, Standing};
 use crate::outcome::Outcome;
+use crate::rates::{Client, Who};
 
-async fn post(gateway: &Gateway, body: &str, first_seq: Option<u64>) -> Answer {
+pub(super) async fn post(gateway: &Gateway, body: &str, first_seq: Option<u64>) -> Answer {
     post_as(gateway, body, first_seq, false).await
 }
 
 async fn post_as(gateway: &Gateway, body: &str, first_seq: Option<u64>, respond_async: bool) -> Answer {
+    let client = first_seq.map_or(Client::Unknown, |_| Client::Named("a"));
+    let who = Who { tenant: "default", token: None, client, address: [127, 0, 0, 1].into() };
+    let meter = &gateway.sessions.0.rates.meter(&who, crate::session::now());
     let config = Config::default();
     let access = Access::new(&config.auth, &config.origins, &[]);
     let grant = access.authenticate(None).unwrap();
     let numbering = first_seq.map(|first_seq| Numbering { client: "a", epoch: 1, first_seq });
-    let post = Post { kind: BodyKind::Lines, body: body.as_bytes(), numbering, respond_async, grant: &grant };
+    let (kind, body) = (BodyKind::Lines, body.as_bytes());
+    let post = Post { kind, body, numbering, respond_async, grant: &grant, meter };
     gateway.sessions.post(post).await
 }
 
@@ -189,4 +194,24 @@ async fn requests_of_one_client_keep_their_order_when_there_is_no_room() {
     };
     let (second, ()) = tokio::join!(post(&gateway, "{\"type\":\"second\"}", Some(2)), room);
     assert!(matches!(second, Answer::Durable { accepted: 1, .. }), "{second:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_while_something_is_owed_is_refused_whole_and_told_when_to_come() {
+    let mut config = Config::default();
+    config.rates.tenant.events_per_second = Some(2);
+    let gateway = Gateway::with(config);
+    // Taken whole although it is more than may come at once: what is beyond is owed.
+    let four = "{\"type\":\"t\"}\n".repeat(4);
+    let answer = committed(&gateway, &four, None, 4).await;
+    assert!(matches!(answer, Answer::Durable { accepted: 4, .. }), "{answer:?}");
+    let answer = post(&gateway, "{\"type\":\"t\"}", Some(1)).await;
+    let Answer::Busy { reason: Reason::Quota, retry_ms: 1_000 } = answer else { panic!("{answer:?}") };
+    let asked = post(&gateway, "", Some(1)).await;
+    assert!(matches!(asked, Answer::Durable { accepted: 0, .. }), "who only asks is answered: {asked:?}");
+    tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+    let answer = committed(&gateway, "{\"type\":\"t\"}", Some(1), 1).await;
+    assert!(matches!(answer, Answer::Durable { accepted: 1, .. }), "{answer:?}");
+    assert_eq!(gateway.count(Carrier::Https, Outcome::Committed), 5);
+    gateway.assert_accounted();
 }

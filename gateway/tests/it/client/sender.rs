@@ -2,6 +2,7 @@
 //! connections.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use tidegate_wire::{Code, GatewayFrame};
 use tokio::sync::watch;
@@ -11,11 +12,17 @@ use crate::gateway::Gateway;
 
 /// Events of one client, sent in order, each until it is settled.
 pub struct Sender<'a> {
-    name: String,
+    pub name: String,
     events: &'a [Vec<u8>],
     batch: usize,
     /// Everything up to here is settled.
     pub upto: u64,
+    /// The highest number sent in any connection.
+    pub highest: u64,
+    /// Events it has unsettled at most, whatever its credit.
+    pub window: u64,
+    /// How long it rests before it sends what has become possible, to put no more load on a gateway than wanted.
+    pub pause: Duration,
     /// The highest number sent in this connection.
     sent: u64,
     sent_bytes: u64,
@@ -36,6 +43,9 @@ impl<'a> Sender<'a> {
             events,
             batch,
             upto: 0,
+            highest: 0,
+            window: u64::MAX,
+            pause: Duration::ZERO,
             sent: 0,
             sent_bytes: 0,
             limit: 0,
@@ -62,6 +72,9 @@ impl<'a> Sender<'a> {
         (self.limit, self.limit_bytes, self.is_leaving) = (welcome.limit, welcome.limit_bytes, false);
         let until = until.min(self.events.len() as u64);
         while self.upto < until {
+            if !self.pause.is_zero() {
+                tokio::time::sleep(self.pause).await;
+            }
             self.send_what_credit_allows(&mut client, until).await?;
             match client.next().await? {
                 GatewayFrame::Ack(ack) => {
@@ -93,15 +106,19 @@ impl<'a> Sender<'a> {
     async fn send_what_credit_allows(&mut self, client: &mut Client, until: u64) -> Result<(), LinkError> {
         let beyond = until.saturating_add(2 * self.batch as u64);
         loop {
-            let room = usize::try_from(self.limit.min(beyond).saturating_sub(self.sent)).unwrap();
+            let allowed = self.limit.min(beyond).min(self.upto.saturating_add(self.window));
+            let room = usize::try_from(allowed.saturating_sub(self.sent)).unwrap();
             let from = usize::try_from(self.sent).unwrap();
             let next: Vec<_> = self.events.iter().skip(from).take(room.min(self.batch)).collect();
             let bytes: u64 = next.iter().map(|event| event.len() as u64).sum();
             if next.is_empty() || self.sent_bytes + bytes > self.limit_bytes && self.sent > self.upto {
                 return Ok(());
             }
-            client.events(self.sent + 1, &next).await?;
+            // From here on it may arrive, also if the connection breaks before it is written.
+            let first = self.sent + 1;
             self.sent += next.len() as u64;
+            self.highest = self.highest.max(self.sent);
+            client.events(first, &next).await?;
             self.sent_bytes += bytes;
         }
     }

@@ -1,11 +1,13 @@
 //! Runs without faults: every carrier, every kind of payload, every way to be refused.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use crate::destination::Destination;
 use crate::gateway::{Gateway, PATIENCE};
 use crate::kafka::Cluster;
 use crate::loadtest::{Loadtest, loadtest};
+use crate::token;
 
 /// The end of a command line that reads the topic back.
 fn verify(cluster: &Cluster, topic: &str) -> String {
@@ -120,6 +122,32 @@ async fn unacknowledged_events_are_promised_to_nobody() {
         assert_eq!((report.count("sent"), report.count("acknowledged")), (400, 0), "{carrier}");
         assert_eq!((report.count("verified.lost"), report.count("verified.never_sent")), (0, 0), "{carrier}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn clients_have_the_names_that_a_token_asks_for_run_after_run() {
+    let (token, hash) = token::make("meters");
+    let auth = format!(
+        "auth.mode = \"tokens\"\n[[auth.tokens]]\nid = \"meters\"\nhash = \"{hash}\"\nclients = \"meter-*\"\n"
+    );
+    let gateway = Gateway::start(&auth).await;
+    let run =
+        format!("run http://{} --clients 2 --events 40 --batch 10 --json --token {token}", gateway.plain);
+    assert!(loadtest(&run).await.only_line().contains("(auth)"), "names of its own");
+    for carrier in ["websocket", "websocket", "https --numbered"] {
+        let ended = loadtest(&format!("{run} --client-prefix meter --carrier {carrier}")).await;
+        assert_eq!(ended.faultless().count("acknowledged"), 40, "{carrier}");
+    }
+    let mut sources: BTreeMap<String, usize> = BTreeMap::new();
+    for event in gateway.tail() {
+        *sources.entry(event["source"].as_str().unwrap().to_owned()).or_default() += 1;
+    }
+    let named = |client: &str| (format!("/default/{client}"), 60);
+    assert_eq!(
+        sources,
+        [named("meter-0"), named("meter-1")].into(),
+        "every event of every run, by its client"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

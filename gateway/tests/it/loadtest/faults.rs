@@ -48,15 +48,35 @@ impl Held {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_was_due_while_a_process_stood_still_is_told_apart() {
+    let gateway = Gateway::start("").await;
+    let freeze = format!("--freeze {} --freeze-after 0.5 --freeze-for 1.5", gateway.pid().as_raw_nonzero());
+    let run = format!("run http://{} --json --rate 400 --batch 1 --duration 3 --warm-up 0.5", gateway.plain);
+    let report = loadtest(&format!("{run} {freeze}")).await.faultless();
+    let outage = &report.0["outage"];
+    let parts = ["before", "during", "after"].map(|part| outage[part]["events"].as_u64().unwrap());
+    assert_eq!(parts.iter().sum::<u64>(), report.count("latency_ms.events"), "{outage:#}");
+    // 400 a second for half a second, one and a half, and one.
+    assert_eq!(parts, [200, 600, 400], "{outage:#}");
+    assert!(outage["during"]["max"].as_f64().unwrap() >= 1_400.0, "{outage:#}");
+    assert!(report.count("outage.ended_ms") >= report.count("outage.began_ms") + 1_500, "{outage:#}");
+    assert!(outage["flow_after_ms"].as_f64().is_some(), "{outage:#}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn over_a_kill_of_the_gateway_nothing_is_lost_and_the_break_is_counted() {
     let run = async |carrier: &str| {
-        let mut held = Held::start(2, &format!("--reconnect 60 --carrier {carrier}")).await;
+        let mut held =
+            Held::start(2, &format!("--reconnect 60 --allow-duplicates --carrier {carrier}")).await;
         held.gateway.kill();
         held.gateway.launch();
         held.gateway.ready().await;
         let report = held.ended().await.faultless();
         report.assert_accounted();
         assert_eq!((report.count("acknowledged"), report.count("verified.lost")), (3_000, 0));
+        if !carrier.starts_with("https") {
+            assert_eq!(report.count("came_back.times"), report.count("breaks"), "{:#}", report.0);
+        }
         // What was not acknowledged yet was sent again, and may be there twice.
         assert_eq!(report.count("verified.records"), 3_000 + report.count("verified.duplicates"));
         assert!(report.count("breaks") > 0 && report.count("sent_again") > 0, "{:#}", report.0);
@@ -120,6 +140,7 @@ async fn what_happens_to_the_topic_behind_its_back_is_counted_as_what_it_is() {
     assert_eq!(found, [4, 5, 3, 1, 0, 3_000 - 7 + 3 + 1 + 5], "{:#}", report.0);
     assert_eq!(ended.status, Some(1));
     assert!(ended.errors.contains("4 acknowledged events are missing"), "{}", ended.errors);
+    assert!(ended.errors.contains("5 duplicates and 3 events out of order"), "{}", ended.errors);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -19,11 +19,16 @@ async fn arguments_that_make_no_sense_are_named() {
     for (arguments, said) in [
         ("--numbered".to_owned(), "--numbered is for --carrier https"),
         ("--carrier https --ignore-credit".to_owned(), "--ignore-credit is for sessions"),
+        ("--client-prefix a --carrier https".to_owned(), "--client-prefix is for sessions"),
         ("--size 20".to_owned(), "--size 20: the smallest event has"),
         ("--duration 0".to_owned(), "--duration 0: more than 0 seconds"),
         ("--rate -1".to_owned(), "--rate -1: events a second, 0 or more"),
         ("--rate inf".to_owned(), "--rate inf: events a second"),
         ("--events 0".to_owned(), "--events 0"),
+        (
+            "--freeze 1 --freeze-after 6 --freeze-for 5".to_owned(),
+            "--freeze-after and --freeze-for: together",
+        ),
         (format!("--payload {text}"), "text, line 2: not an event"),
         (format!("--payload {empty}"), "empty: no events in it"),
         ("--payload /not/there".to_owned(), "--payload /not/there: No such file"),
@@ -64,8 +69,15 @@ async fn a_run_that_is_held_back_says_by_what() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_command_line_that_cannot_be_read_is_refused() {
-    for arguments in ["run", "run localhost:8080", "run http://a --batch 0", "run http://a --verify", "walk"]
-    {
+    for arguments in [
+        "run",
+        "run localhost:8080",
+        "run http://a --batch 0",
+        "run http://a --verify",
+        "run http://a --allow-duplicates",
+        "run http://a --client-prefix a/b",
+        "walk",
+    ] {
         let ended = loadtest(arguments).await;
         assert_eq!((ended.status, ended.output.as_str()), (Some(2), ""), "{arguments}");
         assert!(ended.errors.starts_with("error: "), "{arguments}: {}", ended.errors);

@@ -159,6 +159,7 @@ function configuration(directory, { secure, plain, ops }, more) {
 listen.plain = "127.0.0.1:${plain}"
 listen.ops = "127.0.0.1:${ops}"
 listen.quic_key = ${text(join(directory, "quic.key"))}
+sessions.snapshot = ${text(join(directory, "sessions.snapshot"))}
 log.directory = ${text(join(directory, "log"))}
 log.segment_bytes = "4MiB"
 ${more}

@@ -157,7 +157,7 @@ fn survives(fault: impl Fn(&Faults) -> &AtomicBool, before: usize) {
     until(|| metrics.failures.get() >= 3);
     assert!(told.try_recv().is_err());
     assert!(is_full(&log, home.path().to_str().unwrap()));
-    assert_eq!(log.submit(&records(&["c"]), 0, &ticket(1).0), 0);
+    assert_eq!(log.submit(&records(["c"]), 0, &ticket(1).0), 0);
     assert_eq!(read(home.path()).0.len(), before, "a reader shows only what is durable");
     fault(&disk.0).store(false, Ordering::SeqCst);
     assert_eq!(told.recv_timeout(LONG).unwrap().stored, 3);
@@ -220,7 +220,7 @@ fn a_drain_settles_what_was_taken_and_takes_no_more() {
     for told in told {
         assert_eq!(told.try_recv().unwrap().stored, 1);
     }
-    assert_eq!(log.submit(&records(&["late"]), 0, &ticket(1).0), 0);
+    assert_eq!(log.submit(&records(["late"]), 0, &ticket(1).0), 0);
 }
 
 #[test]
@@ -233,7 +233,7 @@ fn a_drain_ends_at_its_deadline_and_says_what_is_lost() {
         disk.0.sync.store(!hanging, Ordering::SeqCst);
         let written = submit(&log, &["being written"]);
         until(|| hanging == (disk.0.waiting.load(Ordering::SeqCst) == 1));
-        let waiting = log.submit(&records(&["waiting"]), 0, &ticket(1).0);
+        let waiting = log.submit(&records(["waiting"]), 0, &ticket(1).0);
         assert!(waiting <= 1);
         block_on(log.drain(Duration::from_millis(20)));
         assert_eq!(written.recv_timeout(LONG).unwrap().lost, 1, "hanging {hanging}");
