@@ -25,6 +25,7 @@ mod disk;
 mod drain;
 mod examples;
 mod faults;
+mod flow;
 mod gateway;
 mod health;
 mod http;

@@ -5,9 +5,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::room::Room;
 use crate::ticket::Ticket;
 
-/// What a record costs beyond its bytes: librdkafka's message (about 170 bytes) and list of headers.
-pub(super) const RECORD_OVERHEAD_BYTES: u64 = 320;
-
 /// Which event of which frame: what travels through librdkafka, as one number, and comes back in its report.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) struct Place {

@@ -14,7 +14,7 @@ use rdkafka::types::RDKafkaErrorCode as Code;
 use rdkafka::{ClientConfig, ClientContext};
 
 use super::flush::{self, Flusher};
-use super::in_flight::{InFlight, Place, Progress, RECORD_OVERHEAD_BYTES};
+use super::in_flight::{InFlight, Place, Progress};
 use super::room::Room;
 use super::settings::{KafkaError, batch_bytes};
 use super::statistics::Statistics;
@@ -89,7 +89,7 @@ impl Producer {
         let (mut count, mut bytes) = (0, 0);
         for record in records.iter_from(from) {
             count += 1;
-            bytes += record.size_bytes() as u64 + RECORD_OVERHEAD_BYTES;
+            bytes += record.cost_bytes();
         }
         let in_flight = &self.reports().in_flight;
         let Some(slot) = (count > 0).then(|| in_flight.enter(ticket, count, bytes)).flatten() else {
