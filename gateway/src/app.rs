@@ -300,7 +300,7 @@ fn readiness(sink: Arc<dyn Sink>, leaving: CancellationToken) -> Arc<dyn Fn() ->
         if leaving.is_cancelled() {
             why.push("the gateway is shutting down".to_owned());
         }
-        if let Health::Away { detail, .. } = sink.health() {
+        if let Health::Away { detail, .. } | Health::Impaired { detail } = sink.health() {
             why.push(detail);
         }
         Readiness { ready: why.is_empty(), why }

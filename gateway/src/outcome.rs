@@ -27,6 +27,8 @@ pub enum Outcome {
     Expired,
     /// Kafka refused this record for good.
     BrokerRejected,
+    /// Kafka refused this record for good, and it is in the dead-letter topic of its route.
+    DeadLettered,
     /// Dropped by a filter.
     Filtered,
     /// Dropped by sampling.
@@ -42,7 +44,7 @@ pub enum Outcome {
 
 impl Outcome {
     /// Every outcome, in the order of [`Outcome::index`].
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Committed,
         Self::Stored,
         Self::DuplicateNumber,
@@ -54,6 +56,7 @@ impl Outcome {
         Self::Forbidden,
         Self::Expired,
         Self::BrokerRejected,
+        Self::DeadLettered,
         Self::Filtered,
         Self::Sampled,
         Self::Duplicate,
@@ -75,6 +78,7 @@ impl Outcome {
             Self::Forbidden => "forbidden",
             Self::Expired => "expired",
             Self::BrokerRejected => "broker_rejected",
+            Self::DeadLettered => "dead_lettered",
             Self::Filtered => "filtered",
             Self::Sampled => "sampled",
             Self::Duplicate => "duplicate",
@@ -98,7 +102,7 @@ impl Outcome {
             Self::Unrouted => Some(Code::Unrouted),
             Self::Forbidden => Some(Code::Forbidden),
             Self::Expired => Some(Code::Expired),
-            Self::BrokerRejected => Some(Code::BrokerRejected),
+            Self::BrokerRejected | Self::DeadLettered => Some(Code::BrokerRejected),
             Self::Filtered => Some(Code::Filtered),
             Self::Sampled => Some(Code::Sampled),
             Self::Duplicate => Some(Code::Duplicate),
@@ -137,6 +141,8 @@ mod tests {
     #[test]
     fn a_code_survives_the_way_through_its_outcome() {
         let told = Outcome::ALL.iter().filter_map(|outcome| outcome.code().map(|code| (*outcome, code)));
-        assert!(told.into_iter().all(|(outcome, code)| Outcome::from(code) == outcome));
+        // A dead letter is a refusal to its client.
+        let mut told = told.filter(|(outcome, _)| *outcome != Outcome::DeadLettered);
+        assert!(told.all(|(outcome, code)| Outcome::from(code) == outcome));
     }
 }

@@ -30,7 +30,7 @@ pub(super) fn open(config: &Config, metrics: &Metrics, topics: &Arc<[String]>) -
         return Ok(Destination { sink, encodes: Encodes::Structured, budget_bytes });
     };
     let sink = |bytes| -> Result<Arc<KafkaSink>> {
-        Ok(Arc::new(KafkaSink::new(kafka, Arc::clone(topics), metrics.kafka.clone(), bytes)?))
+        Ok(Arc::new(KafkaSink::new(kafka, config.kafka_topics(), metrics.kafka.clone(), bytes)?))
     };
     let series = metrics.forward.clone();
     let part = budget_bytes.0 / KAFKA_PART;

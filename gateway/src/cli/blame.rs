@@ -1,7 +1,6 @@
 //! What only the libraries and the file system can judge of a configuration, shown where it says so.
 
 use std::path::Path;
-use std::sync::Arc;
 
 use anyhow::Error;
 
@@ -17,8 +16,7 @@ pub(super) fn check(loaded: &Loaded) -> Result<(), ConfigError> {
             .map_err(|error| of_tls(loaded, &error))?;
     }
     if let Some(kafka) = &config.kafka {
-        let topics: Arc<[String]> = config.topics().into();
-        KafkaSink::check(kafka, &topics).map_err(|error| of_kafka(loaded, &error))?;
+        KafkaSink::check(kafka, &config.kafka_topics()).map_err(|error| of_kafka(loaded, &error))?;
     }
     Ok(())
 }

@@ -8,6 +8,7 @@ use serde::Deserialize;
 
 use super::address::Address;
 use super::findings::Findings;
+use super::topics::Topics;
 use super::{Age, ByteSize};
 
 /// Properties of librdkafka that the gateway's promise rests on, and the values it can live with.
@@ -28,12 +29,20 @@ const MAX_AGE_LEAST: Age = Age(Duration::from_secs(1));
 pub struct Kafka {
     /// `host:port`, separated by commas.
     pub brokers: String,
+    /// What topics need.
+    #[serde(default)]
+    pub topics: Topics,
     /// Handed to librdkafka as they are, over the gateway's own settings.
     #[serde(default)]
     pub properties: BTreeMap<String, String>,
 }
 
 impl Kafka {
+    /// The Kafka at `brokers`, everything else as it is by itself.
+    pub fn at(brokers: impl Into<String>) -> Self {
+        Self { brokers: brokers.into(), topics: Topics::default(), properties: BTreeMap::new() }
+    }
+
     pub(super) fn check(&self, findings: &mut Findings<'_>) {
         for broker in self.brokers.split(',') {
             if let Err(fault) = Address::parse(broker.trim()) {

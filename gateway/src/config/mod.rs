@@ -24,6 +24,7 @@ mod sessions;
 mod size;
 #[cfg(test)]
 mod tests;
+mod topics;
 
 use std::fs::File;
 use std::io::{self, Read as _};
@@ -45,6 +46,7 @@ pub use self::rates::{AddressRate, Rate, Rates};
 pub use self::routes::Route;
 pub use self::sessions::Sessions;
 pub use self::size::ByteSize;
+pub use self::topics::{Acks, Compression, Missing, PRODUCERS_MAX, Topic, Topics};
 
 use self::document::Document;
 use self::explain::explain;
@@ -110,6 +112,13 @@ impl Config {
         if topics.is_empty() { vec![Route::to_events().topic] } else { topics }
     }
 
+    /// What Kafka needs to know of the topics: first those of [`Config::topics`] in its order, then what only dead letters
+    /// go to.
+    pub fn kafka_topics(&self) -> Vec<Topic> {
+        let defaults = self.kafka.as_ref().map(|kafka| kafka.topics.clone()).unwrap_or_default();
+        topics::all(&self.routes, &defaults)
+    }
+
     fn parse_with(name: &str, text: &str, sources: &Sources<'_>) -> Result<Self, ConfigError> {
         Document::parse(text, sources)
             .and_then(|document| {
@@ -134,6 +143,7 @@ impl Config {
         self.auth.check(&self.topics(), findings);
         self.origins.check(findings);
         routes::check(&self.routes, findings);
+        topics::check(self.kafka.as_ref().map(|kafka| &kafka.topics), &self.routes, findings);
         self.limits.check(findings);
         self.rates.check(&self.limits, &self.auth, findings);
         self.shutdown.check(findings);

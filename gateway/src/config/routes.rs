@@ -4,6 +4,7 @@ use serde::Deserialize;
 
 use super::condition::Condition;
 use super::findings::Findings;
+use super::topics::{Acks, Compression, Missing};
 use crate::record::Encoding;
 
 /// The most routes: an event is tried against them one after the other.
@@ -25,6 +26,27 @@ pub struct Route {
     /// it at most 30 minutes, whatever this says); in the file `timestamp_tolerance_ms`, 7 days if not written.
     #[serde(default = "default_tolerance_ms", rename = "timestamp_tolerance_ms")]
     pub tolerance_ms: u64,
+    /// Where what Kafka refuses for good goes; none: its client is told, and that is all.
+    #[serde(default)]
+    pub dead_letter: Option<String>,
+    /// As `kafka.topics.missing`, for this topic.
+    #[serde(default)]
+    pub missing: Option<Missing>,
+    /// As `kafka.topics.partitions`, for this topic.
+    #[serde(default)]
+    pub partitions: Option<u32>,
+    /// As `kafka.topics.replication`, for this topic.
+    #[serde(default)]
+    pub replication: Option<u16>,
+    /// How long a record waits for others of its partition, where that differs.
+    #[serde(default)]
+    pub linger_ms: Option<u32>,
+    /// How batches are compressed, where that differs.
+    #[serde(default)]
+    pub compression: Option<Compression>,
+    /// Always `all`.
+    #[serde(default)]
+    pub acks: Acks,
 }
 
 /// The names that a file has for encodings.
@@ -47,6 +69,13 @@ impl Route {
             topic: "events".into(),
             encoding: Encoding::default(),
             tolerance_ms: default_tolerance_ms(),
+            dead_letter: None,
+            missing: None,
+            partitions: None,
+            replication: None,
+            linger_ms: None,
+            compression: None,
+            acks: Acks,
         }
     }
 

@@ -2,6 +2,7 @@
 //! stamped on the record.
 
 mod bell;
+pub mod breaker;
 mod failover;
 mod forward;
 pub mod kafka;
@@ -64,6 +65,11 @@ pub trait Sink: Send + Sync + 'static {
 pub enum Health {
     /// It does.
     Ready,
+    /// It does, but not with every topic: what goes to the others is taken.
+    Impaired {
+        /// What an operator is told by `/readyz`: one sentence.
+        detail: String,
+    },
     /// It does not, for now.
     Away {
         /// What clients are told: `broker` or `full`.

@@ -171,9 +171,15 @@ pub struct ForwardSeries {
     pub failovers: Counter,
 }
 
-/// librdkafka's own figures, from its statistics.
+/// librdkafka's own figures, from its statistics, and what the gateway makes of them.
 #[derive(Clone, Debug, Default)]
 pub struct KafkaSeries {
+    /// The breaker: 0 closed, 1 half-open, 2 open.
+    pub breaker_state: Gauge,
+    /// Changes of the breaker, by the state it came to.
+    pub breaker_transitions: Family<Labels<1>, Counter>,
+    /// Bytes sent to the busiest partitions of each topic in about the last minute.
+    pub partition_bytes: Family<[(&'static str, String); 2], Gauge>,
     /// Records in librdkafka's queues.
     pub queue_messages: Gauge,
     /// Bytes in librdkafka's queues.
@@ -334,6 +340,24 @@ impl Metrics {
 
     fn register_kafka(&self, registry: &mut Registry) {
         let kafka = &self.kafka;
+        registry.register(
+            "kafka_breaker_state",
+            "Whether work is offered to Kafka: 0 closed (it is), 1 half-open, 2 open",
+            kafka.breaker_state.clone(),
+        );
+        for state in ["closed", "half_open", "open"] {
+            drop(kafka.breaker_transitions.get_or_create(&[("to", state)]));
+        }
+        registry.register(
+            "kafka_breaker_transitions",
+            "Changes of the breaker to Kafka, by the state it came to",
+            kafka.breaker_transitions.clone(),
+        );
+        registry.register(
+            "kafka_partition_bytes",
+            "Bytes sent to the busiest partitions of each topic in about the last minute",
+            kafka.partition_bytes.clone(),
+        );
         registry.register(
             "kafka_queue_messages",
             "Records in librdkafka's queues",

@@ -12,7 +12,7 @@ const NOW_MS: u64 = 1_790_000_000_000;
 
 fn route(when: Option<Test>, topic: &str, encoding: Encoding) -> Route {
     let when = when.map(|test| Condition { all: vec![test] });
-    Route { when, topic: topic.to_owned(), encoding, tolerance_ms: 60_000 }
+    Route { when, topic: topic.to_owned(), encoding, tolerance_ms: 60_000, ..Route::to_events() }
 }
 
 /// Runs one structured event through routes; its records, or the code it was refused with.

@@ -110,7 +110,7 @@ impl Core {
     pub(super) fn reason_now(&self) -> Reason {
         match self.sink.health() {
             _ if self.draining.is_cancelled() => Reason::Draining,
-            Health::Ready => Reason::Ok,
+            Health::Ready | Health::Impaired { .. } => Reason::Ok,
             Health::Away { reason, .. } => reason,
         }
     }

@@ -39,7 +39,9 @@ async fn flood_within_credit(mut client: Client, told: watch::Sender<BTreeSet<u8
             GatewayFrame::Ack(ack) => {
                 assert!(ack.limit >= limit && ack.limit_bytes >= limit_bytes, "credit is never taken back");
                 (limit, limit_bytes) = (ack.limit, ack.limit_bytes);
-                told.send_modify(|told| drop(told.insert(ack.reason.as_u8())));
+                told.send_modify(|told| {
+                    told.insert(ack.reason.as_u8());
+                });
             }
             GatewayFrame::Pong(_) => {}
             other => return Err(format!("unexpected {other:?}").into()),

@@ -16,6 +16,7 @@
 
 mod arrived;
 mod bad_input;
+mod breaker;
 mod browser;
 mod carriers;
 mod chaos;

@@ -28,8 +28,8 @@ impl Settled for Owner {
 
 /// A sink for `topics` that has become ready.
 async fn ready_sink(destination: &Destination, topics: &[&str]) -> KafkaSink {
-    let kafka = config::Kafka { brokers: destination.brokers().brokers(), properties: [].into() };
-    let topics = topics.iter().map(|&topic| topic.to_owned()).collect();
+    let kafka = config::Kafka::at(destination.brokers().brokers());
+    let topics = topics.iter().map(|topic| config::Topic::new(topic, &kafka.topics)).collect();
     let sink = KafkaSink::new(&kafka, topics, KafkaSeries::default(), 64 << 20).unwrap();
     becomes(&sink, |health| *health == Health::Ready).await;
     sink

@@ -1,14 +1,19 @@
 //! Kafka, by librdkafka. Nothing outside this module names it.
 //!
-//! A frame enters [`in_flight`], its records go to librdkafka one by one ([`producer`]), their delivery reports
+//! A frame enters [`in_flight`], its records go to librdkafka one by one ([`producer`]), their delivery [`reports`]
 //! settle its ticket by the table in [`verdict`]. A thread of its own ([`watch`]) judges whether records become
-//! durable, makes a new producer when one is beyond repair, and drains. Another one ([`flush`]) spares records the
-//! linger while few come.
+//! durable, asks for topics ([`inquiry`]), replaces a producer that is beyond repair ([`replace`]), and drains.
+//! Another one ([`flush`]) spares records the linger while few come.
 
+mod admin;
 mod flow;
 mod flush;
 mod in_flight;
+mod inquiry;
+mod plan;
 mod producer;
+mod replace;
+mod reports;
 mod room;
 mod settings;
 mod statistics;
@@ -16,6 +21,7 @@ mod statistics;
 mod testing;
 #[cfg(test)]
 mod tests;
+mod topics;
 mod verdict;
 mod watch;
 
@@ -27,10 +33,13 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 use tidegate_wire::{Level, Reason};
 
+use self::in_flight::InFlight;
+use self::plan::Plan;
 use self::producer::Producer;
 use self::room::Room;
 pub use self::settings::KafkaError;
-use self::watch::{Patience, Plan, Watch};
+use self::topics::Topics;
+use self::watch::{Patience, Watch};
 use super::{Health, Pending, Sink};
 use crate::config;
 use crate::metrics::KafkaSeries;
@@ -43,7 +52,6 @@ use crate::ticket::Ticket;
 /// holds, as lost: [`Sink::drain`] first.
 pub struct KafkaSink {
     shared: Arc<Shared>,
-    topics: Arc<[String]>,
     watch: Thread,
 }
 
@@ -51,6 +59,8 @@ pub struct KafkaSink {
 struct Shared {
     /// None while a producer is being replaced, and after the drain. Written by the watch alone.
     live: RwLock<Option<Producer>>,
+    topics: Arc<Topics>,
+    in_flight: Arc<InFlight>,
     room: Arc<Room>,
     health: ArcSwap<Health>,
     closing: AtomicBool,
@@ -60,14 +70,14 @@ struct Shared {
 }
 
 impl KafkaSink {
-    /// A sink for `topics`, which [`crate::record::TopicId`]s are positions in. It holds about `budget_bytes`
+    /// A sink for `topics` ([`config::Config::kafka_topics`]), which [`crate::record::TopicId`]s are positions in. It holds about `budget_bytes`
     /// of records at most, librdkafka's overhead included.
     ///
     /// Connects in the background, for ever; [`Sink::health`] says how far it is. Errors are of the
     /// configuration alone.
     pub fn new(
         kafka: &config::Kafka,
-        topics: Arc<[String]>,
+        topics: Vec<config::Topic>,
         series: KafkaSeries,
         budget_bytes: u64,
     ) -> Result<Self, KafkaError> {
@@ -75,18 +85,21 @@ impl KafkaSink {
     }
 
     /// Whether [`KafkaSink::new`] would take this configuration. Contacts nobody; may take a second.
-    pub fn check(kafka: &config::Kafka, topics: &[String]) -> Result<(), KafkaError> {
-        topics.iter().try_for_each(|topic| settings::check_topic(topic))?;
+    pub fn check(kafka: &config::Kafka, topics: &[config::Topic]) -> Result<(), KafkaError> {
+        topics.iter().try_for_each(|topic| settings::check_topic(&topic.name))?;
         settings::try_out(kafka)
     }
 
     fn start(plan: Plan, patience: Patience) -> Result<Self, KafkaError> {
         let room = Arc::new(Room::default());
-        let producer = plan.producer(&room)?;
-        let topics = Arc::clone(&plan.topics);
+        let in_flight = Arc::new(InFlight::new(plan.budget_bytes, Arc::clone(&room)));
+        let producer = Producer::new(&plan, &in_flight, &room)?;
+        let awake = Arc::clone(&plan.watch);
         let detail = format!("connecting to Kafka at {}", plan.brokers);
         let shared = Arc::new(Shared {
             live: RwLock::new(Some(producer)),
+            topics: Arc::clone(&plan.topics),
+            in_flight,
             room,
             health: ArcSwap::from_pointee(Health::Away { reason: Reason::Broker, detail }),
             closing: AtomicBool::new(false),
@@ -95,7 +108,9 @@ impl KafkaSink {
         });
         let watch = Watch::new(plan, patience, Arc::clone(&shared));
         let watch = thread::Builder::new().name("kafka-watch".into()).spawn(move || watch.run())?;
-        Ok(Self { shared, topics, watch: watch.thread().clone() })
+        // Set once: this is the only place.
+        let _ = awake.set(watch.thread().clone());
+        Ok(Self { shared, watch: watch.thread().clone() })
     }
 
     /// Has the watch end by `deadline` from now; the first call counts.
@@ -129,8 +144,8 @@ impl Sink for KafkaSink {
     }
 
     fn topic(&self, name: &str) -> Option<TopicId> {
-        let position = self.topics.iter().position(|topic| topic == name)?;
-        u16::try_from(position).ok().map(TopicId)
+        settings::check_topic(name).ok()?;
+        self.shared.topics.id(name)
     }
 
     fn room(&self) -> Pending<'_, ()> {

@@ -1,87 +1,118 @@
-//! One librdkafka producer: records in, delivery reports out.
+//! librdkafka's producers: records in. What comes out is in [`super::reports`].
 
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use rdkafka::config::{FromClientConfigAndContext, RDKafkaLogLevel};
-use rdkafka::error::KafkaError as ClientError;
-use rdkafka::message::{BorrowedMessage, Header, Message, OwnedHeaders};
-use rdkafka::producer::{
-    BaseRecord, DeliveryResult, Producer as _, ProducerContext, PurgeConfig, ThreadedProducer,
-};
+use rdkafka::config::FromClientConfigAndContext;
+use rdkafka::message::{Header, Message as _, OwnedHeaders};
+use rdkafka::producer::{BaseRecord, Producer as _, PurgeConfig, ThreadedProducer};
 use rdkafka::types::RDKafkaErrorCode as Code;
-use rdkafka::{ClientConfig, ClientContext};
 
 use super::flush::{self, Flusher};
-use super::in_flight::{InFlight, Place, Progress};
+use super::in_flight::{InFlight, Place, Progress, Returned};
+use super::plan::Plan;
+use super::reports::{self, Notes, Reports, TooLarge};
 use super::room::Room;
 use super::settings::{KafkaError, batch_bytes};
-use super::statistics::Statistics;
-use super::verdict::{self, Verdict};
+use super::topics::{Absent, Topic, Topics};
+use super::verdict::{self, Poison, Verdict};
 use crate::metrics::KafkaSeries;
-use crate::outcome::Outcome;
 use crate::record::{Encoding, Record, Records};
 use crate::ticket::Ticket;
 
 /// The content type of a structured event (`CloudEvents` Kafka protocol binding 1.0, section 3.3).
 const STRUCTURED: &str = "application/cloudevents+json; charset=UTF-8";
 
-/// librdkafka's producer with the thread that polls it.
+/// One producer of librdkafka with the thread that polls it.
 pub(super) type Client = ThreadedProducer<Reports>;
 
-/// One producer, from its making to the fatal error or the drain that ends it.
+/// The producers, one for each way in which records travel, from their making to the fatal error or the drain that ends
+/// them. They are replaced together.
 ///
 /// Dropping it gives up what it holds and may take a second: not on a runtime's thread.
 pub(super) struct Producer {
-    /// None where `linger.ms` holds for every record. Before the client: its thread ends first.
-    flusher: Option<Flusher>,
-    client: Arc<Client>,
-    topics: Arc<[String]>,
+    lanes: Vec<Lane>,
+    topics: Arc<Topics>,
+    in_flight: Arc<InFlight>,
     structured: OwnedHeaders,
+    series: KafkaSeries,
     room: Arc<Room>,
 }
 
-/// What librdkafka calls back with; runs on its polling thread and never waits.
-pub(super) struct Reports {
-    in_flight: InFlight,
-    series: KafkaSeries,
-    notes: Notes,
-    batch_bytes: usize,
+struct Lane {
+    /// None where `linger.ms` holds for every record. Before the client: its thread ends first.
+    flusher: Option<Flusher>,
+    client: Arc<Client>,
 }
 
-/// What the callbacks saw, for the watch to judge.
-#[derive(Default)]
-pub(super) struct Notes {
-    last_error: Mutex<String>,
-    blocked: Mutex<Option<String>>,
-    all_brokers_down: AtomicBool,
-    has_producer_id: AtomicBool,
-    brokers_up: AtomicI64,
-    too_large: Mutex<Option<TooLarge>>,
+/// A record as librdkafka takes it.
+pub(super) struct Draft<'a> {
+    pub(super) topic: &'a str,
+    pub(super) key: Option<&'a [u8]>,
+    pub(super) value: Option<&'a [u8]>,
+    pub(super) timestamp_ms: Option<i64>,
+    pub(super) headers: Option<OwnedHeaders>,
+}
+
+impl Draft<'_> {
+    pub(super) fn send(self, client: &Client, place: Place) -> Result<(), Code> {
+        let record = BaseRecord {
+            topic: self.topic,
+            partition: None,
+            payload: self.value,
+            key: self.key,
+            timestamp: self.timestamp_ms,
+            headers: self.headers,
+            delivery_opaque: place.pack(),
+        };
+        client
+            .send(record)
+            .map_err(|(error, _record)| error.rdkafka_error_code().unwrap_or(Code::InvalidArgument))
+    }
+}
+
+/// What became of a record that was offered.
+enum Offered {
+    Taken(usize),
+    /// It is settled, or will be.
+    Refused,
+    Waits,
 }
 
 impl Producer {
-    /// A producer that connects in the background. `adaptive`: records linger only where many come.
-    pub(super) fn new(
-        config: &ClientConfig,
-        adaptive: bool,
-        topics: Arc<[String]>,
-        series: KafkaSeries,
-        budget_bytes: u64,
-        room: Arc<Room>,
-    ) -> Result<Self, KafkaError> {
-        let reports = Reports {
-            in_flight: InFlight::new(budget_bytes, Arc::clone(&room)),
-            series,
-            notes: Notes::default(),
-            batch_bytes: batch_bytes(config),
-        };
-        let client = Arc::new(Client::from_config_and_context(config, reports)?);
-        let flusher = adaptive.then(|| Flusher::spawn(Arc::clone(&client))).transpose()?;
+    /// Producers that connect in the background.
+    pub(super) fn new(plan: &Plan, in_flight: &Arc<InFlight>, room: &Arc<Room>) -> Result<Self, KafkaError> {
+        let generation = in_flight.generation();
+        let mut lanes = Vec::with_capacity(plan.lanes.len());
+        for (lane, settings) in plan.lanes.iter().enumerate() {
+            let reports = Reports {
+                in_flight: Arc::clone(in_flight),
+                generation,
+                topics: Arc::clone(&plan.topics),
+                series: plan.series.clone(),
+                tally: Arc::clone(&plan.tally),
+                lane,
+                notes: Notes::default(),
+                batch_bytes: batch_bytes(&settings.client),
+                client: OnceLock::new(),
+                watch: Arc::clone(&plan.watch),
+            };
+            let client = Arc::new(Client::from_config_and_context(&settings.client, reports)?);
+            // Set once: this is the only place.
+            let _ = client.client().context().client.set(Arc::downgrade(&client));
+            let flusher = settings.adaptive.then(|| Flusher::spawn(Arc::clone(&client))).transpose()?;
+            lanes.push(Lane { flusher, client });
+        }
         let structured = OwnedHeaders::new_with_capacity(1)
             .insert(Header { key: "content-type", value: Some(STRUCTURED) });
-        Ok(Self { flusher, client, topics, structured, room })
+        Ok(Self {
+            lanes,
+            topics: Arc::clone(&plan.topics),
+            in_flight: Arc::clone(in_flight),
+            structured,
+            series: plan.series.clone(),
+            room: Arc::clone(room),
+        })
     }
 
     /// As [`crate::deliver::Sink::submit`].
@@ -91,43 +122,67 @@ impl Producer {
             count += 1;
             bytes += record.cost_bytes();
         }
-        let in_flight = &self.reports().in_flight;
-        let Some(slot) = (count > 0).then(|| in_flight.enter(ticket, count, bytes)).flatten() else {
+        let Some(slot) = (count > 0).then(|| self.in_flight.enter(ticket, count, bytes)).flatten() else {
             return 0;
         };
+        let topics = self.topics.all();
+        let mut queued = [0_usize; crate::config::PRODUCERS_MAX];
         let mut taken = 0;
         for record in records.iter_from(from) {
-            let Err(code) = self.send(&record, Place { slot, index: record.index }) else {
-                taken += 1;
-                continue;
-            };
-            match verdict::at_send(code) {
-                Verdict::Refused(why) => {
-                    taken += 1;
-                    ticket.refused(record.index, Outcome::BrokerRejected, why.to_owned());
-                    in_flight.forgo(slot, 1);
-                }
-                waits => {
-                    if let Verdict::Blocked(why) = waits {
-                        self.notes().block(&self.topics, record.topic.0, why, code);
-                    }
+            let place = Place { slot, index: record.index };
+            let topic = topics.get(usize::from(record.topic.0));
+            match topic.map_or(Offered::Waits, |topic| self.offer(topic, &record, place)) {
+                Offered::Taken(lane) => queued.get_mut(lane).into_iter().for_each(|queued| *queued += 1),
+                Offered::Refused => {}
+                Offered::Waits => {
                     // In this order: giving the slot back opens the room.
-                    in_flight.forgo(slot, count - taken);
+                    self.in_flight.forgo(slot, count - taken);
                     self.room.stall();
                     break;
                 }
             }
+            taken += 1;
         }
-        if taken > 0
-            && let Some(flusher) = &self.flusher
-        {
-            flusher.queued(taken as usize);
+        for (lane, queued) in self.lanes.iter().zip(queued) {
+            if let Some(flusher) = lane.flusher.as_ref().filter(|_| queued > 0) {
+                flusher.queued(queued);
+            }
         }
         taken as usize
     }
 
-    fn send(&self, record: &Record<'_>, place: Place) -> Result<(), Code> {
-        let topic = self.topics.get(usize::from(record.topic.0)).ok_or(Code::UnknownTopic)?;
+    fn offer(&self, topic: &Topic, record: &Record<'_>, place: Place) -> Offered {
+        let Some(lane) = self.lanes.get(topic.lane) else { return Offered::Waits };
+        let refuse = |poison: Poison| {
+            let draft = self.draft(topic, record);
+            let why = poison.why.to_owned();
+            reports::refuse(&lane.client, &self.in_flight, &self.topics, place, poison, why, draft);
+            Offered::Refused
+        };
+        match topic.absent() {
+            Some(Absent::Refused) => return refuse(Poison::UNKNOWN_TOPIC),
+            Some(Absent::Waits) => return Offered::Waits,
+            None => {}
+        }
+        let Err(code) = self.draft(topic, record).send(&lane.client, place) else {
+            return Offered::Taken(topic.lane);
+        };
+        let notes = lane.notes();
+        match verdict::at_send(code) {
+            Verdict::Refused(poison) => {
+                if poison == Poison::FORBIDDEN_TOPIC {
+                    notes.block(&topic.config.name, poison.why, code);
+                }
+                return refuse(poison);
+            }
+            Verdict::Blocked(why) => notes.block(&topic.config.name, why, code),
+            Verdict::Missing => self.topics.doubt(topic),
+            Verdict::TooLarge | Verdict::Again => {}
+        }
+        Offered::Waits
+    }
+
+    fn draft<'a>(&self, topic: &'a Topic, record: &Record<'a>) -> Draft<'a> {
         let headers = match record.encoding {
             // One C call; building it anew would take two and a copy of the name.
             Encoding::Structured => self.structured.clone(),
@@ -137,216 +192,159 @@ impl Producer {
                 headers.fold(list, |list, (key, value)| list.insert(Header { key, value: Some(value) }))
             }
         };
-        self.client
-            .send(BaseRecord {
-                topic,
-                partition: None,
-                payload: record.value,
-                key: record.key,
-                timestamp: i64::try_from(record.timestamp_ms).ok(),
-                headers: Some(headers),
-                delivery_opaque: place.pack(),
-            })
-            .map_err(|(error, _record)| error.rdkafka_error_code().unwrap_or(Code::InvalidArgument))
+        Draft {
+            topic: &topic.config.name,
+            key: record.key,
+            value: record.value,
+            timestamp_ms: i64::try_from(record.timestamp_ms).ok(),
+            headers: Some(headers),
+        }
     }
 
-    /// Asks the brokers whether every topic is there and has a leader. Blocks up to `timeout` a topic, but
-    /// no longer than the first that fails.
-    pub(super) fn probe(&self, timeout: Duration) -> Result<(), Probe> {
-        for topic in self.topics.iter() {
-            let found = self.client.client().fetch_metadata(Some(topic), timeout);
-            let metadata = found.map_err(|error| Probe::Unreachable(self.notes().reason(&error)))?;
-            let Some(topic) = metadata.topics().first() else { continue };
-            let name = topic.name();
-            if let Some(error) = topic.error() {
-                return Err(Probe::Topic(match Code::from(error) {
-                    Code::UnknownTopic | Code::UnknownTopicOrPartition => {
-                        format!("topic `{name}` does not exist in Kafka; events for it wait")
-                    }
-                    code => format!("topic `{name}` cannot be written: {code}; events for it wait"),
-                }));
-            }
-            if topic.partitions().iter().all(|partition| partition.leader() < 0) {
-                return Err(Probe::Topic(format!("topic `{name}` has no leader; events for it wait")));
+    /// Produces what a producer before this one gave back. Nothing else may be submitted before all of it is.
+    pub(super) fn resend(&self, returned: Returned) {
+        let Returned { place, record, .. } = returned;
+        let Some(client) = self.client_of(record.topic()) else { return };
+        let draft = Draft {
+            topic: record.topic(),
+            key: record.key(),
+            value: record.payload(),
+            timestamp_ms: record.timestamp().to_millis(),
+            headers: record.headers().cloned(),
+        };
+        let Err(code) = draft.send(client, place) else { return };
+        let generation = client.client().context().generation;
+        match verdict::at_send(code) {
+            Verdict::Missing => self.in_flight.gave_back(generation, place, record, true),
+            // Its frame's client sends it again: librdkafka takes as much as all frames together may hold.
+            _ => {
+                self.series.failures.inc();
+                self.in_flight.failed(generation, place).into_iter().for_each(|ticket| ticket.lost(1));
             }
         }
-        Ok(())
+    }
+
+    /// Has `count` records sent that were handed over, unless they are to linger.
+    pub(super) fn hurry(&self, count: usize) {
+        for flusher in self.lanes.iter().filter_map(|lane| lane.flusher.as_ref()).filter(|_| count > 0) {
+            flusher.queued(count);
+        }
+    }
+
+    /// Refuses what came back because its topic does not exist.
+    pub(super) fn refuse_missing(&self, returned: &Returned) {
+        let Returned { place, record, .. } = returned;
+        let Some(client) = self.client_of(record.topic()) else { return };
+        let draft = Draft {
+            topic: record.topic(),
+            key: record.key(),
+            value: record.payload(),
+            timestamp_ms: record.timestamp().to_millis(),
+            headers: record.headers().cloned(),
+        };
+        let poison = Poison::UNKNOWN_TOPIC;
+        reports::refuse(client, &self.in_flight, &self.topics, *place, poison, poison.why.to_owned(), draft);
+    }
+
+    fn client_of(&self, topic: &str) -> Option<&Client> {
+        let lane = self.topics.by_name(topic).map_or(0, |topic| topic.lane);
+        self.lanes.get(lane).or(self.lanes.first()).map(|lane| &*lane.client)
+    }
+
+    /// Asks the brokers for one topic. Blocks up to `timeout`.
+    pub(super) fn probe(&self, topic: &Topic, timeout: Duration) -> Result<Answer, String> {
+        let Some(lane) = self.lanes.get(topic.lane).or(self.lanes.first()) else {
+            return Ok(Answer::Well(0));
+        };
+        let name = &topic.config.name;
+        let found = lane.client.client().fetch_metadata(Some(name), timeout);
+        let metadata = found.map_err(|error| lane.notes().reason(&error))?;
+        let Some(found) = metadata.topics().first() else { return Ok(Answer::Well(0)) };
+        Ok(match found.error().map(Code::from) {
+            Some(Code::UnknownTopic | Code::UnknownTopicOrPartition) => Answer::Missing,
+            Some(code) => Answer::Unfit(format!("topic `{name}` cannot be written: {code}")),
+            None if found.partitions().iter().all(|partition| partition.leader() < 0) => {
+                Answer::Unfit(format!("topic `{name}` has no leader; events for it wait"))
+            }
+            None => Answer::Well(found.partitions().len()),
+        })
     }
 
     /// Why librdkafka will never send again, once that is so.
     pub(super) fn fatal(&self) -> Option<String> {
-        self.client.client().fatal_error().map(|(code, why)| format!("{code}: {why}"))
+        let fatal = |lane: &Lane| lane.client.client().fatal_error();
+        self.lanes.iter().find_map(fatal).map(|(code, why)| format!("{code}: {why}"))
     }
 
     /// Has everything sent without lingering and waits until it was reported, at most `patience`.
     pub(super) fn flush(&self, patience: Duration) -> bool {
-        flush::flush(&self.client, patience)
+        self.lanes.iter().fold(true, |all, lane| flush::flush(&lane.client, patience) && all)
+    }
+
+    /// Has librdkafka give everything back that was not reported, sent or not: to [`InFlight`], with its records.
+    pub(super) fn give_back(&self) {
+        /// Purged records are reported at once unless librdkafka itself hangs.
+        const REPORTS: Duration = Duration::from_secs(2);
+        for lane in &self.lanes {
+            lane.client.purge(PurgeConfig::default().queue().inflight().non_blocking());
+        }
+        self.flush(REPORTS);
     }
 
     /// Gives up what was not reported, sent or not; its clients are not acknowledged. Returns how many events.
     pub(super) fn give_up(&self) -> u64 {
-        /// Purged events are reported at once unless librdkafka itself hangs.
-        const REPORTS: Duration = Duration::from_millis(300);
-        let before = self.reports().series.failures.get();
-        self.client.purge(PurgeConfig::default().queue().inflight().non_blocking());
-        self.flush(REPORTS);
-        let reported = self.reports().series.failures.get() - before;
-        let abandoned = self.reports().in_flight.abandon();
-        self.reports().series.failures.inc_by(abandoned);
-        reported + abandoned
+        self.give_back();
+        let abandoned = self.in_flight.abandon();
+        self.series.failures.inc_by(abandoned);
+        abandoned
     }
 
-    pub(super) fn progress(&self) -> Progress {
-        self.reports().progress()
-    }
-
-    pub(super) fn notes(&self) -> &Notes {
-        &self.reports().notes
-    }
-
-    fn reports(&self) -> &Reports {
-        self.client.client().context()
-    }
-}
-
-/// An event of a batch that Kafka found too large: which of its events is to blame is not known.
-#[derive(Debug)]
-pub(super) struct TooLarge {
-    pub(super) topic: String,
-    /// Of key and value.
-    pub(super) bytes: usize,
-}
-
-/// Why a probe found the cluster unfit.
-#[derive(Debug, Eq, PartialEq)]
-pub(super) enum Probe {
-    /// No broker answers; why.
-    Unreachable(String),
-    /// Brokers answer, but a topic cannot be written; a sentence.
-    Topic(String),
-}
-
-impl Notes {
-    /// Whether all brokers were lost since the last call, or none is connected.
-    pub(super) fn take_doubt(&self) -> bool {
-        self.all_brokers_down.swap(false, Ordering::Relaxed) || self.brokers_up.load(Ordering::Relaxed) == 0
-    }
-
-    /// Whether the producer may send: librdkafka has its id from a broker.
-    pub(super) fn has_producer_id(&self) -> bool {
-        self.has_producer_id.load(Ordering::Relaxed)
-    }
-
-    /// What an operator has to repair, if an event met it since the last call.
-    pub(super) fn take_blocked(&self) -> Option<String> {
-        self.blocked.lock().unwrap_or_else(PoisonError::into_inner).take()
-    }
-
-    /// The largest event that Kafka found too large together with its batch, if there was one since the last call.
-    pub(super) fn take_too_large(&self) -> Option<TooLarge> {
-        self.too_large.lock().unwrap_or_else(PoisonError::into_inner).take()
-    }
-
-    fn too_large(&self, topic: &str, bytes: usize) {
-        let mut largest = self.too_large.lock().unwrap_or_else(PoisonError::into_inner);
-        if largest.as_ref().is_none_or(|largest| largest.bytes < bytes) {
-            *largest = Some(TooLarge { topic: topic.to_owned(), bytes });
-        }
-    }
-
-    fn block(&self, topics: &[String], topic: u16, why: &str, code: Code) {
-        let name = topics.get(usize::from(topic)).map_or("?", String::as_str);
-        self.block_topic(name, why, code);
-    }
-
-    fn block_topic(&self, name: &str, why: &str, code: Code) {
-        let mut blocked = self.blocked.lock().unwrap_or_else(PoisonError::into_inner);
-        if blocked.is_none() {
-            *blocked = Some(format!("topic `{name}`: {why} ({code}); events for it wait"));
-        }
-    }
-
-    /// librdkafka's own words for why nothing answers say more than the code of a request.
-    fn reason(&self, error: &ClientError) -> String {
-        let last = self.last_error.lock().unwrap_or_else(PoisonError::into_inner);
-        if last.is_empty() { error.to_string() } else { last.clone() }
-    }
-}
-
-impl ProducerContext for Reports {
-    type DeliveryOpaque = usize;
-
-    fn delivery(&self, result: &DeliveryResult<'_>, place: usize) {
-        let place = Place::unpack(place);
-        match result {
-            Ok(_) => self.in_flight.delivered(place.slot),
-            Err((error, message)) => self.failed(place, error, message),
-        }
-    }
-}
-
-impl Reports {
     pub(super) fn progress(&self) -> Progress {
         self.in_flight.progress()
     }
 
-    fn failed(&self, place: Place, error: &ClientError, message: &BorrowedMessage<'_>) {
-        let code = error.rdkafka_error_code().unwrap_or(Code::Unknown);
-        let Some(ticket) = self.in_flight.failed(place.slot) else { return };
-        let refuse =
-            |why: &str| ticket.refused(place.index, Outcome::BrokerRejected, format!("{why} ({code})"));
-        let size = message.payload().map_or(0, <[u8]>::len) + message.key().map_or(0, <[u8]>::len);
-        match verdict::reported(code) {
-            Verdict::Refused(why) => return refuse(why),
-            // librdkafka sends what is larger than a batch may be by itself: nobody else is to blame.
-            Verdict::TooLarge if size >= self.batch_bytes => {
-                return refuse("larger than its topic allows");
-            }
-            Verdict::TooLarge => self.notes.too_large(message.topic(), size),
-            Verdict::Blocked(why) => self.notes.block_topic(message.topic(), why, code),
-            Verdict::Lost => {}
-        }
-        self.series.failures.inc();
-        ticket.lost(1);
-    }
-}
-
-impl ClientContext for Reports {
-    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        match level {
-            RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical => {
-                tracing::error!(facility, "librdkafka: {message}");
-            }
-            RDKafkaLogLevel::Warning => tracing::warn!(facility, "librdkafka: {message}"),
-            // Errors of connections too: they repeat while a broker is away, which the watch reports once.
-            _ => tracing::debug!(facility, "librdkafka: {message}"),
-        }
+    /// Whether any of the producers has lost its brokers since the last call.
+    pub(super) fn take_doubt(&self) -> bool {
+        self.lanes.iter().fold(false, |doubt, lane| lane.notes().take_doubt() || doubt)
     }
 
-    fn stats_raw(&self, statistics: &[u8]) {
-        match serde_json::from_slice::<Statistics>(statistics) {
-            Ok(statistics) => {
-                statistics.record(&self.series);
-                self.notes.brokers_up.store(statistics.brokers_up(), Ordering::Relaxed);
-                self.notes.has_producer_id.store(statistics.has_producer_id(), Ordering::Relaxed);
-            }
-            Err(error) => tracing::error!("librdkafka's statistics cannot be read: {error}"),
-        }
+    pub(super) fn take_again(&self) -> Option<String> {
+        self.lanes.iter().find_map(|lane| lane.notes().take_again())
     }
 
-    fn error(&self, error: ClientError, reason: &str) {
-        if error.rdkafka_error_code() == Some(Code::AllBrokersDown) {
-            self.notes.all_brokers_down.store(true, Ordering::Relaxed);
-        } else {
-            reason.clone_into(&mut self.notes.last_error.lock().unwrap_or_else(PoisonError::into_inner));
-        }
+    pub(super) fn take_blocked(&self) -> Option<String> {
+        self.lanes.iter().find_map(|lane| lane.notes().take_blocked())
     }
-}
 
-#[cfg(test)]
-impl Producer {
-    /// What lives as long as anything holds librdkafka's producer.
+    pub(super) fn has_producer_id(&self) -> bool {
+        self.lanes.iter().all(|lane| lane.notes().has_producer_id())
+    }
+
+    /// The largest event that was too large together with its batch, and which producer that was.
+    pub(super) fn take_too_large(&self) -> Option<(usize, TooLarge)> {
+        self.lanes.iter().enumerate().find_map(|(at, lane)| Some((at, lane.notes().take_too_large()?)))
+    }
+
+    /// What lives as long as anything holds the first producer of librdkafka.
+    #[cfg(test)]
     pub(super) fn held(&self) -> std::sync::Weak<Client> {
-        Arc::downgrade(&self.client)
+        Arc::downgrade(&self.lanes.first().unwrap().client)
     }
+}
+
+impl Lane {
+    fn notes(&self) -> &Notes {
+        &self.client.client().context().notes
+    }
+}
+
+/// What brokers say of a topic.
+#[derive(Debug, Eq, PartialEq)]
+pub(super) enum Answer {
+    /// It can be written, and has so many partitions.
+    Well(usize),
+    /// It does not exist.
+    Missing,
+    /// It exists, but: a sentence.
+    Unfit(String),
 }

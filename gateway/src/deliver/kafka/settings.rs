@@ -75,12 +75,13 @@ impl KafkaError {
 const BATCH_BYTES: usize = 1_000_000;
 
 /// How long a record waits for others of its partition.
-const LINGER: &str = "linger.ms";
+pub(super) const LINGER: &str = "linger.ms";
 
-/// librdkafka multiplies this by 1000 in 32 bits: the largest value that does not overflow is 2,147,483.
-const TOPIC_PATIENCE_MS: &str = "2100000";
+/// For how long brokers may say that a topic does not exist before its records come back: what becomes of them then is
+/// said by `kafka.topics.missing`.
+const TOPIC_PATIENCE_MS: &str = "5000";
 
-const OWN: [(&str, &str); 13] = [
+const OWN: [(&str, &str); 16] = [
     ("client.id", "tidegate"),
     ("acks", "all"),
     ("enable.idempotence", "true"),
@@ -96,6 +97,10 @@ const OWN: [(&str, &str); 13] = [
     ("socket.keepalive.enable", "true"),
     // The longest that a broker's return can go unnoticed; the default is 10 s.
     ("reconnect.backoff.max.ms", "500"),
+    ("retry.backoff.max.ms", "500"),
+    // A link that swallows everything is given up after this, and a new connection tried; the defaults are 60 and 30 s.
+    ("socket.timeout.ms", "10000"),
+    ("socket.connection.setup.timeout.ms", "3000"),
     ("statistics.interval.ms", "1000"),
     // An idle connection that a broker closes is nothing to report.
     ("log.connection.close", "false"),
@@ -110,7 +115,9 @@ fn reserved(key: &str) -> Option<&'static str> {
         "message.timeout.ms" | "message.send.max.retries" => {
             "events wait until Kafka takes them, and their clients with them"
         }
-        "topic.metadata.propagation.max.ms" => "events wait until their topic exists",
+        "topic.metadata.propagation.max.ms" => {
+            "what becomes of events whose topic does not exist is said by kafka.topics.missing"
+        }
         "transactional.id" | "transaction.timeout.ms" => "events are not written in transactions",
         "enable.gapless.guarantee" => "one refused event would stop all others",
         "queue.buffering.max.messages" | "queue.buffering.max.kbytes" => {
@@ -208,7 +215,7 @@ mod tests {
 
     fn with(key: &str, value: &str) -> Result<ClientConfig, KafkaError> {
         let properties = [(key.to_owned(), value.to_owned())].into();
-        client(&Kafka { brokers: "localhost:9092".into(), properties }, 256 << 20)
+        client(&Kafka { properties, ..Kafka::at("localhost:9092") }, 256 << 20)
     }
 
     #[track_caller]
@@ -219,7 +226,7 @@ mod tests {
 
     #[test]
     fn the_gateways_own_settings_are_ones_that_librdkafka_takes() {
-        let none = Kafka { brokers: "localhost:9092".into(), properties: [].into() };
+        let none = Kafka::at("localhost:9092");
         let native = client(&none, 256 << 20).unwrap().create_native_config().unwrap();
         assert_eq!(native.get("acks").unwrap(), "-1");
         assert_eq!(native.get("message.timeout.ms").unwrap(), "0");
@@ -235,8 +242,8 @@ mod tests {
     #[test]
     fn a_linger_that_the_operator_set_is_not_cut_short() {
         let kafka = |key: &str| Kafka {
-            brokers: "localhost:9092".into(),
             properties: [(key.to_owned(), "5".to_owned())].into(),
+            ..Kafka::at("localhost:9092")
         };
         assert!(is_adaptive(&kafka("client.id")));
         assert!(!is_adaptive(&kafka("linger.ms")));
@@ -263,8 +270,8 @@ mod tests {
     #[test]
     fn properties_that_do_not_go_together_are_found_without_a_broker() {
         let kafka = |key: &str, value: &str| Kafka {
-            brokers: "localhost:9092".into(),
             properties: [("security.protocol".into(), "ssl".into()), (key.into(), value.into())].into(),
+            ..Kafka::at("localhost:9092")
         };
         let error = try_out(&kafka("ssl.ca.location", "/nowhere.pem")).unwrap_err().to_string();
         assert!(error.contains("ssl.ca.location"), "{error}");

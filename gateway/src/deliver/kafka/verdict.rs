@@ -5,56 +5,76 @@ use rdkafka::types::RDKafkaErrorCode as Code;
 /// What becomes of an event that Kafka did not take.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Verdict {
-    /// The event itself is at fault and would be refused again: its client is told so.
-    Refused(&'static str),
+    /// The event would be refused again: its client is told so, and its neighbours go on.
+    Refused(Poison),
     /// Too large, alone or together with others of its batch.
     TooLarge,
-    /// Not the event's fault, and librdkafka has given up: not acknowledged, so the client sends it again.
-    Lost,
-    /// As `Lost`, and an operator has to do something.
+    /// The topic is not there, so a broker says. Whether that lasts is looked at before anything is refused.
+    Missing,
+    /// Not the event's fault, and librdkafka has given up: it is produced again, in its order.
+    Again,
+    /// As `Again`, and an operator has to do something first.
     Blocked(&'static str),
+}
+
+/// Why an event will never be taken.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) struct Poison {
+    /// The word that a dead letter has in its header `tidegate-reason`.
+    pub(super) reason: &'static str,
+    /// What its client is told.
+    pub(super) why: &'static str,
+}
+
+impl Poison {
+    pub(super) const INVALID: Self =
+        Self { reason: "invalid", why: "Kafka finds the record invalid for its topic" };
+    pub(super) const TIMESTAMP: Self =
+        Self { reason: "invalid_timestamp", why: "its time is outside what its topic allows" };
+    pub(super) const POLICY: Self =
+        Self { reason: "policy", why: "a policy of the cluster forbids the record" };
+    pub(super) const TOO_LARGE: Self = Self { reason: "too_large", why: "larger than its topic allows" };
+    /// Not even for the producer: it cannot be a dead letter either.
+    pub(super) const TOO_LARGE_HERE: Self =
+        Self { reason: "too_large", why: "larger than kafka.properties `message.max.bytes` allows" };
+    pub(super) const FORBIDDEN_TOPIC: Self =
+        Self { reason: "forbidden_topic", why: "the gateway may not write to its topic" };
+    pub(super) const INVALID_TOPIC: Self =
+        Self { reason: "invalid_topic", why: "Kafka finds the topic's name invalid" };
+    pub(super) const UNKNOWN_TOPIC: Self =
+        Self { reason: "unknown_topic", why: "its topic does not exist in Kafka" };
 }
 
 /// The verdict of a delivery report without success.
 ///
-/// Only what an operator cannot repair is refused: a wrong permission must not cost an event. What librdkafka
-/// retries for ever by itself (no leader, too few replicas, a broker away) does not come here.
+/// What librdkafka retries for ever by itself (no leader, too few replicas, a broker away) does not come here.
 pub(super) fn reported(code: Code) -> Verdict {
     match code {
         // Kafka names the record at fault; its neighbours get InvalidDifferentRecord.
-        Code::InvalidRecord => Verdict::Refused("Kafka finds the record invalid for its topic"),
-        Code::InvalidTimestamp => Verdict::Refused("its time is outside what its topic allows"),
+        Code::InvalidRecord => Verdict::Refused(Poison::INVALID),
+        Code::InvalidTimestamp => Verdict::Refused(Poison::TIMESTAMP),
+        Code::PolicyViolation => Verdict::Refused(Poison::POLICY),
+        Code::TopicAuthorizationFailed => Verdict::Refused(Poison::FORBIDDEN_TOPIC),
+        Code::InvalidTopic => Verdict::Refused(Poison::INVALID_TOPIC),
         Code::MessageSizeTooLarge | Code::MessageBatchTooLarge | Code::InvalidMessageSize => {
             Verdict::TooLarge
         }
-        Code::TopicAuthorizationFailed => Verdict::Blocked("the gateway may not write to the topic"),
+        Code::UnknownTopic | Code::UnknownTopicOrPartition | Code::UnknownPartition => Verdict::Missing,
         Code::ClusterAuthorizationFailed => Verdict::Blocked("the gateway may not produce idempotently"),
-        Code::InvalidTopic => Verdict::Blocked("Kafka finds the topic's name invalid"),
-        Code::UnknownTopic | Code::UnknownTopicOrPartition | Code::UnknownPartition => {
-            Verdict::Blocked("the topic does not exist")
-        }
-        Code::PolicyViolation => Verdict::Blocked("a policy of the cluster forbids the record"),
         Code::UnsupportedCompressionType | Code::UnsupportedForMessageFormat => {
             Verdict::Blocked("the topic does not support how records are written")
         }
         // Purged, a fatal error of the producer, a neighbour's fault, a corrupted request, anything new.
-        _ => Verdict::Lost,
+        _ => Verdict::Again,
     }
 }
 
-/// The verdict of librdkafka not even queueing a record; `Lost` and `Blocked` here mean that it has to wait.
+/// The verdict of librdkafka not even queueing a record; all but `Refused` mean here that it has to wait.
 pub(super) fn at_send(code: Code) -> Verdict {
     match code {
         // Local: the one record is larger than `message.max.bytes`.
-        Code::MessageSizeTooLarge => {
-            Verdict::Refused("larger than kafka.properties `message.max.bytes` allows")
-        }
-        // Only until reports make room.
-        Code::QueueFull => Verdict::Lost,
-        other => match reported(other) {
-            Verdict::Refused(_) | Verdict::TooLarge => Verdict::Lost,
-            waits => waits,
-        },
+        Code::MessageSizeTooLarge => Verdict::Refused(Poison::TOO_LARGE_HERE),
+        other => reported(other),
     }
 }
 
@@ -63,19 +83,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_an_operator_can_repair_is_never_refused() {
-        for code in [
-            Code::TopicAuthorizationFailed,
-            Code::ClusterAuthorizationFailed,
-            Code::UnknownTopicOrPartition,
-            Code::PolicyViolation,
-        ] {
+    fn what_is_not_the_events_fault_never_costs_it() {
+        for code in [Code::ClusterAuthorizationFailed, Code::UnsupportedCompressionType] {
             assert!(matches!(reported(code), Verdict::Blocked(_)), "{code:?}");
+        }
+        for code in [Code::UnknownTopic, Code::UnknownTopicOrPartition, Code::UnknownPartition] {
+            assert_eq!(reported(code), Verdict::Missing, "{code:?}: only once it is confirmed");
         }
     }
 
     #[test]
-    fn what_passes_is_not_acknowledged_and_not_refused() {
+    fn what_passes_is_produced_again() {
         for code in [
             Code::PurgeQueue,
             Code::PurgeInflight,
@@ -83,15 +101,19 @@ mod tests {
             Code::MessageTimedOut,
             Code::InvalidDifferentRecord,
             Code::InvalidMessage,
+            Code::QueueFull,
         ] {
-            assert_eq!(reported(code), Verdict::Lost, "{code:?}");
+            assert_eq!(reported(code), Verdict::Again, "{code:?}");
+            assert_eq!(at_send(code), Verdict::Again, "{code:?}");
         }
     }
 
     #[test]
-    fn only_the_records_own_fault_is_refused() {
-        assert!(matches!(reported(Code::InvalidRecord), Verdict::Refused(_)));
-        assert!(matches!(at_send(Code::MessageSizeTooLarge), Verdict::Refused(_)));
-        assert_eq!(at_send(Code::QueueFull), Verdict::Lost);
+    fn what_would_be_refused_again_is_refused() {
+        for code in [Code::InvalidRecord, Code::InvalidTimestamp, Code::TopicAuthorizationFailed] {
+            assert!(matches!(reported(code), Verdict::Refused(_)), "{code:?}");
+        }
+        assert_eq!(reported(Code::MessageSizeTooLarge), Verdict::TooLarge, "perhaps only its batch");
+        assert_eq!(at_send(Code::MessageSizeTooLarge), Verdict::Refused(Poison::TOO_LARGE_HERE));
     }
 }

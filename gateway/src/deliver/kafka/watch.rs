@@ -1,20 +1,20 @@
 //! The watch over the producer: is Kafka there, do records become durable, must the producer be replaced.
 
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rdkafka::ClientConfig;
 use tidegate_wire::Reason;
 
 use super::Shared;
 use super::in_flight::Progress;
-use super::producer::{Probe, Producer, TooLarge};
-use super::room::Room;
-use super::settings::{self, KafkaError, batch_bytes};
-use crate::config::Kafka;
+use super::inquiry::Inquiry;
+use super::plan::Plan;
+use super::producer::Producer;
+use super::replace::{Pauses, Replacement, Retire};
 use crate::deliver::Health;
-use crate::metrics::KafkaSeries;
+use crate::deliver::breaker::{Breaker, Seen, State};
 
 /// How long the watch bears with what.
 #[derive(Clone, Copy, Debug)]
@@ -23,13 +23,17 @@ pub(super) struct Patience {
     pub(super) look: Duration,
     /// For one answer of the brokers.
     pub(super) answer: Duration,
-    /// With events in flight and no report: not ready.
+    /// With events in flight and no report: the brokers are asked.
     pub(super) report: Duration,
-    /// The same although the cluster answers: the producer is replaced. Well beyond the minute in which
-    /// librdkafka itself gives up a request and sends it again, since a new producer may write it twice.
+    /// The same although they answer: not ready.
+    pub(super) still: Duration,
+    /// With nothing in flight: the brokers are asked.
+    pub(super) quiet: Duration,
+    /// As `still`, and the producer is replaced. Well beyond the time in which librdkafka itself gives up a request and
+    /// sends it again, since a new producer may write it twice.
     pub(super) wedged: Duration,
-    /// For what else is on its way, when the producer is replaced by one with smaller batches.
-    pub(super) shrink: Duration,
+    /// Between two rounds in which brokers are asked for every topic, while one of them is unfit.
+    pub(super) inquiry: Duration,
     /// How long an error that an operator has to repair is told after it was met.
     pub(super) blocked: Duration,
     /// Between two producers: at first, and doubled up to the second while none becomes ready.
@@ -41,69 +45,69 @@ impl Default for Patience {
         Self {
             look: Duration::from_millis(250),
             answer: Duration::from_secs(1),
-            report: Duration::from_secs(10),
-            wedged: Duration::from_secs(150),
-            shrink: Duration::from_secs(2),
+            report: Duration::from_millis(1_500),
+            still: Duration::from_secs(5),
+            quiet: Duration::from_secs(3),
+            wedged: Duration::from_secs(90),
+            inquiry: Duration::from_secs(1),
             blocked: Duration::from_secs(5),
             replace: (Duration::from_millis(500), Duration::from_secs(30)),
         }
     }
 }
 
-/// What a producer is made of, again and again.
-pub(super) struct Plan {
-    pub(super) brokers: String,
-    pub(super) client: ClientConfig,
-    /// Records linger only where many come.
-    pub(super) adaptive: bool,
-    pub(super) topics: Arc<[String]>,
-    pub(super) series: KafkaSeries,
-    pub(super) budget_bytes: u64,
-}
-
-impl Plan {
-    /// Judges the configuration; contacts nobody.
-    pub(super) fn new(
-        kafka: &Kafka,
-        topics: Arc<[String]>,
-        series: KafkaSeries,
-        budget_bytes: u64,
-    ) -> Result<Self, KafkaError> {
-        topics.iter().try_for_each(|topic| settings::check_topic(topic))?;
-        let client = settings::client(kafka, budget_bytes)?;
-        let (brokers, adaptive) = (kafka.brokers.clone(), settings::is_adaptive(kafka));
-        Ok(Self { brokers, client, adaptive, topics, series, budget_bytes })
-    }
-
-    pub(super) fn producer(&self, room: &Arc<Room>) -> Result<Producer, KafkaError> {
-        let (topics, room) = (Arc::clone(&self.topics), Arc::clone(room));
-        Producer::new(&self.client, self.adaptive, topics, self.series.clone(), self.budget_bytes, room)
-    }
-}
+/// How often the brokers are asked before a silence with nothing in flight counts: one of several may hang.
+const QUESTIONS: u32 = 3;
 
 /// The thread's state. It alone takes the producer away or puts one in place.
 pub(super) struct Watch {
-    plan: Plan,
-    patience: Patience,
-    shared: Arc<Shared>,
-    ready: bool,
+    pub(super) plan: Plan,
+    pub(super) patience: Patience,
+    pub(super) shared: Arc<Shared>,
+    breaker: Breaker,
+    /// Why it is open, or was.
+    detail: String,
     /// The kind of trouble logged last, so that each is logged once.
-    logged: &'static str,
+    pub(super) logged: &'static str,
     progress: Progress,
+    /// When there was a report last, or nothing that could be reported.
     moved_at: Instant,
+    /// When Kafka showed that it is there last.
+    answered_at: Instant,
     blocked: Option<(Instant, String)>,
-    replace_at: Option<Instant>,
-    pause: Duration,
+    inquiry: Inquiry,
+    pub(super) replacement: Option<Replacement>,
+    pub(super) pauses: Pauses,
+}
+
+/// What a look has found.
+pub(super) struct Look {
+    seen: Seen,
+    /// Why no records become durable.
+    trouble: Option<Trouble>,
+    /// Why those of a topic do not.
+    impaired: Option<Trouble>,
+}
+
+impl Look {
+    pub(super) fn well(seen: Seen, impaired: Option<Trouble>) -> Self {
+        Self { seen, trouble: None, impaired }
+    }
+
+    pub(super) fn bad(trouble: Trouble) -> Self {
+        Self { seen: Seen::Trouble, trouble: Some(trouble), impaired: None }
+    }
 }
 
 /// Why records do not become durable.
-struct Trouble {
-    kind: &'static str,
-    detail: String,
+#[derive(Clone, Debug)]
+pub(super) struct Trouble {
+    pub(super) kind: &'static str,
+    pub(super) detail: String,
 }
 
 impl Trouble {
-    fn new(kind: &'static str, detail: String) -> Self {
+    pub(super) fn new(kind: &'static str, detail: String) -> Self {
         Self { kind, detail }
     }
 }
@@ -118,17 +122,22 @@ pub(super) fn now() -> Instant {
 
 impl Watch {
     pub(super) fn new(plan: Plan, patience: Patience, shared: Arc<Shared>) -> Self {
+        let now = now();
+        plan.series.breaker_state.set(State::Open as i64);
         Self {
+            detail: format!("connecting to Kafka at {}", plan.brokers),
             plan,
             patience,
             shared,
-            ready: false,
+            breaker: Breaker::new(now),
             logged: "",
             progress: Progress::default(),
-            moved_at: now(),
+            moved_at: now,
+            answered_at: now,
             blocked: None,
-            replace_at: None,
-            pause: patience.replace.0,
+            inquiry: Inquiry::new(patience.inquiry, now),
+            replacement: None,
+            pauses: Pauses::new(patience.replace),
         }
     }
 
@@ -139,70 +148,137 @@ impl Watch {
             if let Some(close_by) = close_by {
                 return self.close(close_by);
             }
-            let trouble = self.look();
-            self.tell(trouble);
+            let look = self.look();
+            let changed = self.tell(look);
             // Whoever was turned away for a reason that no report ends tries again.
             self.shared.room.open();
-            thread::park_timeout(self.patience.look);
+            if !changed {
+                thread::park_timeout(self.patience.look);
+            }
         }
     }
 
-    fn look(&mut self) -> Option<Trouble> {
-        if let Some(replace_at) = self.replace_at {
-            return Some(self.replace(replace_at));
+    fn look(&mut self) -> Look {
+        if self.replacement.is_some() {
+            return self.replace();
         }
         let shared = Arc::clone(&self.shared);
         let live = shared.live.read().unwrap_or_else(PoisonError::into_inner);
-        let producer = live.as_ref()?;
-        if let Some(why) = producer.fatal() {
-            drop(live);
-            return Some(self.retire("fatal", format!("the Kafka producer failed for good: {why}")));
-        }
-        if let Some(too_large) = producer.notes().take_too_large() {
-            drop(live);
-            return Some(self.shrink(&too_large));
-        }
-        if let Some(text) = producer.notes().take_blocked() {
+        let Some(producer) = live.as_ref() else { return Look::well(Seen::Nothing, None) };
+        if let Some(text) = producer.take_blocked() {
             self.blocked = Some((now(), text));
         }
-        let idle = self.idle(producer);
-        let stands_still = idle >= self.patience.report;
-        if self.ready && !stands_still && !producer.notes().take_doubt() {
-            return self.blocked();
+        if let Some(retire) = self.retires(producer) {
+            drop(live);
+            return self.hand_over(retire);
         }
-        match producer.probe(self.patience.answer) {
-            Err(Probe::Unreachable(why)) => {
+        let moved = self.moved(producer);
+        let closed = self.breaker.state() == State::Closed;
+        if closed && !self.asks(producer) {
+            let seen = if moved { Seen::Progress } else { Seen::Nothing };
+            return Look::well(seen, self.impaired());
+        }
+        let found = self.probe(producer);
+        if let Some(topic) = self.inquiry.settle_missing(producer, &shared.in_flight, &self.plan.topics) {
+            drop(live);
+            let detail = format!("topic `{topic}` exists again");
+            return self.hand_over(Retire::gently("topic", detail));
+        }
+        // What was reported meanwhile says more than the answer.
+        let moved = self.moved(producer) || moved;
+        let (waiting, idle) = (self.progress.frames > 0, self.idle());
+        match found {
+            _ if moved => Look::well(Seen::Progress, self.impaired()),
+            Err(why) => {
                 let brokers = &self.plan.brokers;
-                Some(Trouble::new("unreachable", format!("Kafka at {brokers} is unreachable: {why}")))
+                Look::bad(Trouble::new("unreachable", format!("Kafka at {brokers} is unreachable: {why}")))
             }
-            Err(Probe::Topic(detail)) => Some(Trouble::new("topic", detail)),
             Ok(()) if idle >= self.patience.wedged => {
                 drop(live);
                 let seconds = idle.as_secs();
-                let detail =
-                    format!("the Kafka producer has reported nothing for {seconds} s and is replaced");
-                Some(self.retire("wedged", detail))
+                let detail = format!("the Kafka producer has reported nothing for {seconds} s");
+                self.hand_over(Retire::firmly("wedged", detail))
             }
-            Ok(()) if stands_still => {
+            Ok(()) if closed && idle >= self.patience.still => {
                 let seconds = idle.as_secs();
-                Some(Trouble::new("still", format!("Kafka has acknowledged nothing for {seconds} s")))
+                Look::bad(Trouble::new("still", format!("Kafka has acknowledged nothing for {seconds} s")))
             }
-            Ok(()) if !producer.notes().has_producer_id() => {
-                Some(Trouble::new("id", "Kafka has given the producer no id yet".into()))
+            Ok(()) if !closed && !producer.has_producer_id() => {
+                let detail = "Kafka has given the producer no id yet".to_owned();
+                Look { seen: Seen::Nothing, trouble: Some(Trouble::new("id", detail)), impaired: None }
             }
-            Ok(()) => self.blocked(),
+            Ok(()) => Look::well(Seen::Answer { waiting }, self.impaired()),
         }
     }
 
-    /// How long events have been in flight without a report.
-    fn idle(&mut self, producer: &Producer) -> Duration {
-        let progress = producer.progress();
+    /// Why the producer has to be replaced, as far as it says so itself.
+    fn retires(&mut self, producer: &Producer) -> Option<Retire> {
+        if let Some(why) = producer.fatal() {
+            return Some(Retire::firmly("fatal", format!("the Kafka producer failed for good: {why}")));
+        }
+        if let Some((lane, too_large)) = producer.take_too_large() {
+            return Some(self.shrink(lane, &too_large));
+        }
+        let why = producer.take_again();
+        if !self.shared.in_flight.back().again {
+            return None;
+        }
+        Some(match &self.blocked {
+            Some((_, text)) => Retire::firmly("blocked", text.clone()),
+            None => Retire::gently("again", why.unwrap_or_else(|| "Kafka gave records back".to_owned())),
+        })
+    }
+
+    /// Whether there is reason to ask the brokers although they did well until now.
+    fn asks(&self, producer: &Producer) -> bool {
         let now = now();
+        let quiet = now.saturating_duration_since(self.answered_at);
+        let in_doubt = producer.take_doubt() || self.inquiry.is_due(&self.plan.topics, now);
+        in_doubt || self.idle() >= self.patience.report || quiet >= self.patience.quiet
+    }
+
+    /// Asks the brokers, again where nothing in flight tells anything either.
+    fn probe(&mut self, producer: &Producer) -> Result<(), String> {
+        let closed = self.breaker.state() == State::Closed;
+        let questions = if closed && self.progress.frames == 0 { QUESTIONS } else { 1 };
+        let mut found = Ok(());
+        for _question in 0..questions {
+            found = self.inquiry.ask(producer, &self.plan, self.patience.answer);
+            if found.is_ok() || self.shared.closing.load(Ordering::SeqCst) {
+                break;
+            }
+        }
+        if found.is_ok() {
+            self.answered_at = now();
+        }
+        found
+    }
+
+    /// Whether something has become durable since the last call.
+    fn moved(&mut self, producer: &Producer) -> bool {
+        let progress = producer.progress();
+        let moved = progress.delivered != self.progress.delivered;
+        if moved {
+            self.answered_at = now();
+        }
         if progress.frames == 0 || progress.reports != self.progress.reports {
-            self.moved_at = now;
+            self.moved_at = now();
         }
         self.progress = progress;
-        now.saturating_duration_since(self.moved_at)
+        moved
+    }
+
+    /// How long events have been in flight without a report.
+    fn idle(&self) -> Duration {
+        if self.progress.frames == 0 {
+            return Duration::ZERO;
+        }
+        now().saturating_duration_since(self.moved_at)
+    }
+
+    fn impaired(&mut self) -> Option<Trouble> {
+        let unfit = self.inquiry.unfit().map(|detail| Trouble::new("topic", detail));
+        unfit.or_else(|| self.blocked())
     }
 
     fn blocked(&mut self) -> Option<Trouble> {
@@ -214,89 +290,64 @@ impl Watch {
         Some(Trouble::new("blocked", text.clone()))
     }
 
-    /// A batch was too large, and which of its events is to blame is not known. Smaller batches tell: an event
-    /// that is as large as a batch may be travels alone.
-    fn shrink(&mut self, TooLarge { topic, bytes }: &TooLarge) -> Trouble {
-        let bytes = (batch_bytes(&self.plan.client) / 2).max(*bytes);
-        self.plan.client.set("batch.size", bytes.to_string());
-        // Nothing is wrong with what else is on its way: it is waited for, and others only wait with it.
-        let retired = self.take();
-        if let Some(producer) = &retired {
-            producer.flush(self.patience.shrink);
-        }
-        let detail = format!(
-            "topic `{topic}` refused a batch as too large; batches are now of {bytes} bytes, for all topics. \
-             Raise the topic's max.message.bytes, or set a lower `batch.size` in kafka.properties"
-        );
-        self.give_up(retired, "batch", detail)
+    /// A producer is in place: its silence counts from now.
+    pub(super) fn begins_anew(&mut self) {
+        self.moved_at = now();
     }
 
-    /// Takes the producer away. What it held ends as lost before any other record is taken.
-    fn retire(&mut self, kind: &'static str, detail: String) -> Trouble {
-        let retired = self.take();
-        self.give_up(retired, kind, detail)
-    }
-
-    fn take(&self) -> Option<Producer> {
+    pub(super) fn take(&self) -> Option<Producer> {
         self.shared.live.write().unwrap_or_else(PoisonError::into_inner).take()
     }
 
-    fn give_up(&mut self, retired: Option<Producer>, kind: &'static str, detail: String) -> Trouble {
-        if let Some(producer) = retired {
-            let lost = producer.give_up();
-            tracing::warn!(
-                lost,
-                "{detail}; the events it held are not acknowledged: their clients send them again"
-            );
-        }
-        self.logged = kind;
-        self.replace_at = Some(now() + self.pause);
-        self.pause = (self.pause * 2).min(self.patience.replace.1);
-        Trouble::new(kind, detail)
-    }
-
-    fn replace(&mut self, replace_at: Instant) -> Trouble {
-        let now = now();
-        if now < replace_at {
-            return Trouble::new(self.logged, "the Kafka producer is being replaced".into());
-        }
-        match self.plan.producer(&self.shared.room) {
-            Ok(producer) => {
-                self.replace_at = None;
-                self.progress = Progress::default();
-                self.moved_at = now;
-                *self.shared.live.write().unwrap_or_else(PoisonError::into_inner) = Some(producer);
-                Trouble::new(self.logged, format!("connecting to Kafka at {}", self.plan.brokers))
+    /// Has the breaker judge, and everybody told. Returns whether its state has changed.
+    fn tell(&mut self, look: Look) -> bool {
+        let change = self.breaker.look(look.seen, now());
+        if let Some(Trouble { kind, detail }) = look.trouble {
+            if self.logged != kind && kind != "id" {
+                tracing::warn!("{detail}");
+                self.logged = kind;
             }
-            Err(error) => {
-                self.replace_at = Some(now + self.pause);
-                self.pause = (self.pause * 2).min(self.patience.replace.1);
-                Trouble::new("replace", error.to_string())
-            }
+            self.detail = detail;
         }
-    }
-
-    fn tell(&mut self, trouble: Option<Trouble>) {
-        self.ready = trouble.is_none();
-        let health = match trouble {
-            None => {
-                if self.logged != "ready" {
-                    tracing::info!("Kafka at {} is ready", self.plan.brokers);
-                }
-                self.logged = "ready";
-                self.pause = self.patience.replace.0;
-                Health::Ready
+        if let Some(state) = change {
+            self.changed(state);
+        }
+        let impaired = look.impaired.map(|Trouble { kind, detail }| {
+            if self.logged != kind {
+                tracing::warn!("{detail}");
+                self.logged = kind;
             }
-            Some(Trouble { kind, detail }) => {
-                if self.logged != kind && kind != "id" {
-                    tracing::warn!("{detail}");
-                    self.logged = kind;
-                }
-                Health::Away { reason: Reason::Broker, detail }
+            detail
+        });
+        let health = match (self.breaker.state(), impaired) {
+            (State::Closed, None) => Health::Ready,
+            (State::Closed, Some(detail)) => Health::Impaired { detail },
+            (State::HalfOpen | State::Open, _) => {
+                Health::Away { reason: Reason::Broker, detail: self.detail.clone() }
             }
         };
-        if **self.shared.health.load() != health {
+        let told = self.shared.health.load();
+        if **told != health {
+            if health == Health::Ready && change.is_none() {
+                tracing::info!("every topic in Kafka at {} can be written again", self.plan.brokers);
+                self.logged = "";
+            }
             self.shared.health.store(Arc::new(health));
+        }
+        change.is_some()
+    }
+
+    fn changed(&mut self, state: State) {
+        let (series, brokers) = (&self.plan.series, &self.plan.brokers);
+        series.breaker_state.set(state as i64);
+        series.breaker_transitions.get_or_create(&[("to", state.label())]).inc();
+        match state {
+            State::Closed => {
+                tracing::info!("Kafka at {brokers} is ready");
+                self.logged = "";
+            }
+            State::HalfOpen => tracing::info!("Kafka at {brokers} answers; what waits for it is tried"),
+            State::Open => tracing::warn!("the breaker to Kafka at {brokers} is open: {}", self.detail),
         }
     }
 
@@ -304,10 +355,14 @@ impl Watch {
         let producer = self.take();
         let detail = "the gateway is closing".to_owned();
         self.shared.health.store(Arc::new(Health::Away { reason: Reason::Draining, detail }));
-        if let Some(producer) = &producer
-            && !producer.flush(close_by.saturating_duration_since(now()))
-        {
-            let lost = producer.give_up();
+        let flushed =
+            producer.as_ref().is_none_or(|live| live.flush(close_by.saturating_duration_since(now())));
+        let lost = match &producer {
+            Some(live) if !flushed => live.give_up(),
+            // What came back and waited: for another producer, or for its topic.
+            _ => self.shared.in_flight.abandon(),
+        };
+        if lost > 0 {
             tracing::warn!(
                 lost,
                 "the gateway ends and Kafka has not taken all events; the rest are not acknowledged: their clients send \

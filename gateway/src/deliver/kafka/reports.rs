@@ -1,0 +1,259 @@
+//! What librdkafka calls back with: delivery reports, errors, statistics. Runs on its polling threads and never waits.
+
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+use std::thread::Thread;
+
+use rdkafka::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::error::KafkaError as ClientError;
+use rdkafka::message::{BorrowedMessage, Header, Message, OwnedHeaders};
+use rdkafka::producer::{DeliveryResult, Producer as _, ProducerContext};
+use rdkafka::types::RDKafkaErrorCode as Code;
+
+use super::in_flight::{InFlight, Place, Progress};
+use super::producer::{Client, Draft};
+use super::statistics::Tally;
+use super::topics::Topics;
+use super::verdict::{self, Poison, Verdict};
+use crate::metrics::KafkaSeries;
+use crate::outcome::Outcome;
+
+/// What the callbacks of one producer share with the rest of the sink.
+pub(super) struct Reports {
+    pub(super) in_flight: Arc<InFlight>,
+    /// Of [`InFlight`], which hears nothing of an older one.
+    pub(super) generation: u32,
+    pub(super) topics: Arc<Topics>,
+    pub(super) series: KafkaSeries,
+    pub(super) tally: Arc<Tally>,
+    pub(super) lane: usize,
+    pub(super) notes: Notes,
+    pub(super) batch_bytes: usize,
+    /// For dead letters. Set once there is one.
+    pub(super) client: OnceLock<Weak<Client>>,
+    pub(super) watch: Arc<OnceLock<Thread>>,
+}
+
+/// What the callbacks saw, for the watch to judge.
+#[derive(Default)]
+pub(super) struct Notes {
+    last_error: Mutex<String>,
+    blocked: Mutex<Option<String>>,
+    all_brokers_down: AtomicBool,
+    has_producer_id: AtomicBool,
+    brokers_up: AtomicI64,
+    too_large: Mutex<Option<TooLarge>>,
+    /// Why records that are not at fault came back first.
+    again: Mutex<Option<String>>,
+}
+
+/// An event of a batch that Kafka found too large: which of its events is to blame is not known.
+#[derive(Clone, Debug)]
+pub(super) struct TooLarge {
+    pub(super) topic: String,
+    /// Of key and value.
+    pub(super) bytes: usize,
+}
+
+impl Notes {
+    /// Whether all brokers were lost since the last call, or none is connected.
+    pub(super) fn take_doubt(&self) -> bool {
+        self.all_brokers_down.swap(false, Ordering::Relaxed) || self.brokers_up.load(Ordering::Relaxed) == 0
+    }
+
+    /// Whether the producer may send: librdkafka has its id from a broker.
+    pub(super) fn has_producer_id(&self) -> bool {
+        self.has_producer_id.load(Ordering::Relaxed)
+    }
+
+    /// Why records that are not at fault came back first since the last call.
+    pub(super) fn take_again(&self) -> Option<String> {
+        self.again.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    fn again(&self, topic: &str, code: Code) {
+        let mut again = self.again.lock().unwrap_or_else(PoisonError::into_inner);
+        if again.is_none() {
+            *again =
+                Some(format!("Kafka gave records of topic `{topic}` back that are not at fault ({code})"));
+        }
+    }
+
+    /// What an operator has to repair, if an event met it since the last call.
+    pub(super) fn take_blocked(&self) -> Option<String> {
+        self.blocked.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    pub(super) fn block(&self, topic: &str, why: &str, code: Code) {
+        let mut blocked = self.blocked.lock().unwrap_or_else(PoisonError::into_inner);
+        if blocked.is_none() {
+            *blocked = Some(format!("topic `{topic}`: {why} ({code})"));
+        }
+    }
+
+    /// The largest event that Kafka found too large together with its batch, if there was one since the last call.
+    pub(super) fn take_too_large(&self) -> Option<TooLarge> {
+        self.too_large.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    fn too_large(&self, topic: &str, bytes: usize) {
+        let mut largest = self.too_large.lock().unwrap_or_else(PoisonError::into_inner);
+        if largest.as_ref().is_none_or(|largest| largest.bytes < bytes) {
+            *largest = Some(TooLarge { topic: topic.to_owned(), bytes });
+        }
+    }
+
+    /// librdkafka's own words for why nothing answers say more than the code of a request.
+    pub(super) fn reason(&self, error: &ClientError) -> String {
+        let last = self.last_error.lock().unwrap_or_else(PoisonError::into_inner);
+        if last.is_empty() { error.to_string() } else { last.clone() }
+    }
+}
+
+impl ProducerContext for Reports {
+    type DeliveryOpaque = usize;
+
+    fn delivery(&self, result: &DeliveryResult<'_>, place: usize) {
+        let place = Place::unpack(place);
+        match result {
+            Ok(_) => self.in_flight.delivered(self.generation, place),
+            Err((error, message)) => self.failed(place, error, message),
+        }
+    }
+}
+
+impl Reports {
+    pub(super) fn progress(&self) -> Progress {
+        self.in_flight.progress()
+    }
+
+    fn failed(&self, place: Place, error: &ClientError, message: &BorrowedMessage<'_>) {
+        let code = error.rdkafka_error_code().unwrap_or(Code::Unknown);
+        let size = message.payload().map_or(0, <[u8]>::len) + message.key().map_or(0, <[u8]>::len);
+        let is_missing = match verdict::reported(code) {
+            Verdict::Refused(poison) => return self.refuse(place, poison, code, message),
+            // librdkafka sends what is larger than a batch may be by itself: nobody else is to blame.
+            Verdict::TooLarge if size >= self.batch_bytes => {
+                return self.refuse(place, Poison::TOO_LARGE, code, message);
+            }
+            Verdict::Missing => {
+                self.topics.by_name(message.topic()).iter().for_each(|topic| self.topics.doubt(topic));
+                true
+            }
+            Verdict::TooLarge => {
+                self.notes.too_large(message.topic(), size);
+                false
+            }
+            Verdict::Blocked(why) => {
+                self.notes.block(message.topic(), why, code);
+                false
+            }
+            Verdict::Again => {
+                self.notes.again(message.topic(), code);
+                false
+            }
+        };
+        if !matches!(code, Code::PurgeQueue | Code::PurgeInflight) {
+            self.series.failures.inc();
+        }
+        self.in_flight.gave_back(self.generation, place, message.detach(), is_missing);
+        if let Some(watch) = self.watch.get() {
+            watch.unpark();
+        }
+    }
+
+    fn refuse(&self, place: Place, poison: Poison, code: Code, message: &BorrowedMessage<'_>) {
+        if poison == Poison::FORBIDDEN_TOPIC {
+            self.notes.block(message.topic(), poison.why, code);
+            // librdkafka refuses further records by itself until it has asked for the topic again.
+            self.topics.by_name(message.topic()).iter().for_each(|topic| self.topics.doubt(topic));
+        }
+        let Some(client) = self.client.get().and_then(Weak::upgrade) else { return };
+        let why = format!("{} ({code})", poison.why);
+        let draft = Draft::of(message);
+        refuse(&client, &self.in_flight, &self.topics, place, poison, why, draft);
+    }
+}
+
+/// Refuses an event, by way of its topic's dead-letter topic if there is one.
+pub(super) fn refuse(
+    client: &Client,
+    in_flight: &InFlight,
+    topics: &Topics,
+    place: Place,
+    poison: Poison,
+    why: String,
+    draft: Draft<'_>,
+) {
+    let generation = client.client().context().generation;
+    let tell = |why: String| {
+        if let Some(ticket) = in_flight.failed(generation, place) {
+            ticket.refused(place.index, Outcome::BrokerRejected, why);
+        }
+    };
+    if let Some(first) = in_flight.exhume(place) {
+        return tell(format!("{first}, and its dead-letter topic `{}` did not take it: {why}", draft.topic));
+    }
+    let topic = topics.by_name(draft.topic);
+    let dead_letter = topic.as_ref().and_then(|topic| topic.config.dead_letter.as_deref());
+    let Some(dead_letter) = dead_letter.filter(|_| poison != Poison::TOO_LARGE_HERE) else {
+        return tell(why);
+    };
+    let headers = draft.headers.unwrap_or_else(|| OwnedHeaders::new_with_capacity(2));
+    let headers = headers
+        .insert(Header { key: "tidegate-reason", value: Some(poison.reason) })
+        .insert(Header { key: "tidegate-topic", value: Some(draft.topic) });
+    let draft = Draft { topic: dead_letter, headers: Some(headers), ..draft };
+    // Before it is sent: its report may come at once.
+    in_flight.bury(place, why);
+    if let Err(code) = draft.send(client, place)
+        && let Some(why) = in_flight.exhume(place)
+    {
+        tell(format!("{why}, and its dead-letter topic `{dead_letter}` did not take it: {code}"));
+    }
+}
+
+impl<'a> Draft<'a> {
+    fn of(message: &'a BorrowedMessage<'_>) -> Self {
+        Self {
+            topic: message.topic(),
+            key: message.key(),
+            value: message.payload(),
+            timestamp_ms: message.timestamp().to_millis(),
+            headers: message.headers().map(|headers| headers.detach()),
+        }
+    }
+}
+
+impl ClientContext for Reports {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        match level {
+            RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical => {
+                tracing::error!(facility, "librdkafka: {message}");
+            }
+            RDKafkaLogLevel::Warning => tracing::warn!(facility, "librdkafka: {message}"),
+            // Errors of connections too: they repeat while a broker is away, which the watch reports once.
+            _ => tracing::debug!(facility, "librdkafka: {message}"),
+        }
+    }
+
+    fn stats_raw(&self, statistics: &[u8]) {
+        match serde_json::from_slice::<super::statistics::Statistics>(statistics) {
+            Ok(statistics) => {
+                self.notes.brokers_up.store(statistics.brokers_up(), Ordering::Relaxed);
+                self.notes.has_producer_id.store(statistics.has_producer_id(), Ordering::Relaxed);
+                self.tally.record(self.lane, statistics, &self.series);
+            }
+            Err(error) => tracing::error!("librdkafka's statistics cannot be read: {error}"),
+        }
+    }
+
+    fn error(&self, error: ClientError, reason: &str) {
+        if error.rdkafka_error_code() == Some(Code::AllBrokersDown) {
+            self.notes.all_brokers_down.store(true, Ordering::Relaxed);
+        } else {
+            reason.clone_into(&mut self.notes.last_error.lock().unwrap_or_else(PoisonError::into_inner));
+        }
+    }
+}
