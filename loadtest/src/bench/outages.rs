@@ -32,6 +32,8 @@ const BEFORE_S: f64 = 5.0;
 const AFTER_S: f64 = 10.0;
 /// How often a gateway is looked at.
 const LOOK: Duration = Duration::from_millis(20);
+/// For the log to be forwarded once everybody has gone.
+const FORWARD_PATIENCE: Duration = Duration::from_secs(60);
 /// A request is tried at every so many looks.
 const REQUEST_EVERY: u32 = 10;
 
@@ -244,7 +246,15 @@ impl Figures {
 fn look_until(gateway: &Gateway, is_over: &AtomicBool) -> Result<Vec<Look>> {
     let mut looks = Vec::new();
     let mut until_request = 0;
-    while !is_over.load(Ordering::Relaxed) {
+    let mut forwards_until = None;
+    loop {
+        // What the log took may be on its way for longer than clients are there.
+        if is_over.load(Ordering::Relaxed) {
+            let until = *forwards_until.get_or_insert_with(|| clock::now() + FORWARD_PATIENCE);
+            if looks.last().is_none_or(|look: &Look| look.lag == 0.0) || clock::now() >= until {
+                break;
+            }
+        }
         let at_ms = clock::wall_ms();
         let resident_bytes = Process(gateway.pid()).resident_bytes()?;
         let is_ready = gateway.is_ready();
