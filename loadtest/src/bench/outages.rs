@@ -283,3 +283,38 @@ fn told(seen: &Value) -> String {
 fn label(labels: &str) -> &str {
     labels.split('"').nth(1).unwrap_or(labels)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn look(at_ms: u64, is_ready: bool, request_ms: Option<u64>) -> Look {
+        let request = request_ms.map(|ms| (503, Duration::from_millis(ms)));
+        Look { at_ms, resident_bytes: at_ms << 20, is_ready, request, lag: if is_ready { 0.0 } else { 1.0 } }
+    }
+
+    #[test]
+    fn times_are_counted_from_the_beginning_and_the_end_of_the_outage() {
+        let looks = [
+            look(500, false, Some(900)),
+            look(1_000, true, None),
+            look(3_500, false, Some(2)),
+            look(6_000, false, Some(4)),
+            look(9_400, true, None),
+        ];
+        let calm = serde_json::json!({
+            "outage": { "began_ms": 1_000, "ended_ms": 9_000, "flow_after_ms": 70.0 },
+            "reasons": { "broker": 3 },
+        });
+        let mut figures = Figures::default();
+        figures.times_of("m", &looks, &calm).unwrap();
+        figures.memory_of("m", &looks, 9_368 << 20);
+        let median = |name: &str| format!("{:.1}", figures.get(&format!("m: {name}")).median());
+        assert_eq!([median("not ready after s"), median("ready again after s")], ["2.5", "0.4"]);
+        assert_eq!([median("refused after ms"), median("refused after ms at most")], ["4.0", "4.0"]);
+        assert_eq!([median("forwarded after s"), median("flow after ms")], ["0.4", "70.0"]);
+        assert_eq!([median("memory MiB"), median("memory of cap")], ["32.0", "1.0"]);
+        assert_eq!(told(&calm), "`broker` 3");
+        assert_eq!(label("{to=\"open\"}"), "open");
+    }
+}
