@@ -59,7 +59,7 @@ fn one(rates: &Rates, random: u64, now: std::time::Instant) {
     drop(connected);
 }
 
-/// Any number for each: SplitMix64.
+/// Any number for each: `SplitMix64`.
 fn scattered(n: u64) -> u64 {
     let mut z = n.wrapping_mul(0x9e37_79b9_7f4a_7c15);
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

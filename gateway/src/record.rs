@@ -2,6 +2,10 @@
 
 use std::ops::Range;
 
+/// What a record costs in memory beyond its bytes while it is on its way: librdkafka's message, its copy's and its
+/// headers' allocations, and a part of the requests that are being sent. The budget and the Kafka sink count by it.
+pub const RECORD_OVERHEAD_BYTES: u64 = 320;
+
 /// How a record's value is written (`CloudEvents` Kafka protocol binding 1.0).
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum Encoding {
@@ -63,6 +67,11 @@ impl<'a> Record<'a> {
         })
     }
 
+    /// What the record holds in memory while it is on its way.
+    pub fn cost_bytes(&self) -> u64 {
+        self.size_bytes() as u64 + RECORD_OVERHEAD_BYTES
+    }
+
     /// Bytes of key, value and headers together.
     pub fn size_bytes(&self) -> usize {
         let headers: usize = self.headers.iter().map(|(name, value)| name.len() + value.len()).sum();
@@ -94,6 +103,11 @@ impl Records {
     /// Bytes held for all records.
     pub fn size_bytes(&self) -> usize {
         self.bytes.len()
+    }
+
+    /// What all records hold in memory while they are on their way.
+    pub fn cost_bytes(&self) -> u64 {
+        self.size_bytes() as u64 + RECORD_OVERHEAD_BYTES * self.len() as u64
     }
 
     /// Forgets the records; keeps at most `keep_bytes` of the buffer for the next frame.

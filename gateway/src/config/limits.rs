@@ -27,12 +27,16 @@ pub struct Limits {
     pub kept_sessions: u32,
     /// How long a numbering is kept.
     pub keep_seconds: u32,
-    /// Payload bytes that may be in flight, over all clients.
+    /// What may be in flight over all clients: events as they are encoded, and what the destination's queue adds.
     pub budget_bytes: ByteSize,
-    /// Events one client may have unsettled.
+    /// Events that every client may have unsettled.
     pub credit_events: u32,
-    /// Payload bytes one client may have unsettled.
+    /// Payload bytes that every client may have unsettled.
     pub credit_bytes: ByteSize,
+    /// What [`Limits::credit_events`] grows to for a client that uses it, while there is memory.
+    pub credit_events_max: u32,
+    /// What [`Limits::credit_bytes`] grows to.
+    pub credit_bytes_max: ByteSize,
     /// How often a session is pinged.
     pub ping_ms: u32,
     /// A session that was silent for so long is closed.
@@ -54,6 +58,8 @@ impl Default for Limits {
             budget_bytes: ByteSize(256 << 20),
             credit_events: 1_024,
             credit_bytes: ByteSize(256 << 10),
+            credit_events_max: 16_384,
+            credit_bytes_max: ByteSize(4 << 20),
             ping_ms: 25_000,
             idle_ms: 75_000,
         }
@@ -91,6 +97,7 @@ impl Limits {
             ("max_body_bytes", self.max_body_bytes, most::BODY_BYTES),
             ("max_inflated_body_bytes", self.max_inflated_body_bytes, most::INFLATED_BODY_BYTES),
             ("credit_bytes", self.credit_bytes, most::CREDIT_BYTES),
+            ("credit_bytes_max", self.credit_bytes_max, most::CREDIT_BYTES),
             ("budget_bytes", self.budget_bytes, most::BUDGET_BYTES),
         ] {
             if !(1..=most).contains(&size.0) {
@@ -105,6 +112,7 @@ impl Limits {
             ("kept_sessions", self.kept_sessions, 0, most::KEPT_SESSIONS),
             ("keep_seconds", self.keep_seconds, 0, most::KEEP_SECONDS),
             ("credit_events", self.credit_events, 1, most::CREDIT_EVENTS),
+            ("credit_events_max", self.credit_events_max, 1, most::CREDIT_EVENTS),
             ("ping_ms", self.ping_ms, 1, most::MILLISECONDS),
             ("idle_ms", self.idle_ms, 1, most::MILLISECONDS),
         ] {
@@ -140,6 +148,11 @@ impl Limits {
             ),
             (
                 ("credit_bytes", self.credit_bytes),
+                ("credit_bytes_max", self.credit_bytes_max),
+                "credit starts with the one and grows to the other",
+            ),
+            (
+                ("credit_bytes_max", self.credit_bytes_max),
                 ("budget_bytes", self.budget_bytes),
                 "the budget must hold one client's credit",
             ),
@@ -150,6 +163,16 @@ impl Limits {
                 let paths = [format!("limits.{large}"), format!("limits.{small}")];
                 findings.refuse_together(&paths.each_ref().map(String::as_str), message, help);
             }
+        }
+        if self.credit_events > self.credit_events_max {
+            findings.refuse_together(
+                &["limits.credit_events_max", "limits.credit_events"],
+                format!(
+                    "credit_events ({}) is larger than credit_events_max ({})",
+                    self.credit_events, self.credit_events_max
+                ),
+                "credit starts with the one and grows to the other: raise credit_events_max or lower credit_events",
+            );
         }
         if self.max_event_bytes >= self.max_frame_bytes {
             findings.refuse_together(

@@ -8,8 +8,8 @@ use tidegate_wire::{Level, Reason};
 use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::ingest::Budget;
-use super::numbering::CreditWindow;
+use super::budget::Budget;
+use super::credit::{Amount, Windows};
 use super::registry::Registry;
 use crate::access::Access;
 use crate::config::{Limits, Shutdown};
@@ -60,12 +60,16 @@ pub(super) struct Core {
 impl Core {
     pub(super) fn new(parts: Parts) -> Self {
         let Parts { metrics, pipeline, sink, access, rates, limits, shutdown, reason } = parts;
-        let credit = CreditWindow { events: u64::from(limits.credit_events), bytes: limits.credit_bytes.0 };
+        let windows = Windows {
+            first: Amount { events: u64::from(limits.credit_events), bytes: limits.credit_bytes.0 },
+            most: Amount { events: u64::from(limits.credit_events_max), bytes: limits.credit_bytes_max.0 },
+        };
+        let budget = Budget::new(limits.budget_bytes.0, &metrics);
         let keep = Duration::from_secs(u64::from(limits.keep_seconds));
         let kept = metrics.sessions_kept.clone();
         Self {
-            registry: Registry::new(keep, limits.kept_sessions as usize, credit, kept),
-            budget: Budget::new(limits.budget_bytes.0, &metrics),
+            registry: Registry::new(keep, limits.kept_sessions as usize, (windows, budget.clone()), kept),
+            budget,
             sessions: Arc::new(Semaphore::new(limits.sessions as usize)),
             draining: CancellationToken::new(),
             closing: CancellationToken::new(),

@@ -1,5 +1,6 @@
 //! HELLO to WELCOME: who it is, what it may, and which numbering it continues.
 
+use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -7,10 +8,12 @@ use tidegate_wire::{ClientFrame, Close, CloseCode, Frames, Hello, Welcome, limit
 use tokio::sync::OwnedSemaphorePermit;
 use uuid::Uuid;
 
+use super::budget::Supply;
 use super::connection::End;
 use super::core::Core;
+use super::credit::Amount;
 use super::hold::Connection;
-use super::numbering::{CreditWindow, Names, Numbering};
+use super::numbering::{Names, Numbering};
 use super::registry::{Attached, Conflict, Key, Mode};
 use super::window::Refusal;
 use crate::access::Grant;
@@ -18,7 +21,8 @@ use crate::listen::link::{Coding, LinkError, LinkReader, Packet, Peer};
 use crate::metrics::Surface;
 use crate::rates::{Client, Meter, Who};
 
-/// When a client refused for overload may come back; it adds jitter of its own.
+/// When a client refused for overload may come back: between this and twice this, so that those refused together do
+/// not come back together.
 const OVERLOAD_RETRY_MS: u64 = 5_000;
 
 /// A connection's hold on its numbering.
@@ -48,11 +52,7 @@ pub(super) struct Opened {
 pub(super) async fn open<R: LinkReader>(core: &Core, incoming: &mut R, peer: &Peer) -> Result<Opened, End> {
     // Taken before HELLO, so that clients that never say it are bounded too.
     let Ok(permit) = Arc::clone(&core.sessions).try_acquire_owned() else {
-        return Err(End::Close(Close {
-            code: CloseCode::Overload,
-            msg: Some(format!("all {} sessions are in use", core.limits.sessions)),
-            retry_ms: Some(OVERLOAD_RETRY_MS),
-        }));
+        return Err(overload(format!("all {} sessions are in use", core.limits.sessions)));
     };
     let hello = match peer.coding {
         Coding::CloudEvents => Hello::default(),
@@ -62,6 +62,7 @@ pub(super) async fn open<R: LinkReader>(core: &Core, incoming: &mut R, peer: &Pe
         return Err(End::close(CloseCode::Drain, "this gateway is shutting down"));
     }
     let grant = authorise(core, &hello, peer)?;
+    refuse_newcomer(core, &hello, &grant)?;
     let session_id = Uuid::now_v7().simple().to_string();
     let connection = Arc::new(Connection::default());
     let meter = meter(core, hello.client.as_deref(), &grant, peer);
@@ -153,6 +154,32 @@ fn authorise(core: &Core, hello: &Hello, peer: &Peer) -> Result<Arc<Grant>, End>
     refusal.map_or(Ok(grant), |message| Err(End::close(CloseCode::Auth, message)))
 }
 
+/// With memory scarce, who has no numbering here must come again later: those who have one are served first.
+fn refuse_newcomer(core: &Core, hello: &Hello, grant: &Grant) -> Result<(), End> {
+    if core.budget.supply() != Supply::Scarce {
+        return Ok(());
+    }
+    let known = hello.client.as_ref().zip(hello.epoch).is_some_and(|(client, epoch)| {
+        let key = Key { tenant: Arc::clone(&grant.tenant), client: client.as_str().into() };
+        core.registry.knows(&key, epoch)
+    });
+    if known {
+        return Ok(());
+    }
+    Err(overload(
+        "the memory for events is nearly used up, and those who were here before go first".to_owned(),
+    ))
+}
+
+fn overload(message: String) -> End {
+    let random = RandomState::new().hash_one(0);
+    End::Close(Close {
+        code: CloseCode::Overload,
+        msg: Some(message),
+        retry_ms: Some(OVERLOAD_RETRY_MS + random % OVERLOAD_RETRY_MS),
+    })
+}
+
 /// The rates that a session falls under.
 pub(super) fn meter(core: &Core, client: Option<&str>, grant: &Grant, peer: &Peer) -> Meter {
     let client = client.map_or(Client::Session, Client::Named);
@@ -168,7 +195,7 @@ fn hold_to(meter: &Meter, connection: &Connection, core: &Core) -> Option<Instan
         return None;
     }
     let (events, bytes) = meter.bursts();
-    connection.bound(CreditWindow { events, bytes });
+    connection.bound(Amount { events, bytes });
     let wait = meter.owed(super::now())?;
     core.metrics.rates.limited(wait.limit.label());
     connection.hold_back(wait.reason(), wait.until);

@@ -9,7 +9,7 @@ use tokio::sync::Notify;
 use tokio::time::sleep_until;
 use tokio_util::sync::CancellationToken;
 
-use super::numbering::CreditWindow;
+use super::credit::Amount;
 
 /// One connection's hold on its numbering, seen from all sides.
 #[derive(Debug, Default)]
@@ -32,7 +32,7 @@ pub(super) struct Connection {
     /// Looked at for every packet, so the lock is taken only where there is something to read.
     is_held_back: AtomicBool,
     hold: Mutex<Option<Hold>>,
-    most: OnceLock<CreditWindow>,
+    most: OnceLock<Amount>,
 }
 
 /// Why no credit is renewed for a while.
@@ -55,14 +55,14 @@ impl Connection {
     }
 
     /// Says how much credit the connection may have at most, before it has any; else there is no bound.
-    pub(super) fn bound(&self, most: CreditWindow) {
+    pub(super) fn bound(&self, most: Amount) {
         // It is said once.
         let _ = self.most.set(most);
     }
 
     /// `credit`, or what of it the connection may have.
-    pub(super) fn bounded(&self, credit: CreditWindow) -> CreditWindow {
-        self.most.get().map_or(credit, |most| CreditWindow {
+    pub(super) fn bounded(&self, credit: Amount) -> Amount {
+        self.most.get().map_or(credit, |most| Amount {
             events: credit.events.min(most.events),
             bytes: credit.bytes.min(most.bytes),
         })
@@ -72,13 +72,13 @@ impl Connection {
     /// it is read as before. The newest call holds; `Reason::Ok` ends it.
     pub(super) fn hold_back(&self, reason: Reason, until: Instant) {
         let hold = (reason != Reason::Ok).then_some(Hold { reason, until });
-        let mut held = self.hold.lock().unwrap_or_else(PoisonError::into_inner);
-        if *held == hold {
+        let mut current = self.hold.lock().unwrap_or_else(PoisonError::into_inner);
+        if *current == hold {
             return;
         }
-        *held = hold;
+        *current = hold;
         self.is_held_back.store(hold.is_some(), Ordering::Relaxed);
-        drop(held);
+        drop(current);
         self.settled.notify_one();
         self.credit.notify_one();
     }
@@ -88,12 +88,12 @@ impl Connection {
         if !self.is_held_back.load(Ordering::Relaxed) {
             return None;
         }
-        let mut held = self.hold.lock().unwrap_or_else(PoisonError::into_inner);
-        if held.is_some_and(|hold| hold.until <= super::now()) {
-            *held = None;
+        let mut current = self.hold.lock().unwrap_or_else(PoisonError::into_inner);
+        if current.is_some_and(|hold| hold.until <= super::now()) {
+            *current = None;
             self.is_held_back.store(false, Ordering::Relaxed);
         }
-        *held
+        *current
     }
 
     /// Resolves when credit may have come back. Cancel safe.

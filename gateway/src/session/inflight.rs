@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use tidegate_wire::{Level, Reject};
-use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio::sync::oneshot;
 
+use super::budget::Held;
 use super::hold::Connection;
-use super::numbering::Numbering;
+use super::numbering::{Numbering, SettledFrame};
 use super::window::{FrameId, Refusal};
 use crate::carrier::Carrier;
 use crate::metrics::{Metrics, Stage};
@@ -33,28 +34,6 @@ pub(super) struct InFlight {
     /// Their share of the memory budget.
     pub(super) budget: Option<Held>,
     waiting: Option<Waiting>,
-}
-
-/// A share of the memory budget, given back when dropped.
-#[derive(Debug)]
-pub(super) struct Held {
-    metrics: Arc<Metrics>,
-    bytes: i64,
-    _permit: OwnedSemaphorePermit,
-}
-
-impl Held {
-    pub(super) fn new(metrics: &Arc<Metrics>, bytes: u64, permit: OwnedSemaphorePermit) -> Self {
-        let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
-        metrics.bytes_in_flight.inc_by(bytes);
-        Self { metrics: Arc::clone(metrics), bytes, _permit: permit }
-    }
-}
-
-impl Drop for Held {
-    fn drop(&mut self) {
-        self.metrics.bytes_in_flight.dec_by(self.bytes);
-    }
 }
 
 /// Who waits for a frame to settle.
@@ -128,11 +107,11 @@ impl InFlight {
             self.rejected.push((refused.index, reject));
         }
         self.rejected.sort_by_key(|(index, _)| *index);
-        self.budget = None;
+        let cost_bytes = self.budget.take().map_or(0, |held| held.bytes());
         let rejected = std::mem::take(&mut self.rejected);
         match waiting {
             Waiting::Numbers(numbers) if lost > 0 => numbers.numbering.break_off(),
-            Waiting::Numbers(numbers) => numbers.settle(level, rejected),
+            Waiting::Numbers(numbers) => numbers.settle(cost_bytes, level, rejected),
             // A request that no longer waits has been answered 504 or has gone.
             Waiting::Request(answer) => drop(answer.send(Ended { durable, lost, level, rejected })),
             Waiting::Nobody => {}
@@ -174,7 +153,7 @@ impl Drop for InFlight {
 }
 
 impl Numbers {
-    fn settle(mut self, level: Option<Level>, rejected: Vec<(u32, Reject)>) {
+    fn settle(mut self, cost_bytes: u64, level: Option<Level>, rejected: Vec<(u32, Reject)>) {
         if let Some(refused) = self.refused.take() {
             // A request that no longer waits has been answered or has gone.
             let _ = refused.send(rejected.clone());
@@ -187,7 +166,8 @@ impl Numbers {
                 message: reject.message.into(),
             })
             .collect();
-        self.numbering.settle(&self.connection, self.frame, self.bytes, level, refusals);
+        let settled = SettledFrame { frame: self.frame, bytes: self.bytes, cost_bytes, level, refusals };
+        self.numbering.settle(&self.connection, settled);
     }
 }
 

@@ -3,8 +3,10 @@
 //! A connection is one task that reads and writes at once; its numbering outlives it. Time is asked for here
 //! and in `deliver`, nowhere else.
 
+mod budget;
 mod connection;
 mod core;
+mod credit;
 mod hello;
 mod hold;
 mod idle;

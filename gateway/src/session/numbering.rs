@@ -7,6 +7,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tidegate_wire::Level;
 use tokio::sync::OwnedMutexGuard;
 
+use super::budget::{Account, Budget};
+use super::credit::{Amount, Credit, Windows};
 use super::hold::Connection;
 use super::window::{Admission, FrameId, Refusal, Settled, Window};
 
@@ -14,13 +16,6 @@ use super::window::{Admission, FrameId, Refusal, Settled, Window};
 const KEPT_REFUSALS_OVERALL: usize = 200_000;
 /// What a numbering may always keep.
 const KEPT_REFUSALS_EACH: usize = 16;
-
-/// Credit that a connection is given: a fixed window.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct CreditWindow {
-    pub(super) events: u64,
-    pub(super) bytes: u64,
-}
 
 /// How far a connection may send.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -51,6 +46,32 @@ pub(super) struct Used {
     pub(super) up: bool,
     /// More than it had, or more bad events than have been answered.
     pub(super) over: bool,
+    /// It would have more if there were more memory.
+    pub(super) is_cut: bool,
+}
+
+/// What there is to tell a client.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) struct Standing {
+    /// Numbers settled and not told.
+    pub(super) untold: u64,
+    /// Events received and not settled.
+    pub(super) in_flight: u64,
+    /// Whether memory kept the credit from being renewed in full the last time.
+    pub(super) is_cut: bool,
+}
+
+/// A frame whose events have all ended.
+#[derive(Debug)]
+pub(super) struct SettledFrame {
+    pub(super) frame: FrameId,
+    /// Of its payloads.
+    pub(super) bytes: u64,
+    /// Of the budget, until now.
+    pub(super) cost_bytes: u64,
+    pub(super) level: Option<Level>,
+    /// In order of their numbers.
+    pub(super) refusals: Vec<Refusal>,
 }
 
 /// How numbers of a numbering are named in events.
@@ -69,7 +90,10 @@ pub(super) struct Names {
 pub(super) struct Numbering {
     pub(super) epoch: u64,
     pub(super) names: Names,
-    credit: CreditWindow,
+    /// What it holds of the budget, over all its connections.
+    pub(super) account: Arc<Account>,
+    budget: Budget,
+    windows: Windows,
     kept_overall: Arc<AtomicUsize>,
     state: Mutex<State>,
     /// Held from a frame's admission until the destination has all of it, so that frames go in their order, whichever
@@ -87,6 +111,8 @@ struct State {
     /// Payload bytes of this connection: sent, and of those the settled ones.
     sent_bytes: u64,
     settled_bytes: u64,
+    credit: Credit,
+    is_cut: bool,
     /// How far the connection may send: it never falls while the connection lasts.
     granted: Limit,
     is_broken: bool,
@@ -97,10 +123,10 @@ impl Numbering {
         epoch: u64,
         next: u64,
         names: Names,
-        credit: CreditWindow,
+        (windows, budget): (Windows, Budget),
         kept_overall: Arc<AtomicUsize>,
     ) -> Self {
-        Self::over(Window::starting_at(next), epoch, names, credit, kept_overall)
+        Self::over(Window::starting_at(next), epoch, names, (windows, budget), kept_overall)
     }
 
     /// A numbering that continues where `window` is.
@@ -108,7 +134,7 @@ impl Numbering {
         window: Window,
         epoch: u64,
         names: Names,
-        credit: CreditWindow,
+        (windows, budget): (Windows, Budget),
         kept_overall: Arc<AtomicUsize>,
     ) -> Self {
         kept_overall.fetch_add(window.kept_refusals(), Ordering::Relaxed);
@@ -117,10 +143,22 @@ impl Numbering {
             connection: Arc::default(),
             sent_bytes: 0,
             settled_bytes: 0,
+            credit: Credit::new(windows),
+            is_cut: false,
             granted: Limit::default(),
             is_broken: false,
         };
-        Self { epoch, names, credit, kept_overall, state: Mutex::new(state), turn: Arc::default() }
+        let account = Arc::default();
+        Self {
+            epoch,
+            names,
+            account,
+            budget,
+            windows,
+            kept_overall,
+            state: Mutex::new(state),
+            turn: Arc::default(),
+        }
     }
 
     /// The turn to hand over a frame; fair. Cancel safe.
@@ -141,6 +179,8 @@ impl Numbering {
         state.settled_bytes = 0;
         // Who begins held back has no credit yet, and its numbers go on from where they are.
         state.granted = Limit { seq: state.window.upto(), bytes: 0 };
+        state.credit = Credit::new(self.windows);
+        state.is_cut = false;
         before.taken_over.cancel();
         // What was lost since somebody looked is this connection's to hear of.
         if state.is_broken {
@@ -180,25 +220,25 @@ impl Numbering {
         let admission = state.window.admit(first, count);
         if admission.frame.is_none() {
             state.settled_bytes += bytes;
+        } else {
+            let under_way = state.under_way();
+            state.credit.sent(under_way, self.budget.share());
         }
         Some(admission)
     }
 
     /// Settles a frame that `connection` brought, and wakes whoever has the numbering now.
-    pub(super) fn settle(
-        &self,
-        connection: &Arc<Connection>,
-        frame: FrameId,
-        bytes: u64,
-        level: Option<Level>,
-        refusals: Vec<Refusal>,
-    ) {
+    pub(super) fn settle(&self, connection: &Arc<Connection>, settled: SettledFrame) {
+        let SettledFrame { frame, bytes, cost_bytes, level, refusals } = settled;
         let mut state = self.lock();
         let before = state.window.kept_refusals();
-        state.window.settle(frame, level, refusals);
+        let events = state.window.settle(frame, level, refusals);
         self.count_kept(&mut state.window, before);
         if Arc::ptr_eq(&state.connection, connection) {
             state.settled_bytes += bytes;
+            let amount = Amount { events: events.into(), bytes };
+            let (upto, received) = (state.window.upto(), state.window.received());
+            state.credit.settled(amount, cost_bytes, (upto, received), self.budget.share());
         }
         let connection = Arc::clone(&state.connection);
         drop(state);
@@ -235,13 +275,13 @@ impl Numbering {
 
     /// How far the connection may send.
     pub(super) fn limit(&self) -> Limit {
-        self.lock().limit(self.credit)
+        self.lock().limit(&self.budget)
     }
 
     /// How much of its credit the connection has used.
     pub(super) fn credit_used(&self) -> Used {
         let mut state = self.lock();
-        let limit = state.limit(self.credit);
+        let limit = state.limit(&self.budget);
         let received = state.window.received();
         // With nothing unsettled a client may always send one event, whatever its size; but not one after the other
         // while its credit is held back.
@@ -250,6 +290,7 @@ impl Numbering {
             up: unsettled && (received >= limit.seq || state.sent_bytes >= limit.bytes),
             over: unsettled && (received > limit.seq || state.sent_bytes > limit.bytes)
                 || state.window.is_full_of_refusals(),
+            is_cut: state.is_cut,
         }
     }
 
@@ -268,10 +309,11 @@ impl Numbering {
         self.lock().window.in_flight()
     }
 
-    /// Numbers settled and not told, and events in flight.
-    pub(super) fn untold_and_in_flight(&self) -> (u64, u64) {
+    /// What there is to tell the client.
+    pub(super) fn standing(&self) -> Standing {
         let state = self.lock();
-        (state.window.untold(), state.window.in_flight())
+        let (untold, in_flight) = (state.window.untold(), state.window.in_flight());
+        Standing { untold, in_flight, is_cut: state.is_cut && in_flight > 0 }
     }
 
     /// What the next ACK says, or `None` when it is another connection's to say.
@@ -282,7 +324,10 @@ impl Numbering {
         }
         let settled = state.window.take_settled();
         connection.credit.notify_one();
-        Some((settled, state.limit(self.credit)))
+        let limit = state.limit(&self.budget);
+        // Said anew with each ACK and not in between, so that it does not change with every frame of others.
+        state.is_cut = state.credit.is_cut(state.under_way(), self.budget.share());
+        Some((settled, limit))
     }
 
     /// The refusals still known of numbers from `first` on.
@@ -317,15 +362,20 @@ impl Drop for Numbering {
 
 impl State {
     /// Renews the credit, unless it is held back.
-    fn limit(&mut self, credit: CreditWindow) -> Limit {
+    fn limit(&mut self, budget: &Budget) -> Limit {
         if self.connection.held_back().is_none() {
-            let credit = self.connection.bounded(credit);
+            let window = self.connection.bounded(self.credit.window(budget.share()));
             self.granted = Limit {
-                seq: self.granted.seq.max(self.window.upto().saturating_add(credit.events)),
-                bytes: self.granted.bytes.max(self.settled_bytes.saturating_add(credit.bytes)),
+                seq: self.granted.seq.max(self.window.upto().saturating_add(window.events)),
+                bytes: self.granted.bytes.max(self.settled_bytes.saturating_add(window.bytes)),
             };
         }
         self.granted
+    }
+
+    /// Of this connection, what is not settled.
+    fn under_way(&self) -> Amount {
+        Amount { events: self.window.in_flight(), bytes: self.sent_bytes - self.settled_bytes }
     }
 }
 
@@ -335,11 +385,17 @@ mod tests {
 
     fn numbering() -> (Numbering, Arc<Connection>) {
         let names = Names { id_prefix: "a-1-".into(), source: "/default/a".into(), key: "a".into() };
-        let credit = CreditWindow { events: 4, bytes: 100 };
-        let numbering = Numbering::new(1, 1, names, credit, Arc::default());
+        let first = Amount { events: 4, bytes: 100 };
+        let budget = Budget::new(1 << 20, &crate::metrics::Metrics::register().0);
+        let windows = Windows { first, most: first };
+        let numbering = Numbering::new(1, 1, names, (windows, budget), Arc::default());
         let connection = Arc::default();
         numbering.attach(&connection);
         (numbering, connection)
+    }
+
+    fn settled(frame: FrameId, bytes: u64) -> SettledFrame {
+        SettledFrame { frame, bytes, cost_bytes: bytes, level: None, refusals: vec![] }
     }
 
     #[test]
@@ -348,9 +404,9 @@ mod tests {
         let first = numbering.admit(&connection, 1, 2, 60).unwrap().frame.unwrap();
         let second = numbering.admit(&connection, 3, 3, 60).unwrap().frame.unwrap();
         assert!(numbering.credit_used().over);
-        numbering.settle(&connection, second, 60, None, vec![]);
+        numbering.settle(&connection, settled(second, 60));
         assert_eq!(numbering.limit(), Limit { seq: 4, bytes: 160 });
-        numbering.settle(&connection, first, 60, None, vec![]);
+        numbering.settle(&connection, settled(first, 60));
         assert_eq!(numbering.limit(), Limit { seq: 9, bytes: 220 });
         assert!(!numbering.credit_used().over);
     }
@@ -360,7 +416,7 @@ mod tests {
         let (numbering, connection) = numbering();
         let huge = numbering.admit(&connection, 1, 1, 1_000).unwrap().frame.unwrap();
         assert!(numbering.credit_used().over);
-        numbering.settle(&connection, huge, 1_000, None, vec![]);
+        numbering.settle(&connection, settled(huge, 1_000));
         assert!(!numbering.credit_used().over);
     }
 
@@ -373,7 +429,7 @@ mod tests {
         assert!(old.taken_over.is_cancelled());
         assert!(numbering.admit(&old, 2, 1, 1).is_none());
         assert_eq!(numbering.admit(&new, 1, 1, 50).unwrap().repeated, 1);
-        numbering.settle(&old, frame, 50, None, vec![]);
+        numbering.settle(&old, settled(frame, 50));
         assert_eq!(numbering.limit(), Limit { seq: 5, bytes: 150 });
     }
 

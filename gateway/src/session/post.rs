@@ -8,6 +8,7 @@ use tidegate_wire::{Aliases, Batch, Reason, Reject, limits};
 use tokio::sync::{OwnedMutexGuard, oneshot};
 use uuid::Uuid;
 
+use super::budget::{Account, Held};
 use super::core::Core;
 use super::hold::Connection;
 use super::inflight::{Ended, InFlight, Numbers, Waiting};
@@ -30,21 +31,27 @@ pub(super) async fn post(core: &Arc<Core>, post: Post<'_>) -> Answer {
     if reason != Reason::Ok {
         return busy(reason);
     }
-    if !core.budget.has_room(post.body.len() as u64) {
-        return busy(Reason::Memory);
-    }
+    // A request cannot wait, and is refused sooner than established sessions are held back. One that only asks holds
+    // nothing.
+    let account = Arc::new(Account::default());
+    let share = if post.body.is_empty() {
+        Some(core.budget.nothing(&account))
+    } else {
+        core.budget.try_begin(account.estimate(post.body.len()))
+    };
+    let Some(share) = share else { return busy(Reason::Memory) };
     let batch = match post.kind.clone().parse(post.body, core.pipeline.limits()) {
         Ok(batch) => batch,
         Err(BodyError::NotTheFormat(message)) => return Answer::BadBody(message),
         Err(error @ BodyError::TooManyEvents { .. }) => return Answer::TooLarge(error.to_string()),
     };
     match post.numbering {
-        Some(headers) => numbered(core, &post, headers, &batch).await,
-        None => unnumbered(core, &post, &batch).await,
+        Some(headers) => numbered(core, &post, headers, &batch, share).await,
+        None => unnumbered(core, &post, &batch, share).await,
     }
 }
 
-async fn unnumbered(core: &Arc<Core>, post: &Post<'_>, batch: &Batch<'_>) -> Answer {
+async fn unnumbered(core: &Arc<Core>, post: &Post<'_>, batch: &Batch<'_>, share: Held) -> Answer {
     if let Some(message) = post.grant.refuses_anonymous("send Tidegate-Client, -Epoch and -Seq") {
         return Answer::Forbidden(message);
     }
@@ -60,10 +67,10 @@ async fn unnumbered(core: &Arc<Core>, post: &Post<'_>, batch: &Batch<'_>) -> Ans
     if post.respond_async {
         let rejected = prepared.rejected();
         let refused = u32::try_from(rejected.len()).unwrap_or(u32::MAX);
-        hand_over(core, prepared, None);
+        hand_over(core, prepared, share, None);
         return Answer::Admitted { admitted: batch.count - refused, rejected };
     }
-    hand_over(core, prepared, None);
+    hand_over(core, prepared, share, None);
     match tokio::time::timeout(patience(), settled).await {
         Ok(Ok(Ended { lost: 0, durable, level, rejected })) => Answer::Durable {
             accepted: durable,
@@ -76,7 +83,13 @@ async fn unnumbered(core: &Arc<Core>, post: &Post<'_>, batch: &Batch<'_>) -> Ans
     }
 }
 
-async fn numbered(core: &Arc<Core>, post: &Post<'_>, headers: Headers<'_>, batch: &Batch<'_>) -> Answer {
+async fn numbered(
+    core: &Arc<Core>,
+    post: &Post<'_>,
+    headers: Headers<'_>,
+    batch: &Batch<'_>,
+    share: Held,
+) -> Answer {
     if let Some(message) = post.grant.refuses_client(headers.client) {
         return Answer::Forbidden(message);
     }
@@ -95,7 +108,7 @@ async fn numbered(core: &Arc<Core>, post: &Post<'_>, headers: Headers<'_>, batch
     let settled = async {
         let mut sent = Sent::default();
         if batch.count > 0 {
-            sent = request.send(post, headers.first_seq, batch).await?;
+            sent = request.send(post, headers.first_seq, batch, share).await?;
         }
         if post.respond_async {
             let refused = u32::try_from(sent.rejected_at_once.len()).unwrap_or(u32::MAX);
@@ -157,7 +170,13 @@ impl<'a> Request<'a> {
     }
 
     /// Takes the events, in turn: those of an earlier request may still wait for room.
-    async fn send(&self, post: &Post<'_>, first_seq: u64, batch: &Batch<'_>) -> Result<Sent, Answer> {
+    async fn send(
+        &self,
+        post: &Post<'_>,
+        first_seq: u64,
+        batch: &Batch<'_>,
+        share: Held,
+    ) -> Result<Sent, Answer> {
         let turn = self.numbering.turn().await;
         let bytes = batch.payload_bytes;
         let admission = self.numbering.admit(&self.connection, first_seq, batch.count, bytes);
@@ -183,7 +202,7 @@ impl<'a> Request<'a> {
         let prepared = start(self.core, post, batch, admission.repeated, &mut stamp, waiting);
         sent.rejected_at_once = prepared.rejected();
         sent.refused = Some(refused);
-        hand_over(self.core, prepared, Some(turn));
+        hand_over(self.core, prepared, share, Some(turn));
         Ok(sent)
     }
 
@@ -253,8 +272,8 @@ fn start(
 }
 
 /// Hands the events over, in a task of their own if that takes time: the request may be given up, they may not.
-fn hand_over(core: &Arc<Core>, prepared: Prepared, turn: Option<OwnedMutexGuard<()>>) {
-    if let Some(rest) = prepared.offer(core) {
+fn hand_over(core: &Arc<Core>, prepared: Prepared, share: Held, turn: Option<OwnedMutexGuard<()>>) {
+    if let Some(rest) = prepared.offer(core, share) {
         let core = Arc::clone(core);
         tokio::spawn(async move {
             rest.finish(&core, |_| {}).await;

@@ -8,10 +8,10 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use tidegate_wire::{Aliases, ClientFrame, CloseCode, Frames, Reason, Report, Violation};
-use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
 
 use self::events::Row;
+use super::budget::Held;
 use super::connection::End;
 use super::core::Core;
 use super::hello::{self, Opened, Session};
@@ -42,8 +42,10 @@ pub(super) struct Reader<'a, R> {
     aliases: Aliases,
     orders: &'a Orders,
     gone: CancellationToken,
-    /// The budget's share for the packet that is being decoded.
-    decoding: Option<OwnedSemaphorePermit>,
+    /// The share of the budget that the next frame's events are decoded and encoded into.
+    share: Option<Held>,
+    /// Of the frame that is being taken, as it came.
+    frame_bytes: usize,
     /// Whether the client has used up its credit, so that this is counted once each time.
     is_used_up: bool,
 }
@@ -69,7 +71,8 @@ impl<'a, R: LinkReader> Reader<'a, R> {
             aliases: Aliases::default(),
             orders,
             gone,
-            decoding: None,
+            share: None,
+            frame_bytes: 0,
             is_used_up: false,
         }
     }
@@ -95,13 +98,16 @@ impl<'a, R: LinkReader> Reader<'a, R> {
                 Ok(packet) => packet,
                 Err(end) => return end,
             };
-            tokio::select! {
-                biased;
-                () = self.memory(packet.len()) => {}
-                end = &mut ended => return end,
+            // Nobody waits for a datagram: it has a share if there is one.
+            if !matches!(packet, Packet::Datagram(_)) {
+                tokio::select! {
+                    biased;
+                    () = self.memory(packet.len()) => {}
+                    end = &mut ended => return end,
+                }
             }
             let taken = self.take(packet).await;
-            self.decoding = None;
+            self.share = None;
             match taken {
                 Ok(()) => {}
                 Err(Stop::End(end)) => return end,
@@ -154,7 +160,9 @@ impl<'a, R: LinkReader> Reader<'a, R> {
             if position > 0 {
                 self.between(position).await?;
             }
-            let frame = frame.and_then(|frame| ClientFrame::from_binary(frame, limits)).map_err(violated)?;
+            let frame = frame.map_err(violated)?;
+            self.frame_bytes = frame.body.len();
+            let frame = ClientFrame::from_binary(frame, limits).map_err(violated)?;
             self.frame(frame, received_at, began_at).await?;
             began_at = super::now();
         }
@@ -166,8 +174,15 @@ impl<'a, R: LinkReader> Reader<'a, R> {
         if position.is_multiple_of(FRAMES_AT_ONCE) {
             tokio::task::yield_now().await;
         }
-        let has_share = self.decoding.is_some() || self.core.budget.has_room(1);
-        if has_share && !self.session.numbering.credit_used().over && !self.core.closing.is_cancelled() {
+        if self.share.is_none() {
+            let account = &self.session.numbering.account;
+            // The next frame may be another size, and is counted as what it is.
+            self.share = self.core.budget.try_hold(account, account.estimate(self.frame_bytes));
+        }
+        if self.share.is_some()
+            && !self.session.numbering.credit_used().over
+            && !self.core.closing.is_cancelled()
+        {
             return Ok(());
         }
         Box::pin(self.halt()).await
@@ -176,25 +191,29 @@ impl<'a, R: LinkReader> Reader<'a, R> {
     /// Waits for credit and for a share of the budget, unless the session ends first.
     async fn halt(&mut self) -> Result<(), Stop> {
         let (core, session, gone) = (Arc::clone(self.core), Arc::clone(&self.session), self.gone.clone());
-        self.decoding = None;
+        self.share = None;
+        let frame_bytes = self.frame_bytes;
         tokio::select! {
             biased;
             _ = ended(&core, &gone, &session.connection) => Err(Stop::Ended),
             () = async {
                 self.credit().await;
-                self.memory(1).await;
+                self.memory(frame_bytes).await;
             } => Ok(()),
         }
     }
 
-    /// Waits for a share of the budget before anything is decoded.
+    /// Waits for a share of the budget before anything is decoded: nobody waits with what is decoded.
     async fn memory(&mut self, packet_bytes: usize) {
-        self.decoding = self.core.budget.try_decoding(packet_bytes);
-        if self.decoding.is_none() {
-            let connection = Arc::clone(&self.session.connection);
+        self.frame_bytes = packet_bytes;
+        let Session { numbering, connection } = &*self.session;
+        let (budget, account) = (&self.core.budget, &numbering.account);
+        let bytes = account.estimate(packet_bytes);
+        self.share = budget.try_hold(account, bytes);
+        if self.share.is_none() {
             connection.stall(Reason::Memory);
             self.core.metrics.stalled(Reason::Memory);
-            self.decoding = self.core.budget.decoding(packet_bytes).await;
+            self.share = budget.hold(account, bytes).await;
             connection.stall(Reason::Ok);
         }
     }
@@ -263,7 +282,11 @@ impl<'a, R: LinkReader> Reader<'a, R> {
         let Session { numbering, connection } = &*self.session;
         let mut used = numbering.credit_used();
         if used.up && !self.is_used_up {
-            self.core.metrics.stalled(self.core.reason());
+            let reason = match self.core.reason() {
+                Reason::Ok if used.is_cut => Reason::Memory,
+                reason => reason,
+            };
+            self.core.metrics.stalled(reason);
         }
         self.is_used_up = used.up;
         if !used.over {

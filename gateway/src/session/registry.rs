@@ -7,8 +7,10 @@ use std::time::{Duration, Instant};
 
 use prometheus_client::metrics::gauge::Gauge;
 
+use super::budget::Budget;
+use super::credit::Windows;
 use super::hold::Connection;
-use super::numbering::{CreditWindow, Names, Numbering, Resumed};
+use super::numbering::{Names, Numbering, Resumed};
 use super::snapshot::{Kept, Refused};
 use super::window::{Refusal, Window};
 
@@ -73,7 +75,7 @@ pub(super) enum Mode {
 pub(super) struct Registry {
     keep: Duration,
     keep_most: usize,
-    credit: CreditWindow,
+    credit: (Windows, Budget),
     kept: Gauge,
     kept_refusals: Arc<AtomicUsize>,
     clients: Mutex<Clients>,
@@ -99,13 +101,13 @@ struct Entry {
 }
 
 impl Registry {
-    pub(super) fn new(keep: Duration, keep_most: usize, credit: CreditWindow, kept: Gauge) -> Self {
+    pub(super) fn new(keep: Duration, keep_most: usize, credit: (Windows, Budget), kept: Gauge) -> Self {
         Self { keep, keep_most, credit, kept, kept_refusals: Arc::default(), clients: Mutex::default() }
     }
 
     /// A numbering of no client's: it is gone with its connection.
     pub(super) fn anonymous(&self, names: Names) -> Numbering {
-        Numbering::new(0, 1, names, self.credit, Arc::clone(&self.kept_refusals))
+        Numbering::new(0, 1, names, self.credit.clone(), Arc::clone(&self.kept_refusals))
     }
 
     /// Starts or resumes the numbering of `key`, which belongs to `connection` from here on. Without `epoch`
@@ -160,6 +162,11 @@ impl Registry {
         Ok(attached)
     }
 
+    /// Whether the numbering `epoch` of `key` is known.
+    pub(super) fn knows(&self, key: &Key, epoch: u64) -> bool {
+        self.lock().by_key.get(key).is_some_and(|entry| entry.numbering.epoch == epoch)
+    }
+
     /// Says that `connection` has ended; its numbering is kept for a while if it still is its own.
     pub(super) fn detach(
         &self,
@@ -212,7 +219,8 @@ impl Registry {
             let refusals = refused.into_iter().filter_map(Option::<Refusal>::from).collect();
             let window = Window::restored(upto, refusals, forgotten_upto);
             let kept_refusals = Arc::clone(&self.kept_refusals);
-            let numbering = Numbering::over(window, epoch, names(&key, epoch), self.credit, kept_refusals);
+            let numbering =
+                Numbering::over(window, epoch, names(&key, epoch), self.credit.clone(), kept_refusals);
             // Longer ago than this machine runs is long enough to be forgotten.
             let Some(since) = now.checked_sub(away_for).filter(|_| away_for < self.keep) else { continue };
             clients.absences += 1;
@@ -236,7 +244,7 @@ impl Registry {
 
     fn start(&self, key: &Key, epoch: u64, next: u64) -> Attached {
         let kept_refusals = Arc::clone(&self.kept_refusals);
-        let numbering = Numbering::new(epoch, next, names(key, epoch), self.credit, kept_refusals);
+        let numbering = Numbering::new(epoch, next, names(key, epoch), self.credit.clone(), kept_refusals);
         Attached::fresh(Arc::new(numbering))
     }
 
@@ -305,6 +313,8 @@ mod tests {
     use tidegate_wire::Code;
 
     use super::*;
+    use crate::session::credit::Amount;
+    use crate::session::numbering::SettledFrame;
 
     struct Fixture {
         registry: Registry,
@@ -313,7 +323,9 @@ mod tests {
 
     impl Fixture {
         fn keeping(most: usize) -> Self {
-            let credit = CreditWindow { events: 10, bytes: 1_000 };
+            let first = Amount { events: 10, bytes: 1_000 };
+            let budget = Budget::new(1 << 20, &crate::metrics::Metrics::register().0);
+            let credit = (Windows { first, most: first }, budget);
             let registry = Registry::new(Duration::from_secs(600), most, credit, Gauge::default());
             #[expect(clippy::disallowed_methods, reason = "a test's only reading of the clock")]
             let start = Instant::now();
@@ -426,7 +438,9 @@ mod tests {
         let (here, connection) = before.attach("here", Some(1), 1, 0);
         let frame = here.numbering.admit(&connection, 1, 7, 70).unwrap().frame.unwrap();
         let refusal = |seq| Refusal { seq, code: Code::Unrouted, message: "no route".into() };
-        here.numbering.settle(&connection, frame, 70, None, vec![refusal(5)]);
+        let settled =
+            SettledFrame { frame, bytes: 70, cost_bytes: 70, level: None, refusals: vec![refusal(5)] };
+        here.numbering.settle(&connection, settled);
         here.numbering.admit(&connection, 8, 3, 30).unwrap();
         let (away, connection) = before.attach("away", Some(4), 21, 0);
         before.registry.detach(&key("away"), &away.numbering, &connection, before.at(0).0);

@@ -154,21 +154,23 @@ impl Window {
         Admission { repeated, abandoned, frame: Some(frame) }
     }
 
-    /// Settles the events of a frame. `refusals` are in order of their numbers.
-    pub(super) fn settle(&mut self, frame: FrameId, level: Option<Level>, refusals: Vec<Refusal>) {
-        let Some(position) = frame.0.checked_sub(self.first_frame) else { return };
+    /// Settles the events of a frame, and returns how many they are. `refusals` are in order of their numbers.
+    pub(super) fn settle(&mut self, frame: FrameId, level: Option<Level>, refusals: Vec<Refusal>) -> u32 {
+        let Some(position) = frame.0.checked_sub(self.first_frame) else { return 0 };
         let Some(entry) = usize::try_from(position).ok().and_then(|position| self.frames.get_mut(position))
         else {
-            return;
+            return 0;
         };
         if entry.settled {
-            return;
+            return 0;
         }
+        let events = entry.events;
         entry.settled = true;
         entry.level = level;
         entry.refusals = refusals;
-        self.in_flight -= u64::from(entry.events);
+        self.in_flight -= u64::from(events);
         self.advance();
+        events
     }
 
     /// What an ACK has to say now; the client counts as told from here on.

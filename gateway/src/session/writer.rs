@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::connection::End;
 use super::core::Core;
 use super::hello::Session;
+use super::numbering::Standing;
 use super::orders::{Order, Orders};
 use super::window::Refusal;
 use crate::listen::link::{Coding, LinkWriter};
@@ -146,7 +147,8 @@ impl<'a, W: LinkWriter> Writer<'a, W> {
             self.say_nothing(now, taken_over);
             return Ok(());
         }
-        let (untold, in_flight) = self.session.numbering.untold_and_in_flight();
+        let standing = self.session.numbering.standing();
+        let Standing { untold, in_flight, .. } = standing;
         if untold == 0 {
             self.times.unsent_since = None;
         } else if self.times.unsent_since.is_none() {
@@ -154,7 +156,7 @@ impl<'a, W: LinkWriter> Writer<'a, W> {
         }
         let again = self.session.connection.take_repeat_ack();
         let is_told_wrong =
-            self.reason(in_flight).0 != self.told_reason || self.told_until.is_some_and(|until| now >= until);
+            self.reason(standing).0 != self.told_reason || self.told_until.is_some_and(|until| now >= until);
         if again
             || is_told_wrong
             || self.times.is_ack_due(untold, in_flight, now)
@@ -168,7 +170,7 @@ impl<'a, W: LinkWriter> Writer<'a, W> {
         }
         if self.times.goaway_at.is_some() {
             // Asked again: what was untold is told by now, and a client that goes on sending is between two events.
-            let (untold, in_flight) = self.session.numbering.untold_and_in_flight();
+            let Standing { untold, in_flight, .. } = self.session.numbering.standing();
             self.notice_drained(untold, in_flight);
         }
         Ok(())
@@ -192,7 +194,7 @@ impl<'a, W: LinkWriter> Writer<'a, W> {
         loop {
             let Session { numbering, connection } = &*self.session;
             let Some((settled, limit)) = numbering.take_settled(connection) else { return Ok(()) };
-            let (reason, until) = self.reason(numbering.in_flight());
+            let (reason, until) = self.reason(numbering.standing());
             (self.told_reason, self.told_until) = (reason, until);
             self.times.unsent_since = None;
             let ack = Ack {
@@ -316,13 +318,16 @@ impl<'a, W: LinkWriter> Writer<'a, W> {
 
     /// What the client is told holds its credit back, and until when, where that is known. What everybody waits for
     /// goes first: with it over, a hold of this client alone may be too.
-    fn reason(&self, in_flight: u64) -> (Reason, Option<Instant>) {
+    fn reason(&self, standing: Standing) -> (Reason, Option<Instant>) {
         let connection = &self.session.connection;
-        let general = *self.reason.borrow();
-        let concerns = in_flight > 0 || general == Reason::Draining;
-        match (connection.stalled_by(), connection.held_back()) {
-            (Reason::Ok, _) if concerns && general != Reason::Ok => (general, None),
+        let (general, stalled) = (*self.reason.borrow(), connection.stalled_by());
+        let waits = standing.in_flight > 0 || stalled != Reason::Ok;
+        if general == Reason::Draining || general != Reason::Ok && waits {
+            return (general, None);
+        }
+        match (stalled, connection.held_back()) {
             (Reason::Ok, Some(hold)) => (hold.reason, Some(hold.until.into())),
+            (Reason::Ok, None) if standing.is_cut => (Reason::Memory, None),
             (stalled, _) => (stalled, None),
         }
     }

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rustix::process::{Signal, kill_process};
 use tokio::sync::{RwLock, watch};
@@ -16,6 +16,7 @@ use crate::client::{Carrier, Sender};
 use crate::faults::numbered_events;
 use crate::gateway::{Gateway, PATIENCE};
 use crate::kafka::Cluster;
+use crate::modes::forwarded;
 use crate::random::Random;
 use crate::recordings::members;
 
@@ -40,11 +41,14 @@ enum Repeats {
     /// What was not acknowledged when it was killed: its clients send it again.
     Unacknowledged,
     /// Also what had been forwarded since the last note of how far that was.
-    #[expect(dead_code, reason = "no mode forwards yet")]
     Forwarded,
 }
 
-const MODES: [Mode; 1] = [Mode { name: "direct", repeats: Repeats::Unacknowledged }];
+const MODES: [Mode; 3] = [
+    Mode { name: "direct", repeats: Repeats::Unacknowledged },
+    Mode { name: "spool", repeats: Repeats::Forwarded },
+    Mode { name: "failover", repeats: Repeats::Forwarded },
+];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn twenty_kills_of_brokers_and_gateway_lose_and_reorder_nothing_in_any_mode() {
@@ -68,6 +72,7 @@ async fn survives(kafka: &Arc<Cluster>, mode: &Mode, seed: u64) {
     for client in clients {
         histories.push(client.finish().await);
     }
+    forwarded(&*world.gateway.read().await).await;
     verify(kafka, &topic, mode, gateway_kills, &histories).await;
     world.gateway.read().await.assert_accounted().await;
 }
@@ -202,13 +207,23 @@ async fn kill_at_random(
         timeout(PATIENCE, client.acknowledged(more)).await.expect(&what);
         if kill > KILLS - LAST_OF_BROKERS || random.below(3) == 0 {
             let node = usize::try_from(random.below(3)).unwrap();
+            // Without two of them nothing becomes durable in Kafka.
+            let other = (random.below(3) == 0).then_some((node + 1) % 3);
             if let Some(restarting) = restarting.take() {
                 restarting.await.unwrap();
             }
             kafka.kill(node);
-            // It comes back while others have taken its partitions over, or while they wait for it.
+            other.inspect(|other| kafka.kill(*other));
+            // They come back while others have taken its partitions over, or while they wait for it.
             let kafka = Arc::clone(kafka);
-            restarting = Some(tokio::spawn(async move { kafka.restart(node).await }));
+            restarting = Some(tokio::spawn(async move {
+                let other = async {
+                    if let Some(other) = other {
+                        kafka.restart(other).await;
+                    }
+                };
+                tokio::join!(kafka.restart(node), other);
+            }));
         } else {
             world.kill_gateway().await;
             gateway_kills += 1;
@@ -221,20 +236,7 @@ async fn kill_at_random(
 }
 
 async fn verify(kafka: &Cluster, topic: &str, mode: &Mode, gateway_kills: usize, histories: &[History]) {
-    let deadline = Instant::now() + PATIENCE;
-    let arrived = loop {
-        let arrived = arrived(kafka, topic, histories).await;
-        let all_there = arrived.iter().zip(histories).all(|(numbers, history)| {
-            let there: BTreeSet<_> = numbers.iter().copied().collect();
-            (1..=history.upto).all(|number| there.contains(&number))
-        });
-        // What is forwarded takes its time.
-        if all_there || Instant::now() > deadline {
-            break arrived;
-        }
-        tokio::time::sleep(Duration::from_millis(500)).await;
-    };
-    for (numbers, history) in arrived.iter().zip(histories) {
+    for (numbers, history) in arrived(kafka, topic, histories).await.iter().zip(histories) {
         let who = format!("{}, {}, {gateway_kills} kills of the gateway", mode.name, history.name);
         let mut seen = BTreeSet::new();
         let first_times: Vec<u64> = numbers.iter().copied().filter(|number| seen.insert(*number)).collect();

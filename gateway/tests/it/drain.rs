@@ -62,7 +62,8 @@ async fn with_kafka_dead_it_ends_in_time_and_acknowledges_nothing_more() {
     let mut gateway = kafka.gateway_with(&topic, "shutdown.drain_ms = 2000").await;
     let mut client = Client::open(&gateway, Carrier::Quic, "device-1", 1).await;
     kafka.brokers().kill(0);
-    client.events(1, &numbered_events(10)).await.unwrap();
+    let events = numbered_events(10);
+    client.events(1, &events).await.unwrap();
     gateway.terminate();
     let asked_at = Instant::now();
     let mut upto = 0;
@@ -77,6 +78,17 @@ async fn with_kafka_dead_it_ends_in_time_and_acknowledges_nothing_more() {
     // Far more than the deadline, far less than for ever: a busy machine may take its time.
     assert!(asked_at.elapsed() < Duration::from_secs(30), "took {:?}", asked_at.elapsed());
     assert_eq!(upto, 0, "acknowledged what Kafka never had");
+    let said = "events that were received have not settled: they stay with their clients unsettled=10";
+    assert!(gateway.log().contains(said), "{}", gateway.log());
+
+    // Nor does the gateway that comes next: they are sent again, and arrive.
+    kafka.brokers().restart(0).await;
+    gateway.launch();
+    gateway.ready().await;
+    let mut sender = Sender::new("device-1", &events, 10);
+    sender.run(&gateway, Carrier::Quic, u64::MAX).await.unwrap();
+    let times = times_produced(&kafka.produced(&gateway, &topic).await);
+    assert!((1..=10).all(|n| times.contains_key(&n)), "{times:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

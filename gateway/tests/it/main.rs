@@ -26,6 +26,7 @@ mod disk;
 mod drain;
 mod examples;
 mod faults;
+mod flow;
 mod gateway;
 mod health;
 mod http;

@@ -6,6 +6,7 @@ use std::process::Command;
 use super::BenchArgs;
 use super::figures::{FEW, Figures, IDLE, MANY, SHARED_RATE};
 use super::latency::{LOADS, LOW_RATE, Load, Way};
+use super::outages::{CALM, CALM_RATE, CAP_MIB, FLOOD_RATE, FLOODS, MODES, RESTARTED};
 use super::series::Series;
 
 /// The whole document; parts that were not measured are left out.
@@ -28,6 +29,16 @@ pub(crate) fn write(figures: &Figures, args: &BenchArgs) -> String {
     }
     if figures.get(&format!("{MANY} connections us")).len() > 0 {
         text += &connections(figures);
+    }
+    if figures.get("mode spool").len() > 0 {
+        text += &modes(figures);
+    }
+    if figures.get("calm alone, p99").len() > 0 {
+        text += &fairness(figures);
+    }
+    text += &outages(figures, args);
+    if figures.get("restart: s to end").len() > 0 {
+        text += &restart(figures);
     }
     if figures.get("start ms").len() > 0 {
         text += &section(
@@ -188,6 +199,92 @@ fn connections(figures: &Figures) -> String {
     section("Many connections", &about) + &table(&[&few, &many, "ratio"], &rows)
 }
 
+fn modes(figures: &Figures) -> String {
+    let about = "Events per CPU-second as above, acknowledged by Kafka (`direct`) or by the log (`spool`), 64 events a frame over WebSocket\n\
+                 with TLS. The CPU is all of it, from the first event to the last one's being in Kafka.";
+    let (direct, spool) = (figures.get("mode direct"), figures.get("mode spool"));
+    let rows = [vec![cell(&direct, 0), cell(&spool, 0), cell(&spool.over(&direct), 2)]];
+    section("Delivery modes", about) + &table(&["`direct`", "`spool`", "ratio"], &rows)
+}
+
+fn fairness(figures: &Figures) -> String {
+    let about = format!(
+        "Latency of {CALM} calm clients, {CALM_RATE} events/s in all, one a frame, over WebSocket with TLS: alone, and beside one\n\
+         client that sends as fast as it can without heeding credit. It uses cores that everybody shares, too."
+    );
+    let rows = ["p50", "p99"].map(|quantile| {
+        let alone = figures.get(&format!("calm alone, {quantile}"));
+        let beside = figures.get(&format!("calm beside a flood, {quantile}"));
+        vec![quantile.into(), cell(&alone, 2), cell(&beside, 2), cell(&beside.over(&alone), 2)]
+    });
+    section("Fairness", &about) + &table(&["ms", "alone", "beside a flood", "ratio"], &rows)
+}
+
+fn outages(figures: &Figures, args: &BenchArgs) -> String {
+    let modes: Vec<_> =
+        MODES.into_iter().filter(|mode| figures.get(&format!("{mode}: flow after ms")).len() > 0).collect();
+    if modes.is_empty() {
+        return String::new();
+    }
+    let about = format!(
+        "Kafka stands still (SIGSTOP) for {} s, under {FLOODS} clients that send {FLOOD_RATE} events/s in all, whatever their credit, and\n\
+         {CALM} calm ones ({CALM_RATE} events/s in all, one a frame), with `limits.budget_bytes` of {CAP_MIB} MiB, in each delivery mode.\n\
+         Without a log (`direct`) nothing is acknowledged meanwhile. Memory is the most resident pages above what the gateway holds with as many idle clients. What each kind of clients was told holds its\n\
+         credit back is in the last rows, with how often.",
+        args.outage
+    );
+    let head: Vec<&str> = std::iter::once("").chain(modes.iter().copied()).collect();
+    let figure = |label: &str, name: &str, digits| {
+        let cells = modes.iter().map(|mode| cell(&figures.get(&format!("{mode}: {name}")), digits));
+        std::iter::once(label.to_owned()).chain(cells).collect::<Vec<_>>()
+    };
+    let note = |label: &str, name: &str| {
+        let note = |mode| figures.notes.get(&format!("{mode}: {name}")).cloned().unwrap_or_default();
+        std::iter::once(label.to_owned()).chain(modes.iter().map(note)).collect::<Vec<_>>()
+    };
+    let mut rows = vec![
+        figure("memory, MiB", "memory MiB", 1),
+        figure("memory, of the cap", "memory of cap", 2),
+        figure("not ready after, s", "not ready after s", 2),
+        figure("503 for a request then, ms, median", "refused after ms", 2),
+        figure("503 for a request then, ms, longest", "refused after ms at most", 2),
+        figure("events settle again after Kafka's return, ms", "flow after ms", 0),
+        figure("what the log took is in Kafka after it, s", "forwarded after s", 2),
+        figure("ready again after it, s", "ready again after s", 2),
+    ];
+    for (phase, quantile) in
+        ["before", "during", "after"].iter().flat_map(|phase| ["p50", "p99", "p999"].map(|at| (phase, at)))
+    {
+        let label = format!("ms to the acknowledgement, due {phase}, {}", quantile.replace("p999", "p99.9"));
+        rows.push(figure(&label, &format!("{phase} {quantile}"), 1));
+    }
+    rows.push(note("calm clients were told", "calm told"));
+    rows.push(note("flooding ones", "floods told"));
+    rows.push(note("the breaker's transitions", "breaker"));
+    section("Kafka away", &about) + &table(&head, &rows)
+}
+
+fn restart(figures: &Figures) -> String {
+    let about = format!(
+        "The gateway is stopped (SIGTERM) under {RESTARTED} clients with {CALM_RATE} events/s in all, and started again. When clients\n\
+         were connected again is counted from the first that was asked to leave; the default is that each is at a moment of its own\n\
+         within 1 s, and waits 0.5 to 5.5 s. Every event was read back: lost is what was acknowledged and is missing."
+    );
+    let row = |label: &str, name: &str, digits| {
+        vec![label.into(), cell(&figures.get(&format!("restart: {name}")), digits)]
+    };
+    let rows = [
+        row("stopped after, s", "s to end", 2),
+        row("clients back, first, s", "first back s", 2),
+        row("half of them, s", "median back s", 2),
+        row("last, s", "last back s", 2),
+        row("the most of them within 0.1 s", "most at once", 0),
+        row("events lost", "lost", 0),
+        row("events doubled", "doubled", 0),
+    ];
+    section("Restart", &about) + &table(&["", ""], &rows)
+}
+
 fn section(title: &str, about: &str) -> String {
     format!("\n## {title}\n\n{about}\n\n")
 }
@@ -199,8 +296,11 @@ fn table(head: &[&str], rows: &[Vec<String>]) -> String {
     line(&head) + &rule + &rows.iter().map(|row| line(row)).collect::<String>()
 }
 
-/// Median and range, with so many digits behind the point.
+/// Median and range, with so many digits behind the point; a dash for what did not happen.
 fn cell(series: &Series, digits: usize) -> String {
+    if series.len() == 0 {
+        return "-".into();
+    }
     let (low, high) = series.range();
     let text = |value: f64| if digits == 0 { grouped(value) } else { format!("{value:.digits$}") };
     format!("**{}** ({} to {})", text(series.median()), text(low), text(high))

@@ -28,6 +28,8 @@ pub(crate) const SHARED_RATE: u32 = 15_000;
 #[derive(Default)]
 pub(crate) struct Figures {
     series: BTreeMap<String, Series>,
+    /// What is told in words.
+    pub(super) notes: BTreeMap<String, String>,
     /// What memory includes.
     pub(crate) kernel_included: bool,
 }
@@ -87,6 +89,10 @@ impl Figures {
             "latency" => self.latency(bench),
             "memory" => self.memory(bench),
             "connections" => self.connections(bench),
+            "modes" => self.modes(bench),
+            "fairness" => self.fairness(bench),
+            "outages" => self.outages(bench),
+            "restart" => self.restart(bench),
             other => bail!("no group {other}"),
         }
     }

@@ -5,6 +5,7 @@ mod document;
 mod figures;
 mod latency;
 mod memory;
+mod outages;
 mod parts;
 mod plot;
 mod series;
@@ -38,13 +39,18 @@ pub(crate) struct BenchArgs {
     /// Seconds of each measurement.
     #[arg(long, default_value_t = 3.0)]
     pub(crate) seconds: f64,
-    /// Only these groups, and write no document: cost, latency, memory, connections, start.
+    /// Seconds for which Kafka is away.
+    #[arg(long, default_value_t = 60.0)]
+    pub(crate) outage: f64,
+    /// Only these groups, and write no document: cost, latency, memory, connections, start, modes, fairness, outages,
+    /// restart.
     #[arg(long, value_delimiter = ',')]
     pub(crate) only: Vec<String>,
 }
 
 /// The groups, in the order in which they run.
-const GROUPS: [&str; 5] = ["start", "cost", "latency", "memory", "connections"];
+const GROUPS: [&str; 9] =
+    ["start", "cost", "latency", "memory", "connections", "modes", "fairness", "outages", "restart"];
 
 impl BenchArgs {
     /// Measures everything, prints it, and writes the document.

@@ -10,6 +10,7 @@ use anyhow::{Context as _, Result, bail};
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
+use rustix::process::{Pid, Signal, kill_process};
 
 use super::BenchArgs;
 use super::memory::Group;
@@ -36,6 +37,8 @@ pub(crate) struct Bench {
 /// A gateway that is ready.
 pub(crate) struct Gateway {
     part: Part,
+    binary: PathBuf,
+    config: PathBuf,
     pub(crate) secure: SocketAddr,
     pub(crate) plain: SocketAddr,
     ops: SocketAddr,
@@ -171,21 +174,63 @@ impl Gateway {
         let started = clock::now();
         let mut part = Part::spawn(command)?;
         wait_until(&mut part, || is_ready(ops))?;
-        Ok(Self { part, secure, plain, ops, ready_after: clock::now() - started, group })
+        let (binary, ready_after) = (bench.args.gateway.clone(), clock::now() - started);
+        Ok(Self { part, binary, config, secure, plain, ops, ready_after, group })
     }
 
     pub(crate) fn pid(&self) -> u32 {
         self.part.pid()
     }
 
+    /// Asks it to end (SIGTERM); how long it took.
+    pub(crate) fn stop(&mut self) -> Result<Duration> {
+        let asked_at = clock::now();
+        let pid = i32::try_from(self.pid()).ok().and_then(Pid::from_raw).context("no process")?;
+        kill_process(pid, Signal::TERM)?;
+        let status = self.part.0.wait()?;
+        if !status.success() {
+            bail!("the gateway ended with {status}");
+        }
+        Ok(clock::now() - asked_at)
+    }
+
+    /// Starts it again where it was.
+    pub(crate) fn start_again(&mut self) -> Result<()> {
+        let mut command = dies_with_us(&self.binary);
+        command.arg("--config").arg(&self.config);
+        self.part = Part::spawn(command)?;
+        let ops = self.ops;
+        wait_until(&mut self.part, || is_ready(ops))
+    }
+
+    /// Whether `/readyz` says so now.
+    pub(crate) fn is_ready(&self) -> bool {
+        is_ready(self.ops)
+    }
+
+    /// Records that wait in its log for Kafka.
+    pub(crate) fn lag(&self) -> Result<f64> {
+        Ok(self.samples("tidegate_forward_lag")?.iter().map(|(_, records)| records).sum())
+    }
+
+    /// The samples of a series: labels and value.
+    pub(crate) fn samples(&self, series: &str) -> Result<Vec<(String, f64)>> {
+        let metrics = get(self.ops, "/metrics")?;
+        let samples = metrics.lines().filter_map(|line| {
+            let (name, value) = line.rsplit_once(' ')?;
+            let labels = name.strip_prefix(series)?;
+            let is_whole = labels.is_empty() || labels.starts_with('{');
+            Some((labels.to_owned(), value.parse().ok()?)).filter(|_| is_whole)
+        });
+        Ok(samples.collect())
+    }
+
     /// Waits until it has that many sessions.
     pub(crate) fn wait_for_sessions(&self, count: u32) -> Result<()> {
         let deadline = clock::now() + PATIENCE;
         while clock::now() < deadline {
-            let metrics = get(self.ops, "/metrics")?;
-            let sessions = metrics.lines().filter(|line| line.starts_with("tidegate_sessions{"));
-            let values = sessions.filter_map(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok());
-            if values.sum::<f64>() >= f64::from(count) {
+            let sessions = self.samples("tidegate_sessions")?;
+            if sessions.iter().map(|(_, value)| value).sum::<f64>() >= f64::from(count) {
                 return Ok(());
             }
             std::thread::sleep(Duration::from_millis(100));
@@ -209,6 +254,41 @@ pub(crate) fn loadtest_until<T>(arguments: &str, see: impl FnOnce() -> Result<T>
     command.args(arguments.split_whitespace());
     let _running = Part::spawn(command)?;
     see()
+}
+
+/// Runs it while something else is done, and waits for its end: what both gave.
+pub(crate) fn loadtest_beside<T>(
+    arguments: &str,
+    other: impl FnOnce() -> Result<T>,
+) -> Result<(serde_json::Value, T)> {
+    let mut command = dies_with_us(&std::env::current_exe()?);
+    command
+        .args(arguments.split_whitespace())
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let mut running = Part(command.spawn()?);
+    let other = other()?;
+    let (mut said, mut complained) = (String::new(), String::new());
+    running.0.stdout.take().map(|mut out| out.read_to_string(&mut said)).transpose()?;
+    running.0.stderr.take().map(|mut out| out.read_to_string(&mut complained)).transpose()?;
+    if !running.0.wait()?.success() {
+        bail!("loadtest {arguments}: {}", complained.trim());
+    }
+    Ok((serde_json::from_str(&said)?, other))
+}
+
+/// The status that a request with one event gets.
+pub(crate) fn post(address: SocketAddr) -> Result<u16> {
+    const EVENT: &str = r#"{"type":"bench.request"}"#;
+    let mut stream = TcpStream::connect(address)?;
+    let head =
+        "POST /v1/events HTTP/1.1\r\nhost: bench\r\nconnection: close\r\ncontent-type: application/json";
+    stream.write_all(format!("{head}\r\ncontent-length: {}\r\n\r\n{EVENT}", EVENT.len()).as_bytes())?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    let status = answer.split_whitespace().nth(1).and_then(|status| status.parse().ok());
+    status.with_context(|| format!("no status in {answer}"))
 }
 
 fn dies_with_us(program: &Path) -> Command {

@@ -10,9 +10,6 @@ use super::room::Room;
 use crate::outcome::Outcome;
 use crate::ticket::Ticket;
 
-/// What a record costs beyond its bytes: librdkafka's message (about 170 bytes) and list of headers.
-pub(super) const RECORD_OVERHEAD_BYTES: u64 = 320;
-
 /// Which event of which frame: what travels through librdkafka, as one number, and comes back in its report.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub(super) struct Place {

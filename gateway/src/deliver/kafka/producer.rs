@@ -10,7 +10,7 @@ use rdkafka::producer::{BaseRecord, Producer as _, PurgeConfig, ThreadedProducer
 use rdkafka::types::RDKafkaErrorCode as Code;
 
 use super::flush::{self, Flusher};
-use super::in_flight::{InFlight, Place, Progress, RECORD_OVERHEAD_BYTES, Returned};
+use super::in_flight::{InFlight, Place, Progress, Returned};
 use super::plan::Plan;
 use super::reports::{self, Notes, Reports, TooLarge};
 use super::room::Room;
@@ -127,7 +127,7 @@ impl Producer {
         let (mut count, mut bytes) = (0, 0);
         for record in records.iter_from(from) {
             count += 1;
-            bytes += record.size_bytes() as u64 + RECORD_OVERHEAD_BYTES;
+            bytes += record.cost_bytes();
         }
         let Some(slot) = (count > 0).then(|| self.in_flight.enter(ticket, count, bytes)).flatten() else {
             return 0;

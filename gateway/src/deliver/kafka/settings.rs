@@ -7,8 +7,8 @@ use rdkafka::error::KafkaError as ClientError;
 use rdkafka::producer::BaseProducer;
 use rdkafka::types::RDKafkaConfRes;
 
-use super::in_flight::RECORD_OVERHEAD_BYTES;
 use crate::config::Kafka;
+use crate::record::RECORD_OVERHEAD_BYTES;
 
 /// Why there can be no Kafka sink. All of it is found before any broker is asked.
 #[derive(Debug, thiserror::Error)]

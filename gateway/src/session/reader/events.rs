@@ -15,6 +15,7 @@ use crate::listen::link::LinkReader;
 use crate::metrics::Surface;
 use crate::outcome::Outcome;
 use crate::pipeline::{Ids, Sender, Stamp};
+use crate::session::budget::Supply;
 use crate::session::connection::End;
 use crate::session::hello::Session;
 use crate::session::inflight::{InFlight, Numbers, Waiting};
@@ -93,8 +94,10 @@ impl<R: LinkReader> Reader<'_, R> {
         let sender = Sender { grant: &self.grant, aliases: &self.aliases };
         let prepared =
             prepare(self.core, self.peer.carrier, events, admission.repeated, sender, &mut stamp, inflight);
-        self.decoding = None;
-        Ok(prepared.offer(self.core))
+        let account = &numbering.account;
+        account.learn(self.frame_bytes as u64, prepared.cost_bytes());
+        let share = self.share.take().unwrap_or_else(|| self.core.budget.nothing(account));
+        Ok(prepared.offer(self.core, share))
     }
 
     /// Takes events from the rates, and has credit held back for as long as that is more than there was.
@@ -130,8 +133,6 @@ impl<R: LinkReader> Reader<'_, R> {
     /// Waits until what older connections brought of this numbering has been handed over.
     async fn turn(&mut self) -> Result<OwnedMutexGuard<()>, Stop> {
         let session = &self.session;
-        // Whoever has the turn may wait for the budget.
-        self.decoding = None;
         session.connection.stall(self.core.why_full());
         let turn = tokio::select! {
             turn = session.numbering.turn() => Ok(turn),
@@ -152,12 +153,15 @@ impl<R: LinkReader> Reader<'_, R> {
     pub(super) fn datagram(&mut self, bytes: &Bytes, received_at: Instant) {
         let core = Arc::clone(self.core);
         match datagram(bytes, core.pipeline.limits()) {
-            Ok(batch) => self.lossy(&batch, Carrier::Datagram, received_at),
+            Ok(batch) => {
+                self.frame_bytes = bytes.len();
+                self.lossy(&batch, Carrier::Datagram, received_at);
+            }
             Err(violation) => core.metrics.refused(Surface::Datagram, violation.code.name()),
         }
     }
 
-    /// Events that nobody waits for: taken if there is room now.
+    /// Events that nobody waits for: taken if there is room now, for them and a good deal more.
     pub(super) fn lossy(&mut self, batch: &Batch<'_>, carrier: Carrier, received_at: Instant) {
         let core = self.core;
         let series = core.metrics.carrier(carrier);
@@ -166,11 +170,18 @@ impl<R: LinkReader> Reader<'_, R> {
             core.metrics.rates.limited(limit.label());
             return series.ended(Outcome::LossyDropped, batch.count);
         }
+        let account = &self.session.numbering.account;
+        let share =
+            self.share.take().or_else(|| core.budget.try_hold(account, account.estimate(self.frame_bytes)));
+        let Some(share) = share.filter(|_| core.budget.supply() == Supply::Ample) else {
+            series.ended(Outcome::LossyDropped, batch.count);
+            return;
+        };
         let names = &self.session.numbering.names;
         let ids = Ids::Unnumbered(Uuid::now_v7());
         let mut stamp = Stamp::new(wall_ms(), &names.source, Some(&names.key), ids);
         let sender = Sender { grant: &self.grant, aliases: &self.aliases };
         let inflight = Box::new(InFlight::new(&core.metrics, carrier, received_at, Waiting::Nobody));
-        prepare(core, carrier, batch.iter(), 0, sender, &mut stamp, inflight).offer_or_drop(core);
+        prepare(core, carrier, batch.iter(), 0, sender, &mut stamp, inflight).offer_or_drop(core, share);
     }
 }

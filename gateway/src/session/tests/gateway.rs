@@ -30,8 +30,7 @@ pub(super) struct Gateway {
     pub(super) sessions: Sessions,
     pub(super) sink: Arc<HeldSink>,
     pub(super) metrics: Arc<Metrics>,
-    /// Kept, so that sessions go on hearing that all is well.
-    _reasons: watch::Sender<Reason>,
+    reasons: watch::Sender<Reason>,
 }
 
 /// A destination that keeps what it gets until a test settles it.
@@ -74,7 +73,7 @@ impl Gateway {
             shutdown: config.shutdown,
             reason: reasons,
         });
-        Self { sessions, sink, metrics, _reasons: reason }
+        Self { sessions, sink, metrics, reasons: reason }
     }
 
     pub(super) fn limited(change: impl FnOnce(&mut config::Limits)) -> Self {
@@ -101,6 +100,40 @@ impl Gateway {
         client.send(&ClientFrame::Hello(hello)).await;
         let welcome = client.welcome().await;
         (client, welcome)
+    }
+
+    /// The same, or one that was refused: the second is whether it was welcomed.
+    pub(super) async fn try_client(&self, name: &str, next: u64) -> (Client, bool) {
+        let mut client = self.connect(Carrier::Quic, Coding::Binary);
+        let hello =
+            Hello { client: Some(name.to_owned()), epoch: Some(1), next: Some(next), ..Hello::default() };
+        client.send(&ClientFrame::Hello(hello)).await;
+        let first = client.next().await.unwrap();
+        let is_open = matches!(first, GatewayFrame::Welcome(_));
+        client.unread.insert(0, first);
+        if is_open {
+            client.welcome().await;
+        }
+        (client, is_open)
+    }
+
+    /// Says what holds everybody's credit back.
+    pub(super) fn say(&self, reason: Reason) {
+        self.reasons.send_replace(reason);
+    }
+
+    /// Waits until everybody waits: time passes only then.
+    pub(super) async fn settled_down(&self) {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+
+    /// Commits whatever comes until nothing more does.
+    pub(super) async fn commit_all(&self) {
+        self.settled_down().await;
+        while !self.sink.values().is_empty() {
+            self.sink.commit(self.sink.values().len());
+            self.settled_down().await;
+        }
     }
 
     /// How often somebody came up against this limit of a rate.
@@ -157,6 +190,15 @@ impl HeldSink {
     pub(super) fn commit(&self, count: usize) {
         let held: Vec<_> = self.held.lock().unwrap().drain(..count).collect();
         held.iter().for_each(|(_, _, ticket)| ticket.committed(1));
+    }
+
+    /// Commits the last `count` records held.
+    pub(super) fn commit_last(&self, count: usize) {
+        let mut held = self.held.lock().unwrap();
+        let first = held.len() - count;
+        let last: Vec<_> = held.drain(first..).collect();
+        drop(held);
+        last.iter().for_each(|(_, _, ticket)| ticket.committed(1));
     }
 
     /// Refuses the first record held for good.

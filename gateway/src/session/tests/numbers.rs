@@ -124,7 +124,7 @@ async fn numbers_may_be_given_up() {
 
 #[tokio::test(start_paused = true)]
 async fn who_overruns_its_credit_is_not_read_until_events_settle_and_hears_that_it_is_not_forgotten() {
-    let gateway = Gateway::limited(|limits| limits.credit_events = 2);
+    let gateway = Gateway::limited(|limits| (limits.credit_events, limits.credit_events_max) = (2, 2));
     let (mut client, welcome) = gateway.client("a", 1).await;
     assert_eq!(welcome.limit, 2);
     client.good(1, 3).await;
@@ -288,7 +288,7 @@ async fn a_session_without_frames_may_send_any_number_of_bad_events() {
 
 #[tokio::test(start_paused = true)]
 async fn credit_is_looked_at_between_the_frames_of_one_packet() {
-    let gateway = Gateway::limited(|limits| limits.credit_events = 2);
+    let gateway = Gateway::limited(|limits| (limits.credit_events, limits.credit_events_max) = (2, 2));
     let (mut client, _) = gateway.client("a", 1).await;
     let packet: Vec<u8> = (1..=5).flat_map(|seq| events(seq, false, &[r#"{"type":"t"}"#]).to_vec()).collect();
     client.packet(Packet::Frames(packet.into())).await;

@@ -14,7 +14,7 @@ use crate::listen::link::{Answer, Coding, Conflict, Gate, Numbering, Post, Stand
 use crate::outcome::Outcome;
 use crate::rates::{Client, Who};
 
-async fn post(gateway: &Gateway, body: &str, first_seq: Option<u64>) -> Answer {
+pub(super) async fn post(gateway: &Gateway, body: &str, first_seq: Option<u64>) -> Answer {
     post_as(gateway, body, first_seq, false).await
 }
 

@@ -48,6 +48,22 @@ impl Held {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_was_due_while_a_process_stood_still_is_told_apart() {
+    let gateway = Gateway::start("").await;
+    let freeze = format!("--freeze {} --freeze-after 0.5 --freeze-for 1.5", gateway.pid().as_raw_nonzero());
+    let run = format!("run http://{} --json --rate 400 --batch 1 --duration 3 --warm-up 0.5", gateway.plain);
+    let report = loadtest(&format!("{run} {freeze}")).await.faultless();
+    let outage = &report.0["outage"];
+    let parts = ["before", "during", "after"].map(|part| outage[part]["events"].as_u64().unwrap());
+    assert_eq!(parts.iter().sum::<u64>(), report.count("latency_ms.events"), "{outage:#}");
+    // 400 a second for half a second, one and a half, and one.
+    assert_eq!(parts, [200, 600, 400], "{outage:#}");
+    assert!(outage["during"]["max"].as_f64().unwrap() >= 1_400.0, "{outage:#}");
+    assert!(report.count("outage.ended_ms") >= report.count("outage.began_ms") + 1_500, "{outage:#}");
+    assert!(outage["flow_after_ms"].as_f64().is_some(), "{outage:#}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn over_a_kill_of_the_gateway_nothing_is_lost_and_the_break_is_counted() {
     let run = async |carrier: &str| {
         let mut held =
@@ -58,6 +74,9 @@ async fn over_a_kill_of_the_gateway_nothing_is_lost_and_the_break_is_counted() {
         let report = held.ended().await.faultless();
         report.assert_accounted();
         assert_eq!((report.count("acknowledged"), report.count("verified.lost")), (3_000, 0));
+        if !carrier.starts_with("https") {
+            assert_eq!(report.count("came_back.times"), report.count("breaks"), "{:#}", report.0);
+        }
         // What was not acknowledged yet was sent again, and may be there twice.
         assert_eq!(report.count("verified.records"), 3_000 + report.count("verified.duplicates"));
         assert!(report.count("breaks") > 0 && report.count("sent_again") > 0, "{:#}", report.0);

@@ -25,6 +25,10 @@ async fn arguments_that_make_no_sense_are_named() {
         ("--rate -1".to_owned(), "--rate -1: events a second, 0 or more"),
         ("--rate inf".to_owned(), "--rate inf: events a second"),
         ("--events 0".to_owned(), "--events 0"),
+        (
+            "--freeze 1 --freeze-after 6 --freeze-for 5".to_owned(),
+            "--freeze-after and --freeze-for: together",
+        ),
         (format!("--payload {text}"), "text, line 2: not an event"),
         (format!("--payload {empty}"), "empty: no events in it"),
         ("--payload /not/there".to_owned(), "--payload /not/there: No such file"),
