@@ -8,7 +8,7 @@ use rdkafka::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::KafkaError as ClientError;
 use rdkafka::message::{BorrowedMessage, Header, Message, OwnedHeaders};
-use rdkafka::producer::{DeliveryResult, Producer as _, ProducerContext};
+use rdkafka::producer::{DeliveryResult, Producer as _, ProducerContext, PurgeConfig};
 use rdkafka::types::RDKafkaErrorCode as Code;
 
 use super::in_flight::{InFlight, Place, Progress};
@@ -179,10 +179,23 @@ impl Reports {
         };
         if !matches!(code, Code::PurgeQueue | Code::PurgeInflight) {
             self.series.failures.inc();
+            if !is_missing {
+                self.stop();
+            }
         }
         self.in_flight.gave_back(self.generation, place, message.detach(), is_missing);
         if let Some(watch) = self.watch.get() {
             watch.unpark();
+        }
+    }
+
+    /// What is queued behind a record that came back must not be written before it: the watch hands all of it over in
+    /// order, but librdkafka may be quicker.
+    fn stop(&self) {
+        if self.in_flight.stop(self.generation)
+            && let Some(client) = self.client.get().and_then(Weak::upgrade)
+        {
+            client.purge(PurgeConfig::default().queue().non_blocking());
         }
     }
 
