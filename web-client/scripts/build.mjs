@@ -1,6 +1,7 @@
 // Bundles the package into dist/ and the demo page into dist/demo/:
 //
 //   index.js, page.js                     modules: `tidegate` and `tidegate/page`
+//   https.js, leases.js                   parts of `tidegate` that are loaded when they are needed
 //   tidegate.iife.js, page.iife.js        for script tags, minified: the globals `Tidegate` and `TidegatePage`
 import { copyFile, mkdir, readdir, rm } from "node:fs/promises";
 import { build } from "esbuild";
@@ -13,7 +14,16 @@ await rm("dist/types", { recursive: true, force: true });
 await rm("dist/demo", { recursive: true, force: true });
 await mkdir("dist/demo", { recursive: true });
 
-await build({ ...library, format: "esm", entryPoints: entries });
+// One by one, and each part under its own name. What a page loads at the start is one file: a part that imports what an entry has,
+// and is not given it, would make a third of what both need.
+for (const [name, entry] of Object.entries(entries)) {
+  const options = { ...library, format: "esm", splitting: true, chunkNames: "[name]", metafile: true };
+  const { metafile } = await build({ ...options, entryPoints: { [name]: entry } });
+  for (const [file, { imports }] of Object.entries(metafile.outputs)) {
+    const shared = imports.find(({ kind }) => kind === "import-statement");
+    if (shared) throw new Error(`${file} imports ${shared.path}`);
+  }
+}
 for (const [name, entry, globalName] of [
   ["tidegate.iife", entries.index, "Tidegate"],
   ["page.iife", entries.page, "TidegatePage"],

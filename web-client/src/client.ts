@@ -1,10 +1,11 @@
 import { systemClock } from "./clock.js";
-import { Core } from "./core.js";
+import { startClient } from "./core.js";
 import type { TidegateError } from "./errors/tidegate-error.js";
 import type { CloudEvent } from "./event.js";
 import { thisPage } from "./lifecycle.js";
 import { dialer } from "./link/dial.js";
 import type { TransportName } from "./link/link.js";
+import { loadHttps } from "./link/load.js";
 import { Preference } from "./link/preference.js";
 import { type Options, settingsOf } from "./options.js";
 import { openSlots } from "./outbox/open.js";
@@ -102,25 +103,23 @@ export interface Client {
 /** Connects to the gateway at `url`, of which only the origin matters. Returns at once; throws `OptionError`. */
 export function connect(url: string | URL, options?: Options): Client {
   const settings = settingsOf(url, options);
-  return new Core(settings, {
+  const now = Date.now;
+  return startClient(settings, {
     clock: systemClock,
-    now: Date.now,
+    now,
     random: Math.random,
     page: thisPage,
-    fetch: (...request) => fetch(...request),
     slots: ({ database, name, storage }, onPersistence) =>
-      openSlots({ name: database, prefix: name, kind: storage, now: Date.now, newId, onPersistence }),
+      openSlots({ name: database, prefix: name, kind: storage, now, newId, onPersistence }),
     dial: dialer,
-    preference: new Preference(settings.endpoint.origin, { now: Date.now, storage: storageIfAny() }),
+    preference: new Preference(settings.endpoint.origin, { now, storage: storageIfAny() }),
+    farewell: async () => (await loadHttps()).farewell((...request) => fetch(...request)),
   });
 }
 
-const ID_LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789";
-
+/** 12 random letters and digits. */
 function newId(): string {
-  return Array.from(crypto.getRandomValues(new Uint8Array(12)), (byte) => ID_LETTERS[byte % ID_LETTERS.length]).join(
-    "",
-  );
+  return Array.from(crypto.getRandomValues(new Uint8Array(12)), (byte) => (byte % 36).toString(36)).join("");
 }
 
 /** Pages may be denied it, workers and Node have none. */

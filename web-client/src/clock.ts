@@ -14,3 +14,11 @@ export const systemClock: Clock = {
     return () => clearTimeout(timer);
   },
 };
+
+/** As `promise`, but rejects with what `late` makes where that takes longer than `ms`. */
+export function within<T>(clock: Clock, ms: number, promise: Promise<T>, late: () => Error): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const cancel = clock.after(ms, () => reject(late()));
+    promise.then(resolve, reject).finally(cancel);
+  });
+}

@@ -1,30 +1,33 @@
 /** Calls listeners by name. One that throws is reported as uncaught, and keeps nobody from anything. */
-export class Emitter<Events> {
-  readonly #listeners = new Map<keyof Events, Set<(event: never) => void>>();
-
+export interface Emitter<Events> {
   /** Calls `listener` until the returned function is called. */
-  on<K extends keyof Events>(name: K, listener: (event: Events[K]) => void): () => void {
-    const listeners = this.#listeners.get(name) ?? new Set();
-    this.#listeners.set(name, listeners);
-    // The same function twice is two listeners.
-    const own = (event: Events[K]) => listener(event);
-    listeners.add(own);
-    return () => listeners.delete(own);
-  }
+  on<K extends keyof Events>(name: K, listener: (event: Events[K]) => void): () => void;
+  /** Tells all who listen; `make` makes the event, only where somebody does. */
+  emit<K extends keyof Events>(name: K, make: () => Events[K]): void;
+}
 
-  /** Tells all who listen; a function makes the event only where somebody does. */
-  emit<K extends keyof Events>(name: K, event: Events[K] | (() => Events[K])): void {
-    const listeners = this.#listeners.get(name);
-    if (!listeners?.size) return;
-    const told = (typeof event === "function" ? (event as () => Events[K])() : event) as never;
-    for (const listener of [...listeners]) {
-      try {
-        listener(told);
-      } catch (error) {
-        reportUncaught(error);
+/** Nobody listens yet. */
+export function newEmitter<Events>(): Emitter<Events> {
+  const listeners = new Set<{ readonly name: keyof Events; readonly listener: (event: never) => void }>();
+  return {
+    on: (name, listener) => {
+      // The same function twice is two listeners.
+      const own = { name, listener };
+      listeners.add(own);
+      return () => void listeners.delete(own);
+    },
+    emit: (name, make) => {
+      const called = [...listeners].filter((own) => own.name === name);
+      const event = called.length > 0 && (make() as never);
+      for (const { listener } of called) {
+        try {
+          listener(event as never);
+        } catch (error) {
+          reportUncaught(error);
+        }
       }
-    }
-  }
+    },
+  };
 }
 
 /** Tells the environment of an error that nobody catches, without ending anything. */

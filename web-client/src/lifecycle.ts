@@ -1,8 +1,10 @@
+const EVENTS = ["visibilitychange", "freeze", "resume", "pagehide", "pageshow", "online", "offline"] as const;
+
 /**
- * What happens to a page: `hidden` and `visible`, `leaving` (perhaps for good), `returned` from the back/forward cache, `frozen`
- * and `resumed`, and what the browser thinks of the network.
+ * What happens to a page, as its events are called: `pagehide` when it is left, perhaps for good; `pageshow` when it is back from the
+ * back/forward cache; what the browser thinks of the network; and what becomes of its visibility.
  */
-export type PageSignal = "hidden" | "visible" | "leaving" | "returned" | "frozen" | "resumed" | "online" | "offline";
+export type PageSignal = Exclude<(typeof EVENTS)[number], "visibilitychange"> | "visible" | "hidden";
 
 /** The page around a client, or whatever it lives in. */
 export interface Page {
@@ -22,26 +24,16 @@ export const thisPage: Page = {
     return globalThis.document?.visibilityState !== "hidden";
   },
   listen(tell) {
-    const stops: (() => void)[] = [];
-    const on = (target: EventTarget | undefined, name: string, signal: (event: Event) => PageSignal | null) => {
-      if (typeof target?.addEventListener !== "function") return;
-      const heard = (event: Event) => {
-        const told = signal(event);
-        if (told) tell(told);
-      };
-      target.addEventListener(name, heard);
-      stops.push(() => target.removeEventListener(name, heard));
+    const heard = (event: Event) => {
+      const type = event.type as (typeof EVENTS)[number];
+      if (type === "visibilitychange") tell(thisPage.visible ? "visible" : "hidden");
+      // A page that was loaded is shown, too.
+      else if (type !== "pageshow" || (event as PageTransitionEvent).persisted) tell(type);
     };
-    const { document } = globalThis;
-    on(document, "visibilitychange", () => (document.visibilityState === "hidden" ? "hidden" : "visible"));
-    on(document, "freeze", () => "frozen");
-    on(document, "resume", () => "resumed");
-    on(globalThis, "pagehide", () => "leaving");
-    on(globalThis, "pageshow", (event) => ((event as PageTransitionEvent).persisted ? "returned" : null));
-    on(globalThis, "online", () => "online");
-    on(globalThis, "offline", () => "offline");
+    // On their way to the document its events come through here, whether they bubble or not.
+    for (const name of EVENTS) globalThis.addEventListener?.(name, heard, true);
     return () => {
-      for (const stop of stops) stop();
+      for (const name of EVENTS) globalThis.removeEventListener?.(name, heard, true);
     };
   },
 };

@@ -90,59 +90,66 @@ export interface BatchSettings {
   readonly delayMs: number;
 }
 
+/** All options, in their places. */
+interface Given extends Omit<Settings, "endpoint" | "storage" | "database" | "limits"> {
+  readonly outbox: {
+    readonly storage: Settings["storage"];
+    readonly maxBytes: number;
+    readonly maxAgeMs: number;
+    readonly database?: string;
+  };
+}
+
 /** An option: its default, and what is allowed, in words and as a check. */
 type Rule = readonly [preset: unknown, allowed: string, check: Check];
 
-const HOUR_MS = 3_600_000;
+/** What an object may have. */
+interface Rules {
+  readonly [name: string]: Rule | Rules;
+}
+
 const MIB = 1024 * 1024;
+const TRANSPORTS: readonly TransportName[] = ["webtransport", "websocket", "https"];
 
 const TOKEN: Rule = [
   undefined,
-  "a string that is not empty, or a function",
+  "a non-empty string or a function",
   (value) => typeof value === "function" || isName(value),
 ];
-const OBJECT: Rule = [{}, "an object", (value) => typeof value === "object" && value !== null];
 
-const OPTIONS: Readonly<Record<keyof Options, Rule>> = {
+const OPTIONS = {
   token: TOKEN,
   name: ["web", "1-64 of A-Z a-z 0-9 . _ : -", (value) => string(value) && /^[\w.:-]{1,64}$/.test(value as string)],
-  transports: [undefined, "a list of at least one of webtransport, websocket, https", isTransports],
-  outbox: OBJECT,
-  batch: OBJECT,
+  transports: [undefined, `some of ${TRANSPORTS.join(", ")}`, isTransports],
+  outbox: {
+    storage: ["auto", "auto or memory", (value) => value === "auto" || value === "memory"],
+    maxBytes: integer(5 * MIB, 4096, 1024 * MIB),
+    maxAgeMs: integer(48 * 3_600_000, 1000, Number.MAX_SAFE_INTEGER),
+    database: [undefined, "a name", isName],
+  } satisfies Record<keyof OutboxOptions, Rule>,
+  batch: {
+    maxEvents: integer(1000, 1, 1000),
+    maxBytes: integer(64 * 1024, 1024, 2 * MIB),
+    delayMs: integer(5, 0, 1000),
+  } satisfies Record<keyof BatchOptions, Rule>,
   signal: [undefined, "an AbortSignal", (value) => typeof Object(value).addEventListener === "function"],
   farewell: [true, "true or false", boolean],
-};
-
-const OUTBOX: Readonly<Record<keyof OutboxOptions, Rule>> = {
-  storage: ["auto", "auto or memory", (value) => value === "auto" || value === "memory"],
-  maxBytes: integer(5 * MIB, 4096, 1024 * MIB),
-  maxAgeMs: integer(48 * HOUR_MS, 1000, Number.MAX_SAFE_INTEGER),
-  database: [undefined, "a name", isName],
-};
-
-const BATCH: Readonly<Record<keyof BatchOptions, Rule>> = {
-  maxEvents: integer(1000, 1, 1000),
-  maxBytes: integer(64 * 1024, 1024, 2 * MIB),
-  delayMs: integer(5, 0, 1000),
-};
+} satisfies Record<keyof Options, Rule | Rules>;
 
 /** Checks everything that `connect` was given. Throws `OptionError`. */
-export function settingsOf(url: string | URL, options: Options = {}): Settings {
-  const endpoint = endpointOf(url);
-  const { token, name, transports, outbox, batch, signal, farewell } = members("", options, OPTIONS);
-  const { storage, maxBytes = 0, maxAgeMs, database } = members("outbox.", outbox, OUTBOX);
+export function settingsOf(url: string | URL, options?: Options): Settings {
+  const base = (globalThis as { location?: { href: string } }).location?.href;
+  const endpoint = new URL(URL.canParse(url, base) ? url : "no:url", base);
+  checked("url", String(url), [undefined, "an http: or https: URL", () => /^https?:/.test(endpoint.href)]);
+  const { outbox, ...rest } = members<Given>("", options, OPTIONS);
+  const { storage, maxBytes, maxAgeMs, database = `tidegate:${endpoint.host}` } = outbox;
   return {
+    ...rest,
     endpoint,
-    token,
-    name,
-    transports,
     storage,
-    database: database ?? `tidegate:${endpoint.host}`,
+    database,
     limits: { bytes: maxBytes, roomBytes: maxBytes / 2, ageMs: maxAgeMs },
-    batch: members("batch.", batch, BATCH) as BatchSettings,
-    signal,
-    farewell,
-  } as Settings;
+  };
 }
 
 /** The token as it is. Throws `OptionError` where it is none. */
@@ -150,35 +157,28 @@ export function checkToken(token: unknown): Token | undefined {
   return checked("token", token, TOKEN) as Token | undefined;
 }
 
-function endpointOf(url: string | URL): URL {
-  const base = (globalThis as { location?: { href: string } }).location?.href;
-  const isHttp = () => URL.canParse(url, base) && /^https?:$/.test(new URL(url, base).protocol);
-  checked("url", String(url), [undefined, "an http: or https: URL of the gateway", isHttp]);
-  return new URL(url, base);
-}
-
-/** The options of `given`, all of which must be known, with their defaults. */
-function members<T extends object>(prefix: string, given: T | undefined, rules: Readonly<Record<keyof T, Rule>>): T {
-  checked(prefix.slice(0, -1) || "options", given, OBJECT);
-  const names = Object.keys(rules) as (keyof T & string)[];
-  for (const name of Object.keys(given ?? {})) {
-    if (names.every((known) => known !== name))
-      throw new OptionError(`${prefix}${name}: no such option; there are ${names.join(", ")}`);
+/** What `given` says, all of which must be known, with the defaults of the rest. */
+function members<T>(prefix: string, given: unknown, rules: Rules): T {
+  const isObject = (value: unknown) => typeof value === "object" && value !== null;
+  const values = checked(prefix || "options", given, [{}, "an object", isObject]) as Record<string, unknown>;
+  const path = prefix && `${prefix}.`;
+  for (const name of Object.keys(values)) {
+    if (!rules[name]) {
+      throw new OptionError(`${path}${name}: no such option; there are ${Object.keys(rules).join(", ")}`);
+    }
   }
-  const entries = names.map((name) => [name, checked(prefix + name, given?.[name], rules[name])]);
-  return Object.fromEntries(entries) as T;
+  const found = Object.entries(rules).map(([name, rule]) => {
+    const check = Array.isArray(rule) ? checked : members<unknown>;
+    return [name, check(path + name, values[name], rule as Rule & Rules)];
+  });
+  return Object.fromEntries(found) as T;
 }
 
 function checked(name: string, value: unknown, [preset, allowed, check]: Rule): unknown {
   if (value === undefined) return preset;
   if (check(value)) return value;
-  let found: string | undefined;
-  try {
-    found = JSON.stringify(value);
-  } catch {
-    // Not something that JSON can show.
-  }
-  throw new OptionError(`${name}: expected ${allowed}, found ${(found ?? String(value)).slice(0, 80)}`);
+  const found = string(value) ? `"${value}"` : String(value);
+  throw new OptionError(`${name}: expected ${allowed}, found ${found.slice(0, 80)}`);
 }
 
 function integer(preset: number, min: number, max: number): Rule {
@@ -191,6 +191,5 @@ function isName(value: unknown): boolean {
 }
 
 function isTransports(value: unknown): boolean {
-  const isKnown = (name: unknown) => name === "webtransport" || name === "websocket" || name === "https";
-  return Array.isArray(value) && value.length > 0 && value.every(isKnown);
+  return Array.isArray(value) && value.length > 0 && value.every((name) => TRANSPORTS.includes(name));
 }

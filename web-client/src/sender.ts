@@ -1,123 +1,136 @@
-import { type Batch, takeBatch } from "./batch.js";
-import type { Clock } from "./clock.js";
-import { Credit } from "./credit.js";
+import type { LaneParts } from "./lane.js";
 import type { BatchSettings } from "./options.js";
-import type { Outbox } from "./outbox/outbox.js";
-import type { ClientFrame, Welcome } from "./wire/frames.js";
+import type { Bytes } from "./wire/bytes.js";
+import { EVENTS_OVERHEAD_BYTES_MAX, structuredRecordLength } from "./wire/encode.js";
+import type { Ack, ClientFrame, Events, Welcome } from "./wire/frames.js";
 
-/** What a sender works with. */
-export interface SenderParts {
-  readonly outbox: Outbox;
-  readonly batch: BatchSettings;
-  /** The highest number that may have reached the gateway, over all connections of a numbering. */
-  readonly reached: { seq: number };
-  readonly clock: Clock;
-  /** Hands a frame to the link and resolves when that has room again. Never rejects. */
-  readonly send: (frame: ClientFrame) => Promise<void>;
-  /** Whether nothing new may be sent just now. */
-  readonly held: () => boolean;
-  /** An event fits no frame; it counts as refused. */
-  readonly oversized: () => void;
-}
+/** What frames may hold: as the application has it, until a gateway calls one too large. */
+export type FrameLimits = { -readonly [K in keyof BatchSettings]: BatchSettings[K] } & {
+  /** The payload that was too large all alone. */
+  tooLarge?: Bytes;
+};
 
-/** Sends what is in the outbox over one link, in frames that collect for a moment, within credit. */
-export class Sender {
-  readonly #parts: SenderParts;
-  readonly #welcome: Welcome;
-  readonly #credit: Credit;
-  /** Next number to send on this link. */
-  #cursor: number;
-  #pumping = false;
-  /** Nothing more could go the last time; with more credit something may. */
-  #dry = false;
-  #lastBatch = 0;
-  #cancelDelay: (() => void) | null = null;
-
-  /** Begins behind `settled`. */
-  constructor(welcome: Welcome, settled: number, parts: SenderParts) {
-    this.#parts = parts;
-    this.#welcome = welcome;
-    this.#credit = new Credit(welcome.limit, welcome.limit_bytes);
-    this.#cursor = settled + 1;
-  }
-
-  /** Events in the last frame. */
-  get lastBatch(): number {
-    return this.#lastBatch;
-  }
-
-  /** Whether everything that may be sent has been handed to the link. */
-  get done(): boolean {
-    if (this.#pumping) return false;
-    for (const _ of this.#parts.outbox.from(this.#cursor)) return false;
-    return true;
-  }
-
-  /** There is something new: it waits a little for company, unless that makes a full frame (`collected` bytes). */
-  stored(collected: number): void {
-    const { outbox, batch, clock } = this.#parts;
-    if (this.#pumping) return;
-    const full = outbox.last - this.#cursor + 1 >= batch.maxEvents || collected >= batch.maxBytes;
-    if (full || batch.delayMs === 0) this.pump();
-    else this.#cancelDelay ??= clock.after(batch.delayMs, () => this.pump());
-  }
-
-  /** Everything up to `upto` is settled, and there may be more credit. */
-  acknowledged(upto: number, limit: number, limitBytes: number): void {
-    // A number that another connection had sent may be settled here before it is sent again.
-    this.#cursor = Math.max(this.#cursor, upto + 1);
-    this.#credit.extend(limit, limitBytes);
-    if (this.#dry) this.pump();
-  }
-
+/** Sends what is in the outbox over one link. */
+export interface Sender {
+  /** There is something new: it waits a little for company, unless that makes a full frame or time is short. */
+  stored(): void;
   /** Sends what may be sent, now. */
-  pump(): void {
-    this.stop();
-    if (!this.#pumping) void this.#pump();
-  }
-
+  pump(): void;
   /** Waits for nothing any more. */
-  stop(): void {
-    this.#cancelDelay?.();
-    this.#cancelDelay = null;
-  }
-
-  async #pump(): Promise<void> {
-    this.#pumping = true;
-    for (let frame = this.#next(); frame; frame = this.#next()) await this.#parts.send(frame);
-    this.#pumping = false;
-  }
-
-  #next(): ClientFrame | null {
-    const { outbox, batch, reached, held, oversized } = this.#parts;
-    if (held()) return null;
-    const { max_batch_events, max_frame_bytes: frameBytes } = this.#welcome;
-    const events = Math.max(1, Math.min(batch.maxEvents, max_batch_events));
-    const idle = this.#cursor <= outbox.upto + 1;
-    const limits = { events, bytes: batch.maxBytes, frameBytes };
-    const taken = takeBatch(outbox.from(this.#cursor), idle, this.#credit, limits);
-    this.#dry = taken.kind === "none";
-    if (taken.kind === "none") return null;
-    if (taken.kind === "events") {
-      this.#lastBatch = taken.events.length;
-      this.#credit.spend(taken.payloadBytes);
-    } else {
-      const { seq, payload } = taken.event;
-      const message = `${payload.length} bytes fit no frame of ${frameBytes}`;
-      outbox.judge({ seq, code: "too_large", refused: true, message });
-      oversized();
-    }
-    const { first, records } = contents(taken);
-    const last = first + records.length - 1;
-    this.#cursor = last + 1;
-    outbox.sentUpto = last;
-    reached.seq = Math.max(reached.seq, last);
-    return { type: "events", body: { first_seq: first, records } };
-  }
+  stop(): void;
+  /** Something is settled, and there may be more credit: absolute limits, which never fall. */
+  acknowledged(ack: Ack): void;
+  /** Whether everything that may be sent has been handed to the link. */
+  done(): boolean;
+  /** The gateway calls a frame too large: they get smaller, and an event that went alone and first is not sent again. */
+  shrink(): void;
 }
 
-/** What goes into the frame of a batch; one without records gives up everything below its number. */
-function contents(batch: Exclude<Batch, { kind: "none" }>) {
-  if (batch.kind === "oversized") return { first: batch.event.seq + 1, records: [] };
-  return { first: batch.events[0]?.seq ?? 0, records: batch.events.map(({ payload }) => ({ alias: 0, payload })) };
+/**
+ * Begins behind `settled`, and sends in frames that collect for a moment, within credit. `send` hands a frame to the link, and
+ * resolves when that has room again; while `held` answers true no frame is made.
+ */
+export function sender(
+  { outbox, reporter, settings, platform: { clock } }: LaneParts,
+  limits: FrameLimits,
+  welcome: Welcome,
+  settled: number,
+  send: (frame: ClientFrame) => Promise<unknown>,
+  held: () => unknown,
+): Sender {
+  let { limit, limit_bytes: limitBytes } = welcome;
+  let spentBytes = 0;
+  /** Next number to send on this link. */
+  let cursor = settled + 1;
+  let pumping = false;
+  /** In the outbox when there was nothing more to send. */
+  let seenBytes = 0;
+  /** Events in the last frame, and the payload of one that was alone on its way. */
+  let count = 0;
+  let lone: Bytes | undefined;
+  let cancelDelay: (() => void) | null = null;
+
+  /** The longest run of consecutive numbers that credit and limits allow. */
+  const next = (): Events | null => {
+    if (held()) return null;
+    const { max_batch_events, max_frame_bytes } = welcome;
+    const records: { alias: 0; payload: Bytes }[] = [];
+    let first = 0;
+    let frameBytes = EVENTS_OVERHEAD_BYTES_MAX;
+    // With nothing on its way one event may always go, whatever credit says.
+    const idle = cursor <= outbox.upto + 1;
+    for (const { seq, payload } of outbox.from(cursor)) {
+      frameBytes += structuredRecordLength(payload);
+      if (!first) {
+        first = seq;
+        if (frameBytes > max_frame_bytes || payload === limits.tooLarge) {
+          const message = `${payload.length} bytes fit no frame of the gateway`;
+          outbox.judge({ seq, code: "too_large", refused: true, message });
+          reporter?.count("too_large");
+          // A frame without records gives up everything below its number.
+          first += 1;
+          break;
+        }
+      } else {
+        const full = records.length >= Math.min(limits.maxEvents, max_batch_events);
+        const long = frameBytes > Math.min(limits.maxBytes, max_frame_bytes);
+        if (full || long || seq !== first + records.length) break;
+      }
+      const covered = limits.maxEvents > 0 && seq <= limit && spentBytes + payload.length <= limitBytes;
+      if (!covered && (!idle || records.length > 0)) {
+        if (records.length === 0) return null;
+        break;
+      }
+      records.push({ alias: 0, payload });
+      spentBytes += payload.length;
+    }
+    if (!first) return null;
+    count = records.length;
+    lone = idle && count === 1 ? records[0]?.payload : undefined;
+    cursor = first + count;
+    outbox.sentUpto = cursor - 1;
+    return { first_seq: first, records };
+  };
+
+  const pump = async () => {
+    stop();
+    if (pumping) return;
+    pumping = true;
+    for (let body = next(); body; body = next()) await send({ type: "events", body });
+    pumping = false;
+    seenBytes = outbox.bytes;
+  };
+
+  const stop = () => {
+    cancelDelay?.();
+    cancelDelay = null;
+  };
+
+  return {
+    stored: () => {
+      if (pumping) return;
+      const full = outbox.last - cursor + 1 >= limits.maxEvents || outbox.bytes - seenBytes >= limits.maxBytes;
+      if (full || outbox.hurried || limits.delayMs === 0) void pump();
+      else cancelDelay ??= clock.after(limits.delayMs, pump);
+    },
+    pump: () => void pump(),
+    stop,
+    acknowledged: (ack) => {
+      // A number that another connection had sent may be settled here before it is sent again.
+      cursor = Math.max(cursor, ack.upto + 1);
+      limit = Math.max(limit, ack.limit);
+      limitBytes = Math.max(limitBytes, ack.limit_bytes);
+      void pump();
+    },
+    done: () => {
+      for (const _ of outbox.from(cursor)) return false;
+      return !pumping;
+    },
+    shrink: () => {
+      if (lone) {
+        limits.tooLarge = lone;
+        limits.maxEvents = settings.batch.maxEvents;
+      } else if (count > 0) limits.maxEvents = count >> 1;
+    },
+  };
 }

@@ -1,149 +1,110 @@
 import { Backoff } from "./backoff.js";
-import type { Clock } from "./clock.js";
+import { within } from "./clock.js";
 import { TokenError } from "./errors/token-error.js";
 import type { Token } from "./options.js";
-
-/** What a token source works with. */
-export interface TokenParts {
-  readonly clock: Clock;
-  /** Unix ms. */
-  readonly now: () => number;
-  readonly random: () => number;
-  /** A fresh token, ahead of the end of the one before: for links that are open. */
-  readonly renewed: (token: string) => void;
-  /** Renewing failed and will be tried again; `null`: it works again. */
-  readonly failed: (error: TokenError | null) => void;
-}
-
-const ANSWER_TIMEOUT_MS = 30_000;
-const BEFORE_END_MS = 60_000;
-const RENEW_MIN_MS = 5_000;
-/** Timers take no longer delay. */
-const DELAY_MAX_MS = 2 ** 31 - 1;
+import type { Platform } from "./platform.js";
+import { ANSWER_TIMEOUT_MS, BEFORE_END_MS, DELAY_MAX_MS, RENEW_MIN_MS } from "./timing.js";
 
 /** The application's token: asks its function, keeps the answer while it is good, and renews it in time. */
-export class TokenSource {
-  readonly #parts: TokenParts;
-  readonly #backoff: Backoff;
-  #source: Token | undefined;
-  #kept: { readonly token: string; readonly expiresAt: number } | null = null;
-  #asking: Promise<string> | null = null;
-  #cancelRenewal: () => void = () => {};
-  #stopped = false;
-
-  constructor(source: Token | undefined, parts: TokenParts) {
-    this.#parts = parts;
-    this.#backoff = new Backoff(parts.random);
-    this.#source = source;
-  }
-
-  /** Whether asking again could bring another token. */
-  get renewable(): boolean {
-    return typeof this.#source === "function";
-  }
-
+export interface TokenSource {
   /** A token for a new session, `undefined` where none was given. Rejects with `TokenError`. */
-  get(): Promise<string | undefined> {
-    if (typeof this.#source !== "function") return Promise.resolve(this.#source);
-    if (this.#kept && this.#parts.now() < this.#kept.expiresAt) return Promise.resolve(this.#kept.token);
-    return this.#ask(this.#source);
-  }
-
+  get(): Promise<string | undefined>;
   /** The token at hand, for where nothing can be waited for. */
-  get current(): string | undefined {
-    return typeof this.#source === "function" ? this.#kept?.token : this.#source;
-  }
+  current(): string | undefined;
+  /** The gateway did not take the token. Whether the next `get` asks for another one. */
+  refused(): boolean;
+  /** Another source, from now on; `undefined`: nothing is asked any more. */
+  replace(source: Token | undefined): void;
+}
 
-  /** The gateway did not take the token: the next `get` asks for another one. */
-  refused(): void {
-    this.#kept = null;
-  }
+/** Whom a token source tells. */
+export interface TokenListener {
+  /** A fresh token, ahead of the end of the one before: for links that are open. */
+  renewed(token: string): void;
+  /** Renewing failed and will be tried again; `null`: it works again. */
+  failed(error: TokenError | null): void;
+}
 
-  /** Another source, from now on. */
-  replace(source: Token | undefined): void {
-    this.#source = source;
-    this.#kept = null;
-    this.#asking = null;
-    this.#cancelRenewal();
-    if (typeof source === "string") this.#parts.renewed(source);
-    else if (source) this.#renew();
-  }
+/** Asks nothing by itself before the first `get`. */
+export function tokenSource(
+  given: Token | undefined,
+  { clock, now, random }: Pick<Platform, "clock" | "now" | "random">,
+  { renewed, failed }: TokenListener,
+): TokenSource {
+  const backoff = new Backoff(random);
+  let source = given;
+  let kept: { readonly token: string; readonly expiresAt: number } | null = null;
+  let asking: Promise<string> | null = null;
+  let cancelRenewal = () => {};
 
-  /** Asks for nothing any more. */
-  stop(): void {
-    this.#stopped = true;
-    this.#cancelRenewal();
-  }
-
-  #ask(source: Exclude<Token, string>): Promise<string> {
-    if (this.#asking) return this.#asking;
-    const asking = this.#answer(source)
-      .then((kept) => {
-        if (this.#source === source) this.#keep(kept);
-        return kept.token;
-      })
-      .finally(() => {
-        if (this.#asking === asking) this.#asking = null;
-      });
-    this.#asking = asking;
-    return asking;
-  }
-
-  async #answer(source: Exclude<Token, string>): Promise<{ token: string; expiresAt: number }> {
-    let cancel = () => {};
+  const ask = async (from: Exclude<Token, string>): Promise<string> => {
     try {
-      const late = new Promise<never>((_, reject) => {
-        const message = `no answer within ${ANSWER_TIMEOUT_MS / 1000} s`;
-        cancel = this.#parts.clock.after(ANSWER_TIMEOUT_MS, () => reject(new Error(message)));
-      });
-      const answer: unknown = await Promise.race([(async () => source())(), late]);
-      const { token, expiresAt } = (typeof answer === "string" ? { token: answer } : (answer ?? {})) as {
-        token?: unknown;
-        expiresAt?: unknown;
-      };
-      const end = expiresAt === undefined ? Number.POSITIVE_INFINITY : Number(expiresAt);
+      const late = () => new Error(`no answer within ${ANSWER_TIMEOUT_MS / 1000} s`);
+      const answer: unknown = await within(clock, ANSWER_TIMEOUT_MS, (async () => from())(), late);
+      const { token, expiresAt = Number.POSITIVE_INFINITY } = Object(
+        typeof answer === "string" ? { token: answer } : answer,
+      );
+      const end = Number(expiresAt);
       if (typeof token !== "string" || token === "" || Number.isNaN(end)) {
         throw new Error("expected a string, or { token, expiresAt } with Unix ms or a Date");
       }
-      return { token, expiresAt: end };
-    } catch (error) {
-      throw new TokenError(`token function: ${error instanceof Error ? error.message : String(error)}`, {
-        cause: error,
-      });
+      if (source === from) keep(token, end);
+      return token;
+    } catch (cause) {
+      throw new TokenError(`token function: ${cause instanceof Error ? cause.message : cause}`, { cause });
     } finally {
-      cancel();
+      if (source === from) asking = null;
     }
-  }
+  };
 
-  #keep(kept: { readonly token: string; readonly expiresAt: number }): void {
-    const lifeMs = kept.expiresAt - this.#parts.now();
-    this.#kept = kept;
-    if (!this.#stopped) this.#parts.failed(null);
-    this.#backoff.reset();
-    this.#cancelRenewal();
+  const keep = (token: string, expiresAt: number) => {
+    const lifeMs = expiresAt - now();
+    kept = { token, expiresAt };
+    failed(null);
+    backoff.reset();
     // One that has ended already, by this device's clock, is for the gateway to judge.
-    if (this.#stopped || lifeMs <= 0 || lifeMs === Number.POSITIVE_INFINITY) return;
-    this.#renewAfter(
-      Math.max(Math.min(lifeMs * 0.8, lifeMs - BEFORE_END_MS), Math.min(RENEW_MIN_MS, lifeMs * 0.8), 1_000),
-    );
-  }
+    if (lifeMs > 0) renewAfter(Math.max(Math.min(lifeMs * 0.8, lifeMs - BEFORE_END_MS), RENEW_MIN_MS));
+  };
 
-  #renewAfter(delayMs: number): void {
-    this.#cancelRenewal = this.#parts.clock.after(Math.min(delayMs, DELAY_MAX_MS), () => this.#renew());
-  }
+  const renewAfter = (delayMs: number) => {
+    cancelRenewal();
+    cancelRenewal = clock.after(Math.min(delayMs, DELAY_MAX_MS), renew);
+  };
 
-  #renew(): void {
-    const source = this.#source;
-    if (typeof source !== "function" || this.#stopped) return;
-    this.#ask(source).then(
-      (token) => {
-        if (this.#source === source && !this.#stopped) this.#parts.renewed(token);
-      },
-      (error: TokenError) => {
-        if (this.#source !== source || this.#stopped) return;
-        this.#parts.failed(error);
-        this.#renewAfter(this.#backoff.next() + 1_000);
-      },
-    );
-  }
+  const renew = async () => {
+    const from = source;
+    if (typeof from !== "function") return;
+    try {
+      const token = await asked(from);
+      if (source === from) renewed(token);
+    } catch (error) {
+      if (source !== from) return;
+      failed(error as TokenError);
+      renewAfter(backoff.next() + 1_000);
+    }
+  };
+
+  const asked = (from: Exclude<Token, string>) => {
+    asking ??= ask(from);
+    return asking;
+  };
+
+  return {
+    get: async () => {
+      if (typeof source !== "function") return source;
+      return kept && now() < kept.expiresAt ? kept.token : asked(source);
+    },
+    current: () => (typeof source === "function" ? kept?.token : source),
+    refused: () => {
+      kept = null;
+      return typeof source === "function";
+    },
+    replace: (next) => {
+      source = next;
+      kept = asking = null;
+      cancelRenewal();
+      if (typeof next === "string") renewed(next);
+      else void renew();
+    },
+  };
 }

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { StorageError } from "../src/errors/storage-error.js";
-import type { Lease, SlotState, Slots, StoredEvent } from "../src/outbox/store.js";
+import type { Lease, SlotState, Slots } from "../src/outbox/store.js";
 import { utf8 } from "../src/wire/writer.js";
 import { Bench, heardData, START } from "./support/bench.js";
 import { idle } from "./support/clock.js";
@@ -23,11 +23,14 @@ class SharedSlots implements Slots {
     const client = `web-abc-${slot}`;
     const state = { client, epoch: START, upto: 0, last: 0, events: [] };
     const lease = keptLease(state, (now) => this.released.push(now));
-    const append = async (events: readonly StoredEvent[]) => {
+    const save = async (state: SlotState) => {
       if (slot === this.taken) throw new StorageError("lost", "another tab has the slot");
-      return lease.store.append(events);
+      return lease.store.save(state);
     };
-    return { ...lease, store: { ...lease.store, append } };
+    const release = async () => {
+      if (slot !== this.taken) await lease.store.release();
+    };
+    return { ...lease, store: { ...lease.store, save, release } };
   }
 
   async adopt(): Promise<Lease | null> {
@@ -187,4 +190,37 @@ test("what a slot that is lost at the very end has not stored is stored in anoth
     [["web-abc-2", 1]],
   );
   assert.equal(bench.clock.pending, 0);
+});
+
+test("what was being stored when a slot was taken over goes into the next one, once, whatever becomes of the write", async () => {
+  for (const reason of ["lost", "failed"] as const) {
+    const links = [new GatewayEnd(), new GatewayEnd()] as const;
+    const slots = new SharedSlots();
+    const lease = slots.lease.bind(slots);
+    let fail = (_: StorageError) => {};
+    slots.lease = async () => {
+      const first = slots.leased === 0;
+      const { state, store } = await lease();
+      const stuck = () =>
+        new Promise<void>((_, reject) => {
+          fail = reject;
+        });
+      return { state, store: { ...store, ...(first && { save: stuck }) } };
+    };
+    const bench = new Bench([...links], {}, { slots });
+    await links[0].welcome();
+    await bench.send(2);
+    links[0].say({ type: "close", body: { code: 4006, reason: "taken_over" } });
+    await bench.clock.advance(500);
+    assert.equal((await links[1].welcome()).client, "web-abc-2");
+    assert.deepEqual(await heardData(links[1]), [1, 2]);
+    // Only now it is told that nothing came of it.
+    fail(new StorageError(reason, "too late"));
+    await bench.send(1, 3);
+    assert.deepEqual(await heardData(links[1]), [3]);
+    links[1].ack(3);
+    await idle();
+    assert.equal(bench.client.state.unsettled.events, 0);
+    await bench.end();
+  }
 });

@@ -66,7 +66,8 @@ test("a refused event is told with its words and its event, and holds up nothing
   await bench.end();
 });
 
-test("what is no event is refused before it is taken, and says why", async () => {
+test("what is no event is refused before it is taken, and says why", async (context) => {
+  context.mock.method(console, "error", () => {});
   const link = new GatewayEnd();
   const bench = new Bench([link]);
   await link.welcome({ max_event_bytes: 1_000 });
@@ -79,6 +80,22 @@ test("what is no event is refused before it is taken, and says why", async () =>
   await assert.rejects(bench.client.send({ type: "t", data: "x".repeat(1_000) }), /at most 1000/);
   await assert.rejects(bench.client.send(Object.create({ type: "inherited" })), /no members of its own/);
   assert.equal(bench.client.state.unsettled.events, 0);
+  await bench.end();
+});
+
+test("an event that is none is reported where nobody waits for it, and is no unhandled rejection", async (context) => {
+  const reported = context.mock.method(console, "error", () => {});
+  const unhandled = context.mock.fn();
+  process.on("unhandledRejection", unhandled);
+  const bench = new Bench([]);
+  void bench.client.send({ type: "" });
+  await idle();
+  process.off("unhandledRejection", unhandled);
+  assert.equal(unhandled.mock.callCount(), 0);
+  assert.deepEqual(
+    reported.mock.calls.map(({ arguments: [error] }) => error instanceof EventError),
+    [true],
+  );
   await bench.end();
 });
 
@@ -251,9 +268,9 @@ test("wrong options are named, with what is allowed", () => {
     [{ batch: { delay: 5 } }, /batch.delay: no such option; there are maxEvents, maxBytes, delayMs/],
     [{ outbox: { storage: "disk" } }, /outbox.storage: expected auto or memory, found "disk"/],
     [{ outbox: null }, /outbox: expected an object, found null/],
-    [{ transports: ["quic"] }, /transports: expected a list of at least one of webtransport, websocket, https/],
+    [{ transports: ["quic"] }, /transports: expected some of webtransport, websocket, https/],
     [{ transports: [] }, /transports: expected/],
-    [{ token: 5 }, /token: expected a string that is not empty, or a function, found 5/],
+    [{ token: 5 }, /token: expected a non-empty string or a function, found 5/],
     [{ signal: {} }, /signal: expected an AbortSignal/],
     [{ farewell: "no" }, /farewell: expected true or false/],
   ];

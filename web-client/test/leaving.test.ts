@@ -1,11 +1,19 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { thisPage } from "../src/lifecycle.js";
+import { memoryLease } from "../src/outbox/memory.js";
+import type { Lease } from "../src/outbox/store.js";
 import { Bench, START } from "./support/bench.js";
 import { idle } from "./support/clock.js";
 import { GatewayEnd } from "./support/gateway.js";
 
 const offers = ["webtransport", "https"] as const;
+
+/** A slot that stores nothing in time, with numbers up to `reserved` that nobody else will use. */
+function stuck(reserved: number): Lease {
+  const { state, store } = memoryLease({ client: "web-abc-1", epoch: START, upto: 0, last: 0, events: [] });
+  return { state, store: { ...store, reserved, save: () => new Promise(() => {}) } };
+}
 
 test("a page that hides sends at once, without waiting for company, and later events too", async () => {
   const link = new GatewayEnd();
@@ -28,7 +36,7 @@ test("a page that is left posts nothing when an open link has taken everything",
   await idle();
   for (let count = 0; count < 10; count += 1) void bench.client.send({ type: "t", data: count });
   await idle();
-  await bench.page.becomes("leaving");
+  await bench.page.becomes("pagehide");
   assert.equal((await link.heardEvents()).length, 10);
   assert.deepEqual(bench.posted, []);
   await bench.end();
@@ -41,7 +49,7 @@ test("what credit holds back is posted from the lowest unsettled number, to outl
   await bench.send(4);
   link.ack(1, { limit: 2 });
   await idle();
-  await bench.page.becomes("leaving");
+  await bench.page.becomes("pagehide");
   assert.equal(bench.posted.length, 1);
   const { url, headers, lines, keepalive } = bench.posted[0] ?? assert.fail();
   assert.equal(url, "https://gateway.test/v1/https");
@@ -66,18 +74,19 @@ test("at most 60 KiB are under way, the rest stays in the outbox, and what was a
   link.break();
   await idle();
   await bench.page.becomes("hidden");
-  await bench.page.becomes("leaving");
+  await bench.page.becomes("pagehide");
   assert.deepEqual([bench.posted.length, bench.posted[0]?.lines.length], [1, 6]);
   bench.posted[0]?.answer(200, {
     accepted: 5,
     rejected: [{ index: 1, code: "schema", message: "no" }],
     level: "stored",
     upto: 6,
+    limit: 1_030,
   });
   await idle();
   assert.deepEqual([bench.acknowledgedCount, bench.refused.map(({ seq }) => seq)], [5, [2]]);
   assert.equal(bench.client.state.unsettled.events, 2);
-  await bench.page.becomes("leaving");
+  await bench.page.becomes("pagehide");
   assert.deepEqual([bench.posted.length, bench.posted[1]?.lines.length], [2, 2]);
   bench.posted[1]?.answer(409, { reason: "busy" });
   await idle();
@@ -91,7 +100,7 @@ test("requests under way end with the page, so what they carry is posted again",
   await link.welcome();
   await bench.send(2);
   assert.deepEqual(await link.heardEvents(), [1, 2]);
-  await bench.page.becomes("leaving");
+  await bench.page.becomes("pagehide");
   assert.equal(bench.posted[0]?.lines.length, 2);
   await bench.end();
 });
@@ -107,12 +116,35 @@ test("a number that is missing ends the body, since numbers are told by counting
   void bench.client.send(big(5));
   await idle();
   assert.deepEqual(bench.dropped[0]?.events[0]?.data, 2);
-  await bench.page.becomes("leaving");
+  await bench.page.becomes("pagehide");
   assert.deepEqual(
     bench.posted[0]?.lines.map(({ data }) => data),
     [1],
   );
   await bench.end();
+});
+
+test("what is not stored is posted as far as its numbers are reserved in storage, and nothing beyond", async () => {
+  for (const [reserved, posted] of [
+    [0, []],
+    [2, [1, 2]],
+  ] as const) {
+    // A disk that is busy while the page goes.
+    const slots = { persistent: true, adopt: async () => null, lease: async () => stuck(reserved) };
+    const link = new GatewayEnd();
+    const bench = new Bench([link], {}, { offers, slots });
+    await link.welcome();
+    await idle();
+    link.break();
+    await idle();
+    for (let data = 1; data <= 3; data += 1) void bench.client.send({ type: "t", data });
+    await bench.page.becomes("pagehide");
+    assert.deepEqual(
+      bench.posted.flatMap(({ lines }) => lines.map(({ data }) => data)),
+      posted,
+    );
+    await bench.end();
+  }
 });
 
 test("a takeover by the page's own farewell is no reason to leave the slot", async () => {
@@ -121,7 +153,7 @@ test("a takeover by the page's own farewell is no reason to leave the slot", asy
   await before.welcome({ limit: 1 });
   await bench.send(3);
   await before.heardEvents();
-  await bench.page.becomes("leaving");
+  await bench.page.becomes("pagehide");
   assert.equal(bench.posted.length, 1);
   before.say({ type: "close", body: { code: 4006, reason: "taken_over" } });
   await bench.clock.advance(500);
@@ -138,8 +170,8 @@ test("a page that comes back from the back/forward cache connects anew and goes 
   const bench = new Bench([before, after], {}, { offers });
   await before.welcome();
   await bench.send(2);
-  await bench.page.becomes("leaving");
-  await bench.page.becomes("returned");
+  await bench.page.becomes("pagehide");
+  await bench.page.becomes("pageshow");
   await bench.clock.advance(1);
   assert.equal(before.open, false);
   await after.welcome({ upto: 1 });
@@ -164,7 +196,7 @@ test("without farewell, or without HTTPS, nothing is posted", async () => {
     const bench = new Bench([link], options, more);
     await link.welcome({ limit: 0 });
     await bench.send(3);
-    await bench.page.becomes("leaving");
+    await bench.page.becomes("pagehide");
     assert.deepEqual(bench.posted, []);
     await bench.end();
   }

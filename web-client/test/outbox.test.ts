@@ -3,10 +3,11 @@ import { test } from "node:test";
 import { OutboxFullError } from "../src/errors/outbox-full-error.js";
 import { StorageError } from "../src/errors/storage-error.js";
 import { memoryLease } from "../src/outbox/memory.js";
-import { type DropReason, Outbox, type OutboxLimits, type Settlement } from "../src/outbox/outbox.js";
+import { type DropReason, type Outbox, type OutboxLimits, openOutbox, type Settlement } from "../src/outbox/outbox.js";
 import type { Lease, SlotState, StoredEvent } from "../src/outbox/store.js";
 import { utf8 } from "../src/wire/writer.js";
 import { idle } from "./support/clock.js";
+import { keptLease } from "./support/lease.js";
 
 const HOUR_MS = 3_600_000;
 
@@ -24,7 +25,7 @@ class Bench {
   ) {
     const state = { client: "web-a-1", epoch: 7, upto: 0, last: 0, events: [], ...parts.state };
     this.lease = (parts.lease ?? ((lease) => lease))(memoryLease(state));
-    this.outbox = new Outbox(this.lease, {
+    this.outbox = openOutbox(this.lease, {
       limits: { bytes: 100, ageMs: 48 * HOUR_MS, roomBytes: 50, ...parts.limits },
       now: () => this.now,
       listener: {
@@ -76,9 +77,9 @@ test("pushes of one go are one write", async () => {
     ...lease,
     store: {
       ...lease.store,
-      append: (events) => {
-        writes.push(events.length);
-        return lease.store.append(events);
+      save: (state) => {
+        writes.push(state.events.length);
+        return lease.store.save(state);
       },
     },
   });
@@ -96,10 +97,10 @@ test("settling is cumulative, in order, once, and says how long it took", async 
   assert.equal(bench.outbox.settle(2, "stored"), 2);
   assert.equal(bench.outbox.settle(1, "committed"), 0);
   assert.deepEqual(
-    bench.settled.map(({ event, ...rest }) => ({ ...rest, bytes: event.payload.length })),
+    bench.settled.map(({ event, ...rest }) => ({ ...rest, seq: event.seq, bytes: event.payload.length })),
     [
-      { seq: 1, latencyMs: 40, outcome: "acknowledged", level: "stored", bytes: 10 },
-      { seq: 2, latencyMs: 40, outcome: "acknowledged", level: "stored", bytes: 10 },
+      { seq: 1, latencyMs: 40, level: "stored", refusal: undefined, bytes: 10 },
+      { seq: 2, latencyMs: 40, level: "stored", refusal: undefined, bytes: 10 },
     ],
   );
   assert.deepEqual([bench.from(1), bench.outbox.upto, bench.outbox.bytes], [[3], 2, 10]);
@@ -114,8 +115,8 @@ test("a refusal waits for its number to be settled", async () => {
   bench.outbox.settle(1, "stored");
 
   assert.deepEqual(
-    bench.settled.map(({ event, ...rest }) => rest),
-    [{ seq: 1, latencyMs: 0, outcome: "refused", code: "schema", message: "no" }],
+    bench.settled.map(({ event, refusal }) => [event.seq, refusal?.code, refusal?.message]),
+    [[1, "schema", "no"]],
   );
 });
 
@@ -125,8 +126,8 @@ test("below what the gateway still knows, the outcome of what was not refused is
   bench.outbox.judge({ seq: 2, code: "schema", refused: true, message: "" });
   bench.outbox.settle(3, "stored", 3);
   assert.deepEqual(
-    bench.settled.map(({ outcome }) => outcome),
-    ["unknown", "refused", "acknowledged"],
+    bench.settled.map(({ refusal }) => refusal?.code),
+    ["unknown", "schema", undefined],
   );
 });
 
@@ -139,7 +140,7 @@ test("the oldest events that are not on their way make room, and are reported", 
   assert.deepEqual([bench.from(1), bench.outbox.bytes], [[1, 4], 90]);
   bench.outbox.settle(3, "stored");
   assert.deepEqual(
-    bench.settled.map(({ seq }) => seq),
+    bench.settled.map(({ event }) => event.seq),
     [1],
   );
 });
@@ -200,6 +201,29 @@ test("who waits for room is told once it is there", async () => {
   await bench.outbox.room();
 });
 
+test("a name that another instance has leaves what is stored to others, and hands back the rest", async () => {
+  const released: SlotState[] = [];
+  const bench = new Bench({ lease: ({ state }) => keptLease(state, (kept) => released.push(kept)) });
+  await bench.push(1, 2);
+  void bench.push(3);
+  bench.outbox.lose();
+  bench.outbox.lose();
+  assert.deepEqual([bench.lost, bench.outbox.length, bench.outbox.bytes], [[3], 0, 0]);
+  await assert.rejects(bench.push(1), { reason: "lost" });
+  await bench.outbox.release();
+  assert.deepEqual(
+    released.map(({ events }) => events.map(({ seq }) => seq)),
+    [[1, 2]],
+  );
+});
+
+test("of a slot in memory everything is handed back", async () => {
+  const bench = new Bench();
+  await bench.push(1, 2);
+  bench.outbox.lose();
+  assert.deepEqual(bench.lost, [1, 2]);
+});
+
 test("a restart numbers what is left from 1, and what may have been sent keeps its id", async () => {
   const bench = new Bench({
     state: { upto: 4, last: 7, events: [event(6, 0, '{"type":"a"}'), event(7, 0, '{"id":"x"}')] },
@@ -228,8 +252,8 @@ test("a restart numbers what is left from 1, and what may have been sent keeps i
 });
 
 function failing(reason: "quota" | "lost"): (lease: Lease) => Lease {
-  const append = () => Promise.reject(new StorageError(reason, "no"));
-  return (lease) => ({ ...lease, store: { ...lease.store, append } });
+  const save = () => Promise.reject(new StorageError(reason, "no"));
+  return (lease) => ({ ...lease, store: { ...lease.store, save } });
 }
 
 test("events that storage does not take live on in memory", async () => {
@@ -271,7 +295,7 @@ test("after release nothing is taken and nobody waits for ever", async () => {
 test("a page that goes sends what is not stored yet, as far as its numbers are reserved", async () => {
   const stuck = (lease: Lease): Lease => ({
     ...lease,
-    store: { ...lease.store, reserved: 2, append: () => new Promise(() => {}) },
+    store: { ...lease.store, reserved: 2, save: () => new Promise(() => {}) },
   });
   const bench = new Bench({ lease: stuck });
   let woken = 0;
@@ -285,4 +309,29 @@ test("a page that goes sends what is not stored yet, as far as its numbers are r
   void bench.push(1, 1);
   await idle();
   assert.deepEqual([bench.from(1), woken], [[1, 2], 1]);
+});
+
+test("a slot that is lost while a restart is written hands back what was not stored before, and nothing else", async () => {
+  let lost = false;
+  const save = async () => {
+    if (lost) throw new StorageError("lost", "no");
+  };
+  const bench = new Bench({ lease: (lease) => ({ ...lease, store: { ...lease.store, save } }) });
+  await bench.push(1, 1);
+  lost = true;
+  void bench.outbox.push(utf8('{"type":"new"}'));
+  await bench.outbox.restart("web-b-1", 9);
+  assert.deepEqual(bench.lostTexts, ['{"type":"new"}']);
+});
+
+test("what storage did not take is handed back when the slot is lost, too", async () => {
+  let reason: "quota" | "lost" = "quota";
+  const save = async () => {
+    throw new StorageError(reason, "no");
+  };
+  const bench = new Bench({ lease: (lease) => ({ ...lease, store: { ...lease.store, save } }) });
+  await bench.push(1);
+  reason = "lost";
+  await bench.push(1);
+  assert.deepEqual(bench.lost, [1, 2]);
 });

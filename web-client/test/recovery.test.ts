@@ -54,7 +54,7 @@ test("what a request of the leaving page settled does not keep a large event wai
   await bench.clock.advance(500);
   await after.welcome({ limit_bytes: 10 });
   assert.deepEqual(await after.heardEvents(), [1]);
-  posted?.answer(200, { accepted: 2, rejected: [], level: "stored", upto: 2 });
+  posted?.answer(200, { accepted: 2, rejected: [], level: "stored", upto: 2, limit: 100 });
   await idle();
   assert.equal(bench.acknowledgedCount, 2);
   await bench.send(1, 3);

@@ -8,7 +8,7 @@ function written(value: number): string {
 }
 
 function read(hex: string): ReturnType<typeof readVarint> {
-  return readVarint(Uint8Array.from(Buffer.from(hex, "hex")), 0);
+  return readVarint(Uint8Array.from(Buffer.from(hex, "hex")));
 }
 
 // The examples of RFC 9000, appendix A.1, but for the one above 2^53-1, and the edges of each length.

@@ -4,7 +4,7 @@ import { FrameError } from "../src/errors/frame-error.js";
 import { decode } from "../src/wire/decode.js";
 import { encode } from "../src/wire/encode.js";
 import type { GatewayFrame } from "../src/wire/frames.js";
-import { FrameSplitter } from "../src/wire/splitter.js";
+import { split } from "../src/wire/split.js";
 import { decodeClientFrame, encodeGatewayFrame } from "./support/frames.js";
 import {
   clientFrame,
@@ -72,10 +72,9 @@ for (const { name, hex: digits = "" } of violations) {
   } else {
     test(`refuses: ${name}`, () => {
       assert.throws(() => {
-        const splitter = new FrameSplitter(524_288);
-        for (const frame of splitter.push(unhex(digits))) decode(frame);
-        if (splitter.unfinishedBytes > 0) throw new FrameError("cut short");
-      }, FrameError);
+        const rest = split(unhex(digits), 524_288, decode);
+        if (rest.length > 0) throw new FrameError("cut short");
+      });
     });
   }
 }
@@ -86,8 +85,10 @@ test("there are violations of a gateway to refuse", () => {
 });
 
 function decodeBytes(bytes: Uint8Array): GatewayFrame {
-  const [frame, ...others] = [...new FrameSplitter(1_000_000).push(bytes)].map(decode);
-  assert(frame && others.length === 0);
+  const frames: GatewayFrame[] = [];
+  const rest = split(bytes, 1_000_000, (type, body) => frames.push(decode(type, body)));
+  const [frame, ...others] = frames;
+  assert(frame && others.length === 0 && rest.length === 0);
   return frame;
 }
 

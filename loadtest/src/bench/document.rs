@@ -229,8 +229,8 @@ fn outages(figures: &Figures, args: &BenchArgs) -> String {
     let about = format!(
         "Kafka stands still (SIGSTOP) for {} s, under {FLOODS} clients that send {FLOOD_RATE} events/s in all, whatever their credit, and\n\
          {CALM} calm ones ({CALM_RATE} events/s in all, one a frame), with `limits.budget_bytes` of {CAP_MIB} MiB, in each delivery mode.\n\
-         Without a log (`direct`) nothing is acknowledged meanwhile. Memory is the most resident pages above what the gateway holds with as many idle clients. What each kind of clients was told holds its\n\
-         credit back is in the last rows, with how often.",
+         Without a log (`direct`) nothing is acknowledged meanwhile. Memory is the most resident pages above what the gateway\n\
+         holds with as many idle clients. What clients were told holds their credit back is in the last rows, with how often.",
         args.outage
     );
     let head: Vec<&str> = std::iter::once("").chain(modes.iter().copied()).collect();

@@ -32,6 +32,8 @@ const BEFORE_S: f64 = 5.0;
 const AFTER_S: f64 = 10.0;
 /// How often a gateway is looked at.
 const LOOK: Duration = Duration::from_millis(20);
+/// For the log to be forwarded once everybody has gone.
+const FORWARD_PATIENCE: Duration = Duration::from_secs(60);
 /// A request is tried at every so many looks.
 const REQUEST_EVERY: u32 = 10;
 
@@ -244,7 +246,15 @@ impl Figures {
 fn look_until(gateway: &Gateway, is_over: &AtomicBool) -> Result<Vec<Look>> {
     let mut looks = Vec::new();
     let mut until_request = 0;
-    while !is_over.load(Ordering::Relaxed) {
+    let mut forwards_until = None;
+    loop {
+        // What the log took may be on its way for longer than clients are there.
+        if is_over.load(Ordering::Relaxed) {
+            let until = *forwards_until.get_or_insert_with(|| clock::now() + FORWARD_PATIENCE);
+            if looks.last().is_none_or(|look: &Look| look.lag == 0.0) || clock::now() >= until {
+                break;
+            }
+        }
         let at_ms = clock::wall_ms();
         let resident_bytes = Process(gateway.pid()).resident_bytes()?;
         let is_ready = gateway.is_ready();
@@ -272,4 +282,39 @@ fn told(seen: &Value) -> String {
 /// The value of the only label: `open` of `{to="open"}`.
 fn label(labels: &str) -> &str {
     labels.split('"').nth(1).unwrap_or(labels)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn look(at_ms: u64, is_ready: bool, request_ms: Option<u64>) -> Look {
+        let request = request_ms.map(|ms| (503, Duration::from_millis(ms)));
+        Look { at_ms, resident_bytes: at_ms << 20, is_ready, request, lag: if is_ready { 0.0 } else { 1.0 } }
+    }
+
+    #[test]
+    fn times_are_counted_from_the_beginning_and_the_end_of_the_outage() {
+        let looks = [
+            look(500, false, Some(900)),
+            look(1_000, true, None),
+            look(3_500, false, Some(2)),
+            look(6_000, false, Some(4)),
+            look(9_400, true, None),
+        ];
+        let calm = serde_json::json!({
+            "outage": { "began_ms": 1_000, "ended_ms": 9_000, "flow_after_ms": 70.0 },
+            "reasons": { "broker": 3 },
+        });
+        let mut figures = Figures::default();
+        figures.times_of("m", &looks, &calm).unwrap();
+        figures.memory_of("m", &looks, 9_368 << 20);
+        let median = |name: &str| format!("{:.1}", figures.get(&format!("m: {name}")).median());
+        assert_eq!([median("not ready after s"), median("ready again after s")], ["2.5", "0.4"]);
+        assert_eq!([median("refused after ms"), median("refused after ms at most")], ["4.0", "4.0"]);
+        assert_eq!([median("forwarded after s"), median("flow after ms")], ["0.4", "70.0"]);
+        assert_eq!([median("memory MiB"), median("memory of cap")], ["32.0", "1.0"]);
+        assert_eq!(told(&calm), "`broker` 3");
+        assert_eq!(label("{to=\"open\"}"), "open");
+    }
 }

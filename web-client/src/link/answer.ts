@@ -1,22 +1,10 @@
-import { FrameError } from "../errors/frame-error.js";
-import { LinkError } from "../errors/link-error.js";
-import { CloseCode, isLevel, type Level, REASONS, type Reason } from "../wire/codes.js";
+import { CloseCode } from "../wire/close-code.js";
+import type { Level, Reason } from "../wire/codes.js";
 import type { Close, Verdict } from "../wire/frames.js";
-import { integer, listOf, optional, parse, string } from "../wire/shape.js";
-
-/** An HTTP answer, read to its end. */
-export interface HttpAnswer {
-  readonly status: number;
-  readonly body: string;
-  /** The header. */
-  readonly retryAfter: string | null;
-}
-
-/** What an answer means. */
-export type Answer = Settled | Refusal;
+import type { HttpAnswer } from "./request.js";
 
 /** The events are settled: where the numbering stands now. */
-interface Settled {
+export interface Settled {
   readonly kind: "settled";
   readonly upto: number;
   readonly level: Level;
@@ -35,17 +23,14 @@ export type Refusal =
   /** A session would have been closed like this. */
   | { readonly kind: "close"; readonly close: Close };
 
-/** The body of an answer that is taken. */
-interface Body extends Omit<Settled, "kind" | "list"> {
-  readonly rejected?: readonly { readonly index: number; readonly code: string; readonly message: string }[] | null;
+/** A refusal of one event, as it comes. */
+interface Rejection {
+  readonly index: number;
+  readonly code: string;
+  readonly message: string;
 }
 
-const BODY = {
-  upto: integer,
-  level: isLevel,
-  limit: integer,
-  rejected: optional(listOf({ index: integer, code: string, message: string })),
-};
+const HELD_BACK: readonly Reason[] = ["rate", "broker", "full", "draining", "quota", "memory"];
 
 /** CLOSE codes by the reason of a refusal, or by its status. */
 const CLOSES: Readonly<Record<string, CloseCode>> = {
@@ -62,26 +47,20 @@ export function isTaken({ status }: HttpAnswer): boolean {
   return status === 200 || status === 422;
 }
 
-/**
- * What the answer to `count` events from number `first` on says. Throws `LinkError` where it settles nothing and they are to be sent again
- * on another link, `FrameError` where it is no answer to them.
- */
-export function judge(answer: HttpAnswer, first: number, count: number): Answer {
-  if (!isTaken(answer)) return refusal(answer);
-  const { upto, level, limit, rejected } = parse<Body>("answer", answer.body, BODY);
-  const list = (rejected ?? []).map(({ index, code, message }) => ({
-    seq: first + index,
-    code,
-    refused: true,
-    message,
-  }));
-  const last = first + count - 1;
-  if (count > 0 && upto < last) throw new FrameError(`answer: settles up to ${upto}, asked for ${last}`);
-  if (list.some(({ seq }) => seq > last)) throw new FrameError("answer: refuses an event that was not sent");
+/** What an answer that is taken says of `count` events from number `first` on. Throws where it is no answer to them. */
+export function judge({ body }: HttpAnswer, first: number, count: number): Settled {
+  const { upto, level, limit, rejected } = JSON.parse(body);
+  const end = count > 0 ? first + count - 1 : 0;
+  const numbered = Number.isSafeInteger(upto) && upto >= end && Number.isSafeInteger(limit);
+  if (!numbered || (level !== "stored" && level !== "committed")) throw new Error(`https: no answer to event ${end}`);
+  const list = (rejected ?? []).map(({ index, code, message }: Rejection) => {
+    if (!(index >= 0 && index < count)) throw new Error("https: an event was refused that was not sent");
+    return { seq: first + index, code: `${code}`, refused: true, message: `${message}` };
+  });
   return { kind: "settled", upto, level, limit, list };
 }
 
-/** What an answer that is not taken says. Throws `LinkError` where it is not the gateway's, or calls for another link. */
+/** What an answer that is not taken says. Throws where it is not the gateway's, or calls for another link. */
 export function refusal({ status, body, retryAfter }: HttpAnswer): Refusal {
   // A proxy may say that as well.
   if (status === 413) return { kind: "too_large" };
@@ -89,12 +68,12 @@ export function refusal({ status, body, retryAfter }: HttpAnswer): Refusal {
   if (reason && (status === 429 || status === 503)) {
     // As seconds; a date, which this gateway does not send, counts as missing.
     const retryMs = Number(retryAfter) * 1_000 || null;
-    return { kind: "busy", reason: REASONS.find((name) => name === reason) ?? "unknown", retryMs };
+    return { kind: "busy", reason: HELD_BACK.find((name) => name === reason) ?? "unknown", retryMs };
   }
   const code = reason && (CLOSES[reason] ?? CLOSES[status]);
   if (code) return { kind: "close", close: { code, reason, msg: detail } };
   if (reason && status === 409) return { kind: "conflict" };
-  throw new LinkError(`https: answered ${status || "with a redirect"} ${detail}`);
+  throw new Error(`https: answered ${status || "with a redirect"} ${detail}`);
 }
 
 /** The problem document; without `reason` it is something else that answered. */

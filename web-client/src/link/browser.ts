@@ -21,15 +21,10 @@ const MARKS = { edge: "Edg", firefox: "Firefox", chrome: "Chrome", safari: "Vers
 /** The browser that sends this `User-Agent`; `null` for one without a name here, which nothing excludes. */
 export function browserOf(userAgent: string): Browser | null {
   for (const [name, mark] of Object.entries(MARKS)) {
-    const version = userAgent.split(` ${mark}/`)[1];
-    if (version) return { name, version: version.replace(/ .*/, "") };
+    const version = userAgent.split(` ${mark}/`)[1]?.split(" ")[0];
+    if (version) return { name, version };
   }
   return null;
-}
-
-/** The browser that this runs in; `null` where it is none. */
-export function thisBrowser(): Browser | null {
-  return "navigator" in globalThis ? browserOf(navigator.userAgent) : null;
 }
 
 /** Whether `exclusions` keep `browser` from `transport`. */

@@ -1,21 +1,22 @@
-import { Backoff } from "../backoff.js";
-import { type Clock, systemClock } from "../clock.js";
-import { LinkError } from "../errors/link-error.js";
-import type { Bytes } from "../wire/bytes.js";
-import { CloseCode } from "../wire/codes.js";
+import type { Backoff } from "../backoff.js";
+import type { Clock } from "../clock.js";
+import { CloseCode } from "../wire/close-code.js";
 import type { Ack, ClientFrame, Close, Events, GatewayFrame, Hello } from "../wire/frames.js";
-import { join } from "../wire/writer.js";
-import { type Answer, type HttpAnswer, isTaken, judge, refusal } from "./answer.js";
-import { readText } from "./body.js";
-import type { Limits } from "./discovery.js";
-import { Inbox } from "./inbox.js";
-import type { Link, Open } from "./link.js";
+import { isTaken, judge, type Refusal, refusal, type Settled } from "./answer.js";
+import { limitsOf } from "./limits.js";
+import type { Link } from "./link.js";
+import { numbering, post } from "./post.js";
+import type { ask, HttpAnswer } from "./request.js";
+
+// This and what it imports is loaded when it is needed. What it shares with the rest of the client is given to it: else there would be
+// a third file, of what both import.
+export { farewell } from "./farewell.js";
 
 /** What a link works with beside the network. */
 export interface HttpsParts {
+  readonly ask: typeof ask;
   readonly clock: Clock;
-  /** Numbers in 0 (included) to 1 (excluded), for jitter. */
-  readonly random: () => number;
+  readonly backoff: Pick<Backoff, "next" | "reset">;
 }
 
 const ANSWER_BYTES_MAX = 1024 * 1024;
@@ -25,108 +26,97 @@ const REQUEST_TIMEOUT_MS = 35_000;
 const CONFLICTS_MAX = 40;
 const PAUSE_MS = 1_000;
 const LOSSY_MAX = 4;
-const UNREAD_FRAMES_MAX = 256;
 /** The longest time that timers know. */
 const NEVER_MS = 2 ** 31 - 1;
-const LINE_FEED = Uint8Array.of(0x0a);
 
 /**
- * Sessions over plain requests, one at a time: HELLO asks where the numbering stands, EVENTS are bodies of NDJSON, PING asks whether
- * anybody is there. Opening asks nothing of the network.
+ * A session over plain requests, one at a time: HELLO asks where the numbering stands, EVENTS are bodies of NDJSON, PING asks whether
+ * anybody is there. Opening asks nothing of the network. `told`: limits of the gateway, as it says.
  */
-export function https(limits: Limits, parts: HttpsParts = { clock: systemClock, random: Math.random }): Open {
-  return async (url, signal) => {
-    if (signal.aborted) throw new LinkError("https: given up");
-    return new HttpsLink(url, limits, parts);
-  };
-}
-
-class HttpsLink implements Link {
-  readonly name = "https";
-  readonly frames = new Inbox<GatewayFrame>(UNREAD_FRAMES_MAX);
-  readonly #url: URL;
-  readonly #limits: Limits;
-  readonly #clock: Clock;
-  readonly #backoff: Backoff;
-  readonly #gone = new AbortController();
-  /** Headers that name the numbering. */
-  #session: Readonly<Record<string, string>> = {};
-  #token: string | undefined;
+export function https(url: URL, told: unknown, { ask, clock, backoff }: HttpsParts): Link {
+  const limits = limitsOf(told);
+  const gone = new AbortController();
+  const closed = new Error("https: closed");
+  let receive: (frame: GatewayFrame) => void = () => {};
+  let cancelPause = () => {};
+  let token: string | undefined;
+  let [client, epoch] = ["", 0];
   /** As it was told last; `null` before WELCOME. */
-  #ack: Ack | null = null;
+  let ack: Ack | null = null;
   /** Frames one after the other. */
-  #turn: Promise<void> = Promise.resolve();
-  #cancelPause = () => {};
-  #bodyBytesMax: number;
-  #pinging = false;
-  /** CLOSE has been told. */
-  #bye = false;
-  #lossy = 0;
-  #lossyFrom = 0;
+  let turn = Promise.resolve();
+  let bodyBytesMax = limits.max_body_bytes;
+  let pinging = false;
+  let lossy = 0;
+  let lossyFrom = 0;
 
-  constructor(url: URL, limits: Limits, { clock, random }: HttpsParts) {
-    this.#url = url;
-    this.#limits = limits;
-    this.#clock = clock;
-    this.#backoff = new Backoff(random);
-    this.#bodyBytesMax = limits.max_body_bytes;
-  }
+  const end = (error: unknown) => {
+    gone.abort(error);
+    cancelPause();
+  };
 
-  async send(frame: ClientFrame): Promise<void> {
-    // The frame CLOSE says how the link has ended.
-    if (this.#bye) return;
+  const pause = (delayMs: number) =>
+    new Promise<void>((resolve, reject) => {
+      const cancel = clock.after(delayMs, resolve);
+      cancelPause = () => {
+        cancel();
+        reject(closed);
+      };
+    });
+
+  const request = async (payloads: readonly Uint8Array[], headers: Readonly<Record<string, string>>) => {
+    const { signal } = gone;
+    signal.throwIfAborted();
+    const cancelTimeout = clock.after(REQUEST_TIMEOUT_MS, () => end(new Error("https: no answer in time")));
     try {
-      this.#gone.signal.throwIfAborted();
-      if (frame.type === "ping") await this.#ping(frame.body);
-      else if (frame.type === "reauth") this.#token = frame.body.token;
-      else if (frame.type !== "pong" && frame.type !== "report") {
-        this.#turn = this.#turn.then(() => this.#converse(frame));
-        await this.#turn;
-      }
-    } catch (error) {
-      if (this.#bye) return;
-      this.#end(error);
-      throw error;
+      return await ask(url, { ...post(payloads, token, headers), signal }, ANSWER_BYTES_MAX);
+    } finally {
+      cancelTimeout();
     }
-  }
+  };
 
-  sendLossy(payload: Bytes): boolean {
-    const { aborted } = this.#gone.signal;
-    const room = this.#lossy < LOSSY_MAX && this.#clock.now() >= this.#lossyFrom;
-    if (aborted || !this.#ack || !room || payload.length > this.#limits.max_event_bytes) return false;
-    void this.#sendLossy(payload);
-    return true;
-  }
+  /** Ends as a session that the gateway closes: throws, to stop whatever is under way. */
+  const close = (body: Close): never => {
+    receive({ type: "close", body });
+    end(closed);
+    throw closed;
+  };
 
-  close(): void {
-    this.#end();
-  }
+  /** One request of the numbering, again while an earlier one of this client has not ended. */
+  const settle = async (first: number, payloads: readonly Uint8Array[]) => {
+    for (let conflicts = 0; conflicts < CONFLICTS_MAX; conflicts += 1) {
+      const answer: HttpAnswer = await request(payloads, numbering(client, epoch, first));
+      const said: Settled | Refusal = isTaken(answer) ? judge(answer, first, payloads.length) : refusal(answer);
+      if (said.kind === "close") close(said.close);
+      else if (said.kind !== "conflict") return said;
+      await pause(PAUSE_MS);
+    }
+    throw new Error("https: another request of this client does not end");
+  };
 
-  #converse(frame: ClientFrame): Promise<void> {
-    if (frame.type === "hello") return this.#hello(frame.body);
-    if (frame.type === "events" && this.#ack) return this.#events(frame.body, this.#ack);
-    if (frame.type === "close") throw this.#close({ code: CloseCode.done, reason: "done" });
-    throw new LinkError(`HTTPS: no place for ${frame.type}`);
-  }
+  const tell = (changes: Partial<Ack>) => {
+    if (ack) ack = { ...ack, reason: "ok", retry_ms: 0, list: [], ...changes };
+    if (ack) receive({ type: "ack", body: ack });
+  };
 
-  async #hello({ client = "", epoch = 0, next = 1, token }: Hello): Promise<void> {
-    this.#token = token;
-    this.#session = { "tidegate-client": client, "tidegate-epoch": `${epoch}` };
-    const answer = await this.#ask(next, lines([]), 0);
+  const greet = async (hello: Hello) => {
+    const { next = 1 } = hello;
+    ({ token, client = "", epoch = 0 } = hello);
+    const answer = await settle(next, []);
     if (answer.kind === "busy") {
       const code = answer.reason === "draining" ? CloseCode.drain : CloseCode.overload;
-      throw this.#close({ code, reason: answer.reason, retry_ms: answer.retryMs ?? PAUSE_MS });
+      return close({ code, reason: answer.reason, retry_ms: answer.retryMs ?? PAUSE_MS });
     }
-    if (answer.kind === "too_large") throw new LinkError("https: a body of nothing is too large");
+    if (answer.kind === "too_large") throw new Error("https: a body of nothing is too large");
     const { level, limit } = answer;
     // Asking gives nothing up: numbers that the client gave up are not settled there yet.
     const upto = Math.max(answer.upto, next - 1);
     const credit = { upto, level, limit, limit_bytes: Number.MAX_SAFE_INTEGER };
-    this.#ack = { ...credit, reason: "ok", retry_ms: 0, list: [] };
-    this.frames.push({
+    ack = { ...credit, reason: "ok", retry_ms: 0, list: [] };
+    receive({
       type: "welcome",
       body: {
-        ...this.#limits,
+        ...limits,
         ...credit,
         epoch,
         resumed: upto >= next,
@@ -134,135 +124,103 @@ class HttpsLink implements Link {
         // What was refused of the numbers settled meanwhile is not told to those who only ask.
         rej_more: upto >= next,
         ping_ms: NEVER_MS,
-        max_frame_bytes: Math.min(this.#limits.max_frame_bytes, this.#bodyBytesMax),
+        max_frame_bytes: Math.min(limits.max_frame_bytes, bodyBytesMax),
         datagrams: false,
       },
     });
-  }
+  };
 
-  async #events({ first_seq, records }: Events, { upto }: Ack): Promise<void> {
+  const sendEvents = async ({ first_seq, records }: Events, { upto }: Ack) => {
     let first = first_seq;
     let payloads = records.map(({ payload }) => payload);
     // No events give up everything below: it is settled here, and the gateway hears of it by the next number.
-    if (payloads.length === 0) this.#tell({ upto: Math.max(upto, first - 1) });
+    if (payloads.length === 0) tell({ upto: Math.max(upto, first - 1) });
     while (payloads.length > 0) {
-      const count = fitting(payloads, this.#bodyBytesMax);
-      const body = lines(payloads.slice(0, count));
-      const answer = await this.#ask(first, body, count);
+      const some = payloads.slice(0, fitting(payloads, bodyBytesMax));
+      const answer = await settle(first, some);
       if (answer.kind === "busy") {
-        await this.#wait(answer);
+        const { reason, retryMs } = answer;
+        const retry_ms = Math.ceil(backoff.next(retryMs));
+        tell({ reason, retry_ms });
+        await pause(retry_ms);
         continue;
       }
-      if (answer.kind === "too_large" && count > 1) {
-        this.#bodyBytesMax = body.length / 2;
+      if (answer.kind === "too_large" && some.length > 1) {
+        bodyBytesMax = bytesOf(some) / 2;
         continue;
       }
       if (answer.kind === "settled") {
-        this.#backoff.reset();
+        backoff.reset();
         const { upto, level, limit, list } = answer;
-        this.#tell({ upto, level, limit, list });
-      } else {
-        this.#tell({ upto: first, list: [{ seq: first, code: "too_large", refused: true, message: "by HTTPS" }] });
-      }
-      payloads = payloads.slice(count);
-      first += count;
+        tell({ upto, level, limit, list });
+      } else tell({ upto: first, list: [{ seq: first, code: "too_large", refused: true, message: "by HTTPS" }] });
+      payloads = payloads.slice(some.length);
+      first += some.length;
     }
-  }
+  };
 
-  #tell(changes: Partial<Ack>): void {
-    if (this.#ack) this.#ack = { ...this.#ack, reason: "ok", retry_ms: 0, list: [], ...changes };
-    if (this.#ack) this.frames.push({ type: "ack", body: this.#ack });
-  }
-
-  #wait({ reason, retryMs }: Answer & { kind: "busy" }): Promise<void> {
-    const retry_ms = Math.ceil(this.#backoff.next(retryMs));
-    this.#tell({ reason, retry_ms });
-    return this.#pause(retry_ms);
-  }
-
-  async #ping(body: Uint8Array): Promise<void> {
-    if (this.#pinging) return;
-    this.#pinging = true;
+  const ping = async (body: Uint8Array) => {
+    if (pinging) return;
+    pinging = true;
     // Without session headers it may overtake the request under way, and any word of the gateway is a sign of life.
-    const answer = await this.#post(lines([]), {});
+    const answer = await request([], {});
     if (!isTaken(answer)) refusal(answer);
-    this.#pinging = false;
-    this.frames.push({ type: "pong", body });
-  }
+    pinging = false;
+    receive({ type: "pong", body });
+  };
 
-  async #sendLossy(payload: Bytes): Promise<void> {
-    this.#lossy += 1;
+  const converse = async (frame: ClientFrame) => {
+    if (frame.type === "hello") await greet(frame.body);
+    else if (frame.type === "close") close({ code: CloseCode.done, reason: "done" });
+    else if (frame.type === "events" && ack) await sendEvents(frame.body, ack);
+  };
+
+  const sendLossy = async (payload: Uint8Array) => {
+    lossy += 1;
     try {
-      const { status } = await this.#post(lines([payload]), { prefer: "respond-async" });
-      if (status !== 202) this.#lossyFrom = this.#clock.now() + PAUSE_MS;
+      const { status } = await request([payload], { prefer: "respond-async" });
+      if (status !== 202) lossyFrom = clock.now() + PAUSE_MS;
     } catch (error) {
-      this.#end(error);
+      end(error);
     }
-    this.#lossy -= 1;
-  }
+    lossy -= 1;
+  };
 
-  /** One request of the numbering, again while an earlier one of this client has not ended. */
-  async #ask(first: number, body: Bytes, count: number): Promise<Exclude<Answer, { kind: "conflict" | "close" }>> {
-    for (let conflicts = 0; conflicts < CONFLICTS_MAX; conflicts += 1) {
-      const answer = judge(await this.#post(body, { ...this.#session, "tidegate-seq": `${first}` }), first, count);
-      if (answer.kind === "close") throw this.#close(answer.close);
-      if (answer.kind !== "conflict") return answer;
-      await this.#pause(PAUSE_MS);
-    }
-    throw new LinkError("https: another request of this client does not end");
-  }
-
-  async #post(body: Bytes, headers: Readonly<Record<string, string>>): Promise<HttpAnswer> {
-    const cancelTimeout = this.#clock.after(REQUEST_TIMEOUT_MS, () =>
-      this.#end(new LinkError("https: no answer in time")),
-    );
-    try {
-      const response = await fetch(this.#url, {
-        method: "POST",
-        headers: {
-          "content-type": "application/x-ndjson",
-          ...(this.#token !== undefined && { authorization: `Bearer ${this.#token}` }),
-          ...headers,
-        },
-        body,
-        cache: "no-store",
-        credentials: "omit",
-        // The token is for this address alone.
-        redirect: "manual",
-        signal: this.#gone.signal,
-      });
-      const text = await readText(response, ANSWER_BYTES_MAX);
-      return { status: response.status, body: text, retryAfter: response.headers.get("retry-after") };
-    } catch (error) {
-      throw LinkError.from("https", error);
-    } finally {
-      cancelTimeout();
-    }
-  }
-
-  #pause(delayMs: number): Promise<void> {
-    return new Promise((resolve, reject) => {
-      const cancel = this.#clock.after(delayMs, resolve);
-      this.#cancelPause = () => {
-        cancel();
-        reject(new LinkError("https: closed"));
-      };
-    });
-  }
-
-  /** Ends as a session that the gateway closes; returns what stops whatever is under way. */
-  #close(close: Close): LinkError {
-    this.#bye = true;
-    this.frames.push({ type: "close", body: close });
-    this.#end();
-    return new LinkError("https: closed");
-  }
-
-  #end(error?: unknown): void {
-    this.frames.end(error);
-    this.#gone.abort(error ?? new LinkError("https: closed"));
-    this.#cancelPause();
-  }
+  return {
+    name: "https",
+    run: (receiver) =>
+      new Promise((resolve, reject) => {
+        const ended = () => (gone.signal.reason === closed ? resolve() : reject(gone.signal.reason));
+        if (gone.signal.aborted) return ended();
+        gone.signal.onabort = ended;
+        receive = (frame) => {
+          if (!gone.signal.aborted) receiver(frame);
+        };
+      }),
+    send: async (frame) => {
+      const { type, body } = frame;
+      try {
+        gone.signal.throwIfAborted();
+        if (type === "ping") await ping(body);
+        else if (type === "reauth") token = body.token;
+        // The gateway takes no reports of requests.
+        else if (type !== "pong" && type !== "report") {
+          turn = turn.then(() => converse(frame));
+          await turn;
+        }
+      } catch (error) {
+        end(error);
+        throw error;
+      }
+    },
+    sendLossy: (payload) => {
+      const room = lossy < LOSSY_MAX && clock.now() >= lossyFrom;
+      if (gone.signal.aborted || !ack || !room || payload.length > limits.max_event_bytes) return false;
+      void sendLossy(payload);
+      return true;
+    },
+    close: () => end(closed),
+  };
 }
 
 /** How many go into one body, at least one. */
@@ -275,7 +233,7 @@ function fitting(payloads: readonly Uint8Array[], bytesMax: number): number {
   return count < 0 ? payloads.length : Math.max(count, 1);
 }
 
-/** NDJSON. The client's own events have no line feed inside. */
-function lines(payloads: readonly Uint8Array[]): Bytes {
-  return join(payloads.flatMap((payload) => [payload, LINE_FEED]));
+/** Of a body. */
+function bytesOf(payloads: readonly Uint8Array[]): number {
+  return payloads.reduce((bytes, { length }) => bytes + length + 1, 0);
 }

@@ -9,21 +9,22 @@ export interface Link {
   readonly name: TransportName;
   /**
    * Resolves once the carrier has room again, so awaiting it is backpressure. That says nothing about arrival: only an
-   * acknowledgement does. Rejects with `LinkError` when the link is closed.
+   * acknowledgement does. Rejects when the link is closed, with whatever its carrier threw.
    */
   send(frame: ClientFrame): Promise<void>;
   /** Hands over a lossy event (a structured CloudEvent) if that can be done at once; false: it cannot. Never throws. */
   sendLossy(payload: Bytes): boolean;
   /**
-   * Frames in order, for one consumer. Ends when either side has closed the link, throws `LinkError` when it broke and
-   * `FrameError` when what came was not frames.
+   * Hands every frame to `receive`, in order; called once, before anything is sent. Resolves when either side has closed the link.
+   * Rejects when it broke, with whatever its carrier threw, when what came was not frames (`FrameError`), and with what `receive`
+   * throws; the link is closed then. Nothing is received after `close`.
    */
-  readonly frames: AsyncIterable<GatewayFrame>;
+  run(receive: (frame: GatewayFrame) => void): Promise<void>;
   /** Lets go of the connection; frames on their way may be lost. Closing twice is nothing. */
   close(): void;
 }
 
-/** Opens a link, or rejects with `LinkError`. Aborting the signal leaves nothing open, and later no longer matters. */
+/** Opens a link, or rejects with whatever its carrier threw. Aborting the signal leaves nothing open, and later no longer matters. */
 export type Open = (url: URL, signal: AbortSignal) => Promise<Link>;
 
 /** One transport worth trying. */

@@ -1,9 +1,7 @@
 import type { Clock } from "../clock.js";
 import { LinkError } from "../errors/link-error.js";
+import { HTTPS_STAGGERS } from "./bounds.js";
 import type { Link, Route } from "./link.js";
-
-/** HTTPS has nothing to open, so it would win before others can: it starts this many times later. */
-const HTTPS_STAGGERS = 4;
 
 /** Opens `routes` in order, each `staggerMs` after the one before or at once when that failed; the first that opens wins, the others are given up. */
 export function race(
@@ -11,29 +9,21 @@ export function race(
   { clock, staggerMs, signal }: { clock: Clock; staggerMs: number; signal: AbortSignal },
 ): Promise<Link> {
   return new Promise((resolve, reject) => {
-    const losers = new AbortController();
+    const over = new AbortController();
     const failures: string[] = [];
     let started = 0;
-    let over = false;
     let cancelNext = () => {};
 
     const finish = () => {
-      over = true;
       cancelNext();
       signal.removeEventListener("abort", abort);
-      losers.abort();
+      over.abort();
     };
     const fail = (message: string) => {
       finish();
       reject(new LinkError(message));
     };
     const abort = () => fail("given up");
-    const failed = (index: number, error: unknown) => {
-      if (over) return;
-      failures.push(error instanceof Error ? error.message : String(error));
-      if (failures.length === routes.length) fail(failures.join("; "));
-      else if (index === started - 1) start();
-    };
     const start = () => {
       cancelNext();
       const index = started;
@@ -41,15 +31,19 @@ export function race(
       if (!route) return;
       started += 1;
       const next = routes[started];
-      const staggers = next?.transport === "https" ? HTTPS_STAGGERS : 1;
-      if (next) cancelNext = clock.after(staggerMs * staggers, start);
-      route.open(route.url, losers.signal).then(
+      if (next) cancelNext = clock.after(staggerMs * (next.transport === "https" ? HTTPS_STAGGERS : 1), start);
+      route.open(route.url, over.signal).then(
         (link) => {
-          if (over) return link.close();
+          if (over.signal.aborted) return link.close();
           finish();
           resolve(link);
         },
-        (error: unknown) => failed(index, error),
+        (error: unknown) => {
+          if (over.signal.aborted) return;
+          failures.push(LinkError.from(route.transport, error).message);
+          if (failures.length === routes.length) fail(failures.join("; "));
+          else if (index === started - 1) start();
+        },
       );
     };
 

@@ -1,23 +1,15 @@
-import { LinkError } from "../errors/link-error.js";
 import type { Bytes } from "../wire/bytes.js";
+import { DATAGRAMS_WAITING_MAX } from "./bounds.js";
 import { type Carrier, framed } from "./framed.js";
 import type { Open } from "./link.js";
 
-/** SHA-256 of a development certificate that the browser shall trust. */
-export interface CertificateHash {
-  readonly algorithm: "sha-256";
-  readonly value: Bytes;
-}
-
 type Writer = WritableStreamDefaultWriter<Bytes>;
 
-/** Datagrams handed to the browser and not sent yet. */
-const DATAGRAMS_WAITING_MAX = 64;
-
-/** Opens WebTransport sessions: one bidirectional stream, frames back to back. No hashes: the ordinary certificate check. */
-export function webTransport(certificateHashes: readonly CertificateHash[]): Open {
+/** Opens WebTransport sessions: one bidirectional stream, frames back to back. `hashes`: SHA-256 of development certificates that the browser shall trust; none: the ordinary check. */
+export function webTransport(hashes: readonly Bytes[]): Open {
   return async (url, signal) => {
-    const options = certificateHashes.length > 0 ? { serverCertificateHashes: [...certificateHashes] } : {};
+    const serverCertificateHashes = hashes.map((value) => ({ algorithm: "sha-256", value }));
+    const options = hashes.length > 0 ? { serverCertificateHashes } : {};
     const transport = new WebTransport(url.href, options);
     const close = () => transport.close();
     signal.addEventListener("abort", close);
@@ -28,7 +20,7 @@ export function webTransport(certificateHashes: readonly CertificateHash[]): Ope
       return framed(carrier(transport, await transport.createBidirectionalStream()));
     } catch (error) {
       close();
-      throw LinkError.from("webtransport", error);
+      throw error;
     } finally {
       signal.removeEventListener("abort", close);
     }
@@ -51,8 +43,10 @@ function carrier(transport: WebTransport, { readable, writable }: WebTransportBi
   };
   return {
     name: "webtransport",
-    chunks: chunksOf(readable.getReader()),
-    whole: false,
+    run: async (take) => {
+      const reader = readable.getReader();
+      for (let read = await reader.read(); !read.done; read = await reader.read()) take(read.value);
+    },
     write: (frame) => {
       write(writer, frame);
       return writer.ready;
@@ -82,12 +76,4 @@ function write(writer: Writer, frame: Bytes): Promise<void> {
 function datagramsOf({ datagrams }: WebTransport): WritableStream<Bytes> {
   const { createWritable } = datagrams as { createWritable?: () => WritableStream<Bytes> };
   return createWritable?.call(datagrams) ?? datagrams.writable;
-}
-
-async function* chunksOf(reader: ReadableStreamDefaultReader<Uint8Array>): AsyncGenerator<Uint8Array> {
-  for (;;) {
-    const { done, value } = await reader.read();
-    if (done) return;
-    yield value;
-  }
 }

@@ -1,10 +1,10 @@
 import type { Clock } from "../clock.js";
 import { StorageError } from "../errors/storage-error.js";
-import { pack, seqsOf } from "./chunk.js";
-import { answer, type Tables, type Write } from "./database.js";
+import { CHUNK_BYTES_MAX, CHUNK_EVENTS_MAX, RESERVE, RETRY_MS, TRIM_DELAY_MS } from "./bounds.js";
+import { answer, type Write } from "./database.js";
 import type { Hold } from "./hold.js";
-import { chunkRange, type Loaded, RESERVE, type SlotRecord } from "./load.js";
-import type { SlotState, SlotStore, StoredEvent } from "./store.js";
+import { type Chunk, chunkRange, type Loaded, save as saveRecord } from "./load.js";
+import type { SlotState, SlotStore } from "./store.js";
 
 /** What a slot in the database works with. */
 export interface SlotParts {
@@ -18,224 +18,142 @@ export interface SlotParts {
   readonly onPersistence: (persistent: boolean) => void;
 }
 
-/** What one transaction is to write; those who wait for it share the promise. */
-interface Work {
-  replace: SlotState | null;
-  events: StoredEvent[];
-  readonly done: Promise<void>;
-  readonly settle: (error: StorageError | null) => void;
-}
-
-const TRIM_DELAY_MS = 100;
-/** After a failure whole writes are tried again no sooner. */
-const RETRY_MS = 5_000;
-
 /**
- * A slot in IndexedDB. One transaction runs at a time, and what comes meanwhile is the next one. Events are kept in chunks, which
- * are deleted when nothing in them is wanted any more; until then the slot's record says what is not. What was written outlives
- * the tab and the browser; durability is relaxed, so a power cut may take the last moments.
+ * A slot in IndexedDB. One transaction runs at a time, and what comes meanwhile is the next one: it makes the database what the slot's
+ * state is then. What was written outlives the tab and the browser; durability is relaxed, so a power cut may take the last moments.
  */
-export class IndexedDbStore implements SlotStore {
-  readonly #parts: SlotParts;
+export function indexedDbStore({ write, slot, loaded, hold, clock, now, onPersistence }: SlotParts): SlotStore {
+  let state = loaded.state;
   /** As the database has it. */
-  #written: Pick<SlotRecord, "client" | "epoch">;
-  #chunks: readonly (readonly number[])[];
-  #upto: number;
-  #last: number;
-  /** Given up, and perhaps still in a chunk. */
-  #gone: Set<number>;
-  /** A new numbering that could not be written. */
-  #restarting: SlotState | null = null;
-  #work: Work | null = null;
-  #busy: Promise<void> | null = null;
-  #trimming: (() => void) | null = null;
-  #ended: StorageError | null = null;
-  #failure: { readonly at: number; readonly error: StorageError } | null = null;
-  /** Numbers up to here may be in memory alone. */
-  #unsavedUpto = 0;
-  #persistent = true;
-  /** See `SlotStore`. */
-  reserved: number;
-  onLost?: (error: StorageError) => void;
+  let { chunks } = loaded;
+  let { client, epoch, last } = state;
+  let next: Promise<void> | null = null;
+  let turn: Promise<void> = Promise.resolve();
+  let cancelTrim: (() => void) | null = null;
+  let failure: { readonly at: number; readonly error: StorageError } | null = null;
+  let persistent = true;
+  let ended: StorageError | null = null;
 
-  constructor(parts: SlotParts) {
-    const { state, chunks, gone } = parts.loaded;
-    this.#parts = parts;
-    this.#written = state;
-    this.#chunks = chunks;
-    this.#upto = state.upto;
-    this.#last = state.last;
-    this.#gone = new Set(gone);
-    this.reserved = state.last + RESERVE;
-    parts.hold.onLost = () => this.#lose();
-  }
+  const isWritten = () => state.client === client && state.epoch === epoch;
 
-  append(events: readonly StoredEvent[]): Promise<void> {
-    return this.#do((work) => {
-      for (const event of events) work.events.push(event);
-      this.#last = Math.max(this.#last, events.at(-1)?.seq ?? 0);
-    });
-  }
-
-  settle(upto: number): void {
-    this.#upto = Math.max(this.#upto, upto);
-    this.#trimSoon();
-  }
-
-  drop(seqs: readonly number[]): void {
-    for (const seq of seqs) this.#gone.add(seq);
-    this.#trimSoon();
-  }
-
-  restart(state: SlotState): Promise<void> {
-    return this.#do((work) => {
-      work.replace = state;
-      work.events = [...state.events];
-      this.#gone = new Set();
-      this.#upto = state.upto;
-      this.#last = state.last;
-      this.#unsavedUpto = 0;
-      this.reserved = 0;
-    });
-  }
-
-  async release(): Promise<void> {
-    if (this.#ended) return;
-    this.#trim();
-    this.#ended = new StorageError("released", "the slot was released");
-    await this.#busy;
-    // Where it cannot be given back it is free when the tab ends.
-    await this.#parts.hold.release().catch(() => {});
-    this.#tell(true);
-  }
-
-  /** Adds to what the next transaction writes. */
-  #do(add: (work: Work) => void): Promise<void> {
-    if (this.#ended) return Promise.reject(this.#ended);
-    this.#work ??= newWork();
-    const { done } = this.#work;
-    add(this.#work);
-    this.#busy ??= this.#run();
-    return done;
-  }
-
-  #trimSoon(): void {
-    if (!this.#ended) this.#trimming ??= this.#parts.clock.after(TRIM_DELAY_MS, () => this.#trim());
-  }
-
-  #trim(): void {
-    this.#cancelTrim();
-    this.#do(() => {}).catch(() => {});
-  }
-
-  #cancelTrim(): void {
-    this.#trimming?.();
-    this.#trimming = null;
-  }
-
-  async #run(): Promise<void> {
-    // Whatever is called in one go belongs together.
-    await null;
-    for (let work = this.#work; work; work = this.#work) {
-      this.#work = null;
-      await this.#attempt(work);
-    }
-    this.#busy = null;
-  }
-
-  async #attempt({ replace, events, settle }: Work): Promise<void> {
-    const { now } = this.#parts;
-    try {
-      if (this.#ended?.reason === "lost") throw this.#ended;
-      if (this.#failure && now() - this.#failure.at < RETRY_MS) throw this.#failure.error;
-      await this.#commit(replace, events).catch((error: StorageError) => {
-        if (error.reason !== "closed") throw error;
-        // The browser may have closed it in passing: once more, on a new connection.
-        return this.#commit(replace, events);
-      });
-      this.#failure = null;
-      settle(null);
-    } catch (error) {
-      const failure = error as StorageError;
-      if (failure.reason === "lost") this.#lose();
-      else {
-        if (failure !== this.#failure?.error) this.#failure = { at: now(), error: failure };
-        this.#unsavedUpto = Math.max(this.#unsavedUpto, events.at(-1)?.seq ?? 0);
-        this.#restarting = replace ?? this.#restarting;
-        // Events that do not fit still use up numbers: at least these are written, so that nobody uses them a second time. Not
-        // those of a numbering that is not written yet: the old one stays whole until then.
-        const isWhole = !this.#restarting && !this.#work?.replace;
-        if (failure.reason !== "closed" && isWhole) await this.#commit(null, []).catch(() => {});
+  /** Of `whole`, or but for events that are not in the database. */
+  const commit = async (whole: boolean) => {
+    const written = await write(async (tables) => {
+      const [ours, known] = await Promise.all([hold.check?.(tables), answer<unknown>(tables.slots.get(slot))]);
+      if (ours === false) throw lost();
+      const { client, epoch, last, events } = state;
+      // Somebody may have deleted it: then it is written from the beginning.
+      const isNew = known === undefined || !isWritten();
+      if (isNew && !whole) return null;
+      if (isNew) tables.chunks.delete(chunkRange(slot));
+      // What was given up before the first event is as good as settled.
+      const upto = (events[0]?.seq ?? last + 1) - 1;
+      saveRecord(tables, slot, { client, epoch, upto, last });
+      const kept: Chunk[] = [];
+      let from = 0;
+      for (const { first, last, count: before } of isNew ? [] : chunks) {
+        let to = from;
+        for (let event = events[to]; event && event.seq <= last; event = events[to]) to += 1;
+        const count = to - from;
+        if (count === 0) tables.chunks.delete([slot, first]);
+        else kept.push({ first, last, count });
+        // Some between were given up.
+        if (count > 0 && count < Math.min(before, last - upto))
+          tables.chunks.put(events.slice(from, to), [slot, first]);
+        from = to;
       }
-      settle(failure);
-    }
-    this.#tell(this.#failure === null && this.#unsavedUpto <= this.#upto);
-  }
-
-  /** Writes `events`, what has become of older ones, and where the numbering stands. */
-  async #commit(replacing: SlotState | null, events: readonly StoredEvent[]): Promise<void> {
-    this.#cancelTrim();
-    const { write, slot } = this.#parts;
-    const replace = replacing ?? this.#restarting;
-    const { client, epoch } = replace ?? this.#written;
-    const [upto, last, gone] = [this.#upto, this.#last, this.#gone];
-    const isWanted = (seq: number) => seq > upto && !gone.has(seq);
-    const record: SlotRecord = { client, epoch, upto, last: last + RESERVE, gone: [...gone] };
-    // A numbering that could not be written before brings its events along.
-    const missed = replacing ? [] : (replace?.events ?? []);
-    const chunks = pack([...missed, ...events].filter(({ seq }) => isWanted(seq)));
-    const old = replace ? [] : this.#chunks;
-    const kept = old.filter((seqs) => seqs.some(isWanted));
-    await write(async (tables) => {
-      await this.#requireOurs(tables);
-      if (replace) tables.chunks.delete(chunkRange(slot));
-      for (const seqs of old) if (!kept.includes(seqs)) tables.chunks.delete([slot, seqs[0] ?? 0]);
-      for (const chunk of chunks) tables.chunks.put(chunk, [slot, chunk[0]?.seq ?? 0]);
-      tables.slots.put(record, slot);
+      while (whole && from < events.length) {
+        let bytes = 0;
+        const chunk = events.slice(from, from + CHUNK_EVENTS_MAX).filter(({ payload }) => {
+          const fits = bytes < CHUNK_BYTES_MAX;
+          bytes += payload.length;
+          return fits;
+        });
+        const [first, last] = [chunk[0]?.seq ?? 0, chunk.at(-1)?.seq ?? 0];
+        tables.chunks.put(chunk, [slot, first]);
+        kept.push({ first, last, count: chunk.length });
+        from += chunk.length;
+      }
+      return { client, epoch, last, kept };
     });
-    if (replace) this.#restarting = null;
-    this.#written = { client, epoch };
-    // Unless another numbering is asked for by now.
-    if (!this.#work?.replace) this.reserved = record.last;
-    this.#chunks = [...kept, ...chunks.map(seqsOf)];
-    const inside = new Set(gone.size > 0 ? this.#chunks.flat() : []);
-    for (const seq of gone) if (seq <= last && !inside.has(seq)) gone.delete(seq);
-  }
+    if (written) ({ client, epoch, last, kept: chunks } = written);
+  };
 
-  async #requireOurs(tables: Tables): Promise<void> {
-    const { hold, slot } = this.#parts;
-    const [ours, record] = await Promise.all([hold.check(tables), answer<unknown>(tables.slots.get(slot))]);
-    if (record === undefined) throw new StorageError("closed", "the slot was deleted from the database");
-    const { client, epoch } = Object(record) as Partial<SlotRecord>;
-    if (!ours || client !== this.#written.client || epoch !== this.#written.epoch) throw lost();
-  }
+  const attempt = async () => {
+    cancelTrim?.();
+    cancelTrim = null;
+    try {
+      if (failure && now() - failure.at < RETRY_MS) throw failure.error;
+      await commit(true);
+      failure = null;
+    } catch (thrown) {
+      const error = thrown as StorageError;
+      if (error.reason === "lost") lose();
+      else {
+        if (error !== failure?.error) failure = { at: now(), error };
+        // Events that do not fit still use up numbers: at least these are written, so that nobody uses them a second time. Not those
+        // of a numbering that is not written yet: the old one stays whole until then.
+        if (error.reason !== "closed") await commit(false).catch(() => {});
+      }
+      throw error;
+    } finally {
+      tell(!failure);
+    }
+  };
 
-  #lose(): void {
-    if (this.#ended?.reason === "lost") return;
-    this.#ended = lost();
-    this.reserved = 0;
-    this.#cancelTrim();
-    void this.#parts.hold.release().catch(() => {});
-    this.#tell(true);
-    this.onLost?.(this.#ended);
-  }
+  const save = (given: SlotState) => {
+    if (ended) return Promise.reject(ended);
+    state = given;
+    if (!next) {
+      // Whatever is called in one go belongs together.
+      next = turn.then(() => {
+        next = null;
+        return attempt();
+      });
+      turn = next.catch(() => {});
+    }
+    return next;
+  };
 
-  #tell(persistent: boolean): void {
-    if (persistent !== this.#persistent) this.#parts.onPersistence(persistent);
-    this.#persistent = persistent;
-  }
+  const lose = () => {
+    if (ended?.reason === "lost") return;
+    ended = lost();
+    failure = null;
+    cancelTrim?.();
+    void hold.release().catch(() => {});
+    tell(true);
+    store.onLost?.(ended);
+  };
+
+  const tell = (told: boolean) => {
+    if (persistent !== told) onPersistence(told);
+    persistent = told;
+  };
+
+  hold.onLost = lose;
+  const store: SlotStore = {
+    get reserved() {
+      return isWritten() && ended?.reason !== "lost" ? last + RESERVE : 0;
+    },
+    save,
+    trim: (given) => {
+      if (ended) return;
+      state = given;
+      cancelTrim ??= clock.after(TRIM_DELAY_MS, () => void save(state).catch(() => {}));
+    },
+    release: async () => {
+      if (ended) return;
+      save(state).catch(() => {});
+      ended = new StorageError("released", "the slot was released");
+      await turn;
+      // Where it cannot be given back it is free when the tab ends.
+      await hold.release().catch(() => {});
+      tell(true);
+    },
+  };
+  return store;
 }
 
 function lost(): StorageError {
   return new StorageError("lost", "another tab has the slot");
-}
-
-function newWork(): Work {
-  let settle: Work["settle"] = () => {};
-  const done = new Promise<void>((resolve, reject) => {
-    settle = (error) => (error ? reject(error) : resolve());
-  });
-  // A transaction that only trims has nobody waiting.
-  done.catch(() => {});
-  return { replace: null, events: [], done, settle };
 }

@@ -1,37 +1,25 @@
-import { integer, wrongMember } from "../wire/shape.js";
-import { isChunk, seqsOf } from "./chunk.js";
+import { integer, string } from "../wire/shape.js";
+import { RESERVE } from "./bounds.js";
 import { answer, type Tables } from "./database.js";
 import type { SlotState, StoredEvent } from "./store.js";
 
-/** A slot without its events, as the database has it. */
-export interface SlotRecord {
-  readonly client: string;
-  readonly epoch: number;
-  readonly upto: number;
-  /** Numbers up to here may have been given out. */
+/** Some events in a row, in one record of the database under the number of the first: few records cost less than many. */
+export interface Chunk {
+  readonly first: number;
+  /** The highest number in it. */
   readonly last: number;
-  /** Numbers that were given up and are in a chunk all the same. */
-  readonly gone: readonly number[];
+  /** How many events in it are not settled. */
+  readonly count: number;
 }
+
+/** A slot without its events, as the database has it. `last`: numbers up to here may have been given out. */
+export type SlotRecord = Omit<SlotState, "events">;
 
 /** A slot as it was loaded. */
 export interface Loaded {
   readonly state: SlotState;
-  /** The numbers in each chunk; it is kept under the first. */
-  readonly chunks: readonly (readonly number[])[];
-  readonly gone: readonly number[];
+  readonly chunks: readonly Chunk[];
 }
-
-/** How far ahead numbers are reserved. */
-export const RESERVE = 256;
-
-const RECORD = {
-  client: (value: unknown) => /^[A-Za-z0-9._:-]{1,128}$/.test(String(value)),
-  epoch: integer,
-  upto: integer,
-  last: integer,
-  gone: Array.isArray,
-};
 
 /** Keys of a slot's chunks. */
 export function chunkRange(slot: number): IDBKeyRange {
@@ -40,49 +28,51 @@ export function chunkRange(slot: number): IDBKeyRange {
 }
 
 /**
- * What the database has of `slot`. Records that are no chunks are deleted and passed over. A slot that is not there, or of which
- * nothing can be made, becomes the one that `fresh` makes; one that holds no events begins a new numbering, for the old one may have
- * numbers that were reserved and not used.
+ * What the database has of `slot`. Damaged records are passed over. A slot that is not there, or of which nothing can be made, gets
+ * the name that `fresh` makes; one that holds no events begins a new numbering, for the old one may have numbers that were reserved and
+ * not used.
  */
 export async function load(
   tables: Tables,
   slot: number,
-  fresh: (broken: boolean) => Pick<SlotRecord, "client" | "epoch">,
+  now: number,
+  fresh: (broken: boolean) => string,
 ): Promise<Loaded> {
   const range = chunkRange(slot);
   const [kept, keys, found] = await Promise.all([
     answer<unknown>(tables.slots.get(slot)),
-    answer(tables.chunks.getAllKeys(range)),
+    answer(tables.chunks.getAllKeys(range)) as Promise<[number, number][]>,
     answer<unknown[]>(tables.chunks.getAll(range)),
   ]);
-  const good = wrongMember(kept, RECORD) === undefined;
-  const { client, epoch, upto, last, gone } = good
-    ? (kept as SlotRecord)
-    : { ...fresh(kept !== undefined), upto: 0, last: 0, gone: [] };
+  const record: SlotRecord = Object(kept);
+  const good = string(record.client) && [record.epoch, record.upto, record.last].every(integer);
   const events: StoredEvent[] = [];
-  const chunks: number[][] = [];
-  const given = new Set(gone);
-  let highest = Math.max(last, upto);
+  const chunks: Chunk[] = [];
+  let last = good ? record.upto : 0;
   keys.forEach((key, index) => {
     const chunk = found[index];
-    if (!good || !isChunk(chunk, (key as unknown[])[1]) || (chunk.at(-1)?.seq ?? 0) <= upto) {
-      tables.chunks.delete(key);
-      return;
+    const before = events.length;
+    for (const event of good && Array.isArray(chunk) ? chunk : []) {
+      const { seq, at, payload } = Object(event);
+      const isNext = integer(seq) && seq > last && !(seq >= (keys[index + 1]?.[1] ?? Number.POSITIVE_INFINITY));
+      if (!isNext || !Number.isFinite(at) || !(payload instanceof Uint8Array)) continue;
+      events.push(event);
+      last = seq;
     }
-    chunks.push(seqsOf(chunk));
-    for (const event of chunk) {
-      highest = Math.max(highest, event.seq);
-      if (event.seq > upto && !given.has(event.seq)) events.push(event);
-    }
+    const count = events.length - before;
+    if (count > 0) chunks.push({ first: key[1], last, count });
+    else tables.chunks.delete(key);
   });
-  if (events.length === 0) {
-    tables.chunks.delete(range);
-    const next = good ? Math.max(epoch + 1, fresh(false).epoch) : epoch;
-    const state = { client, epoch: next, upto: 0, last: 0, events };
-    tables.slots.put({ client, epoch: next, upto: 0, last: RESERVE, gone: [] }, slot);
-    return { state, chunks: [], gone: [] };
-  }
-  const record: SlotRecord = { client, epoch, upto, last: highest + RESERVE, gone };
-  tables.slots.put(record, slot);
-  return { state: { client, epoch, upto, last: highest, events }, chunks, gone };
+  const client = good ? record.client : fresh(kept !== undefined);
+  const state =
+    events.length > 0
+      ? { ...record, last: Math.max(last, record.last), events }
+      : { client, epoch: Math.max(now, good ? record.epoch + 1 : 0), upto: 0, last: 0, events };
+  save(tables, slot, state);
+  return { state, chunks };
+}
+
+/** Writes a slot's record. */
+export function save({ slots }: Tables, slot: number, { client, epoch, upto, last }: SlotRecord): void {
+  slots.put({ client, epoch, upto, last: last + RESERVE }, slot);
 }

@@ -1,19 +1,12 @@
+import { StorageError } from "../errors/storage-error.js";
 import type { Lease, SlotState, Slots } from "./store.js";
 
 /** A slot of this page alone. The outbox that it is for keeps everything anyway. */
 export function memoryLease(state: SlotState): Lease {
-  const nothing = async () => {};
-  return {
-    state,
-    store: {
-      reserved: Number.MAX_SAFE_INTEGER,
-      append: nothing,
-      settle: nothing,
-      drop: nothing,
-      restart: nothing,
-      release: nothing,
-    },
+  const save = async () => {
+    throw new StorageError("failed", "there is no storage");
   };
+  return { state, store: { reserved: Number.MAX_SAFE_INTEGER, save, trim: () => {}, release: async () => {} } };
 }
 
 /** Slots that end with the page. */

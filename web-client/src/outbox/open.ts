@@ -1,6 +1,6 @@
 import { type Clock, systemClock } from "../clock.js";
 import { answer, database } from "./database.js";
-import { leases, webLocks } from "./hold.js";
+import { webLocks } from "./hold.js";
 import { memorySlots } from "./memory.js";
 import { indexedDbSlots } from "./slots.js";
 import type { Slots } from "./store.js";
@@ -17,7 +17,7 @@ export interface OpenOptions {
   readonly now: () => number;
   /** 12 random letters and digits. */
   readonly newId: () => string;
-  /** Called when `Slots.persistent` has changed. */
+  /** Called when `Slots.persistent` may have changed. */
   readonly onPersistence?: () => void;
 }
 
@@ -27,8 +27,6 @@ export interface Surroundings {
   readonly locks?: Pick<LockManager, "request"> | null;
   readonly clock?: Clock;
 }
-
-const ID = /^[A-Za-z0-9]{1,64}$/;
 
 /** IndexedDB (one database per `name`), or memory where storage is denied, broken, or `kind` says so. Never rejects. */
 export async function openSlots(options: OpenOptions, surroundings: Surroundings = {}): Promise<Slots> {
@@ -40,14 +38,14 @@ export async function openSlots(options: OpenOptions, surroundings: Surroundings
       const { clock = systemClock } = surroundings;
       const write = database(factory, name, clock);
       const id = await write(async ({ meta }) => {
-        const kept: unknown = await answer(meta.get("id"));
-        if (ID.test(String(kept ?? ""))) return String(kept);
-        const id = newId();
+        const id: string = (await answer<string | undefined>(meta.get("id"))) ?? newId();
         meta.put(id, "id");
         return id;
       });
-      const grasp = locks ? webLocks(locks, name) : leases(write, clock, now, newId);
-      return indexedDbSlots({ onPersistence: () => {}, ...options, write, grasp, id, clock });
+      const grasp = locks
+        ? webLocks(locks, name)
+        : (await import("./leases.js")).leases({ write, answer, clock, now, newId });
+      return indexedDbSlots({ ...options, write, grasp, id, clock });
     }
   } catch {
     // Then memory it is.

@@ -4,33 +4,18 @@ import type { Bytes } from "../wire/bytes.js";
 import type { Level } from "../wire/codes.js";
 import type { Verdict } from "../wire/frames.js";
 import { withId } from "./identity.js";
-import type { Lease, SlotStore, StoredEvent } from "./store.js";
-
-/** Durable as `level` says, or left out by a filter of the gateway. */
-interface Acknowledged {
-  readonly outcome: "acknowledged";
-  readonly level: Level;
-}
-
-/** Refused for good: the same bytes would be refused again. */
-interface Refused {
-  readonly outcome: "refused";
-  readonly code: string;
-  readonly message: string;
-}
-
-/** Nobody can say: the gateway has settled it and no longer knows how. */
-interface Unknown {
-  readonly outcome: "unknown";
-}
+import type { Lease, SlotState, StoredEvent } from "./store.js";
 
 /** What became of an event. It is never sent again. */
-export type Settlement = (Acknowledged | Refused | Unknown) & {
-  readonly seq: number;
+export interface Settlement {
   readonly event: StoredEvent;
   /** From `push` to the settlement. */
   readonly latencyMs: number;
-};
+  /** How durable it is, where it was not refused; or it was left out by a filter of the gateway. */
+  readonly level: Level;
+  /** Refused for good: the same bytes would be refused again. Code `unknown`: nobody knows whether it was. */
+  readonly refusal?: { readonly code: string; readonly message: string } | undefined;
+}
 
 /** How much an outbox keeps. */
 export interface OutboxLimits {
@@ -43,7 +28,7 @@ export interface OutboxLimits {
 }
 
 /** Why an event was given up unsent, or without knowing that it arrived. */
-export type DropReason = "overflow" | "expired" | "too_large";
+export type DropReason = "overflow" | "expired";
 
 /** Whom an outbox tells. Must not throw. */
 export interface OutboxListener {
@@ -58,298 +43,309 @@ export interface OutboxListener {
   lost?(unstored: readonly StoredEvent[]): void;
 }
 
+const UNKNOWN = { code: "unknown", message: "settled; how is forgotten" };
+
+/** What an outbox works with. */
+export interface OutboxParts {
+  readonly limits: OutboxLimits;
+  /** Unix ms. */
+  readonly now: () => number;
+  readonly listener: OutboxListener;
+}
+
 /** Numbers events and keeps them, in memory and in the slot's store, until they are settled. */
-export class Outbox {
-  readonly #store: SlotStore;
-  readonly #limits: OutboxLimits;
-  readonly #now: () => number;
-  readonly #listener: OutboxListener;
-  readonly #refusals = new Map<number, Verdict>();
-  /** Unsettled, in order of their numbers. */
-  #events: StoredEvent[];
-  #sentUpto: number;
-  /** No number above was ever on its way. */
-  #everSent: number;
-  /** Everything up to here is stored, as far as it can be. */
-  #stored: number;
-  /** Taken, and not handed to the store yet. */
-  #fresh: StoredEvent[] = [];
-  #commit: Promise<void> | null = null;
-  #restarted: Promise<void> = Promise.resolve();
-  #restarts = 0;
-  #gone: StorageError | null = null;
-  #waiting: (() => void)[] = [];
-
-  // The following are for others to read.
-
+export interface Outbox extends SlotState {
   /** Name that the gateway knows the numbering by. */
-  client: string;
-  epoch: number;
+  readonly client: string;
+  readonly epoch: number;
   /** Highest number given out; 0 before the first. */
-  last: number;
+  readonly last: number;
   /** Everything up to here is settled. */
-  upto: number;
+  readonly upto: number;
+  /** Unsettled, in order of their numbers. */
+  readonly events: readonly StoredEvent[];
+  /** Unsettled events. */
+  readonly length: number;
   /** Payload bytes of unsettled events. */
-  bytes = 0;
+  readonly bytes: number;
+  /** The lowest number that is neither settled nor given up; `last + 1` where there is none. */
+  readonly first: number;
+  /** The highest number that may ever have been on its way. */
+  readonly everSent: number;
+  /** Numbers up to here are on their way on the current link, and never dropped; to be set to `upto` when it ends. */
+  sentUpto: number;
   /**
    * To be set while no time is left to wait for storage: events are in `from` at once, as far as their numbers are reserved. Where
    * they are not stored in the end, nobody uses their numbers again.
    */
-  hurried = false;
+  hurried: boolean;
   /** To be set: called when there is something new in `from`. */
-  onStored: () => void = () => {};
-
-  /** Goes on where the lease's state stands. Loaded events beyond the limits are dropped and told of soon after. */
-  constructor(
-    { state, store }: Lease,
-    parts: { readonly limits: OutboxLimits; readonly now: () => number; readonly listener: OutboxListener },
-  ) {
-    this.#store = store;
-    this.#limits = parts.limits;
-    this.#now = parts.now;
-    this.#listener = parts.listener;
-    this.client = state.client;
-    this.epoch = state.epoch;
-    this.upto = this.#sentUpto = state.upto;
-    this.last = this.#stored = this.#everSent = state.last;
-    this.#events = [...state.events];
-    for (const { payload } of state.events) this.bytes += payload.length;
-    store.onLost = (error) => this.#lose(error);
-    // Not before the listener's owner has this outbox in hand.
-    queueMicrotask(() => {
-      this.#expire();
-      this.#makeRoom(0);
-    });
-  }
-
-  /** Unsettled events. */
-  get length(): number {
-    return this.#events.length;
-  }
-
-  /** Numbers up to here are on their way on the current link, and never dropped; to be set to `upto` when it ends. */
-  get sentUpto(): number {
-    return this.#sentUpto;
-  }
-
-  set sentUpto(seq: number) {
-    this.#sentUpto = seq;
-    this.#everSent = Math.max(this.#everSent, seq);
-  }
+  onStored: () => void;
 
   /**
    * Takes an event and numbers it at once; resolves when it is stored, or when it is clear that storage does not take it and it
    * lives in memory alone. Oldest events that are not on their way make room and are reported. Rejects with `OutboxFullError`
    * when that is not enough, and with `StorageError` once the slot is not ours any more: the event was not taken then.
    */
-  push(payload: Bytes): Promise<void> {
-    const { length } = payload;
-    if (this.#gone) return Promise.reject(this.#gone);
-    if (!this.#makeRoom(length)) {
-      const message = `no room for ${length} bytes: ${this.bytes} of ${this.#limits.bytes} are taken by events on their way`;
-      return Promise.reject(new OutboxFullError(message));
-    }
-    this.last += 1;
-    this.bytes += length;
-    const event: StoredEvent = { seq: this.last, payload, at: this.#now() };
-    this.#events.push(event);
-    this.#fresh.push(event);
-    // Pushes of one go share the write and its promise.
-    this.#commit ??= Promise.resolve().then(() => this.#write());
-    if (this.hurried && event.seq <= this.#sendable) queueMicrotask(() => this.onStored());
-    return this.#commit;
-  }
-
+  push(payload: Bytes): Promise<void>;
   /** Resolves when unsettled bytes are at most `roomBytes`, and when the outbox is over. */
-  room(): Promise<void> {
-    return new Promise((resolve) => {
-      this.#waiting.push(resolve);
-      this.#look();
-    });
-  }
-
+  room(): Promise<void>;
   /** Stored events (`hurried`: and others) in order, from `seq` on; expired ones are dropped on the way. The outbox may change meanwhile. */
-  *from(seq: number): Iterable<StoredEvent> {
-    this.#expire();
-    for (let next = seq; ; ) {
-      const event = this.#events[this.#search(next)];
-      if (!event || event.seq > this.#sendable) return;
-      next = event.seq + 1;
-      yield event;
-    }
-  }
-
+  from(seq: number): Iterable<StoredEvent>;
   /** Remembers a refusal until the number is settled. Verdicts that only inform, and numbers not waiting, change nothing. */
-  judge(verdict: Verdict): void {
-    if (verdict.refused && this.#has(verdict.seq)) this.#refusals.set(verdict.seq, verdict);
-  }
-
+  judge(verdict: Verdict): void;
   /**
    * Settles everything up to `upto`, a number that was sent, and returns how many numbers that were. Of those below `knownFrom`
    * without a refusal nobody knows whether they had one.
    */
-  settle(upto: number, level: Level, knownFrom = 0): number {
-    const end = Math.min(upto, this.last);
-    const count = end - this.upto;
-    if (count <= 0) return 0;
-    const now = this.#now();
-    const settlements = this.#take(0, this.#search(end + 1)).map((event): Settlement => {
-      const { seq, at } = event;
-      const told = { seq, event, latencyMs: Math.max(0, now - at) };
-      const refusal = this.#refusals.get(seq);
-      this.#refusals.delete(seq);
-      if (refusal) return { ...told, outcome: "refused", code: refusal.code, message: refusal.message };
-      return seq < knownFrom ? { ...told, outcome: "unknown" } : { ...told, outcome: "acknowledged", level };
-    });
-    this.upto = end;
-    this.#stored = Math.max(this.#stored, end);
-    this.sentUpto = Math.max(this.#sentUpto, end);
-    this.#store.settle(end);
-    if (settlements.length > 0) this.#listener.settled(settlements);
-    this.#look();
-    return count;
-  }
-
+  settle(upto: number, level: Level, knownFrom?: number): number;
   /**
    * Goes on under another name or epoch: what is unsettled is numbered from 1. Events that may have been sent before keep the
    * `id` that the gateway gave them. Nothing is in `from` until that is stored.
    */
-  restart(client: string, epoch: number): Promise<void> {
-    if (this.#gone) return Promise.reject(this.#gone);
-    this.#events = this.#events.map((event, index) => {
-      const payload = this.#named(event);
-      this.bytes += payload.length - event.payload.length;
-      return { seq: index + 1, payload, at: event.at };
-    });
-    this.#refusals.clear();
-    this.#fresh = [];
-    this.client = client;
-    this.epoch = epoch;
-    this.last = this.length;
-    this.upto = this.#sentUpto = this.#everSent = this.#stored = 0;
-    this.#restarts += 1;
-    const state = { client, epoch, upto: 0, last: this.last, events: [...this.#events] };
-    this.#restarted = this.#keep(this.#store.restart(state), this.last);
-    return this.#restarted;
-  }
-
+  restart(client: string, epoch: number): Promise<void>;
+  /**
+   * The slot is somebody else's, or its name is: what is stored is theirs to send, anything else the listener's again. The outbox is empty
+   * then, and takes nothing more; the slot is ours until it is released.
+   */
+  lose(error?: StorageError): void;
   /** Writes what is pending and gives the slot back. Nothing is taken any more. */
-  async release(): Promise<void> {
-    if (this.#gone) return;
-    const pending = this.#commit;
-    this.#gone = new StorageError("released", "the outbox was released");
-    this.#look();
-    try {
-      await pending;
-      await this.#restarted;
-    } catch {
-      // Lost to another tab: whoever pushed has heard of it.
-    }
-    await this.#store.release();
-  }
+  release(): Promise<void>;
+}
 
-  get #sendable(): number {
-    return this.hurried ? Math.max(this.#stored, this.#store.reserved) : this.#stored;
-  }
+/** Goes on where the lease's state stands. Loaded events beyond the limits are dropped and told of soon after. */
+export function openOutbox({ state, store }: Lease, { limits, now, listener }: OutboxParts): Outbox {
+  const refusals = new Map<number, Verdict>();
+  let { client, epoch, upto, last } = state;
+  let events = [...state.events];
+  let bytes = 0;
+  let sentUpto = upto;
+  let everSent = last;
+  /** Everything up to here is stored: who takes over the slot sends it. */
+  let stored = last;
+  /** Everything up to here is as safe as it gets: stored, or in memory alone where storage fails. */
+  let safe = last;
+  let saving: Promise<void> | null = null;
+  let gone: StorageError | null = null;
+  let waiting: (() => void)[] = [];
 
-  async #write(): Promise<void> {
-    // What overflow has taken back meanwhile is not worth storing.
-    const events = this.#fresh.filter(({ seq }) => this.#has(seq));
-    this.#fresh = [];
-    this.#commit = null;
-    await (events.length > 0 ? this.#keep(this.#store.append(events), this.last) : this.#restarted);
-  }
-
-  /** Numbers up to `last` are as safe as they get when `written` ends: storage that fails leaves them to memory. */
-  async #keep(written: Promise<void>, last: number): Promise<void> {
-    const restarts = this.#restarts;
-    try {
-      await written;
-    } catch (error) {
-      if ((error as StorageError).reason === "lost") return this.#lose(error as StorageError);
-    }
-    if (restarts !== this.#restarts) return this.#restarted;
-    if (last <= this.#stored) return;
-    this.#stored = last;
-    this.onStored();
-  }
-
-  /** The payload, with the `id` that the gateway may have given it: numbers that were never sent may belong to other events there. */
-  #named({ seq, payload }: StoredEvent): Bytes {
-    return seq <= this.#everSent ? withId(payload, `${this.client}-${this.epoch}-${seq}`) : payload;
-  }
-
-  #lose(error: StorageError): void {
-    if (this.#gone?.reason === "lost") return;
-    this.#gone = error;
-    const unstored = this.#take(this.#search(this.#stored + 1), this.length);
-    this.#take(0, this.length);
-    this.#fresh = [];
-    this.#look();
-    this.#listener.lost?.(unstored.map((event) => ({ ...event, payload: this.#named(event) })));
-  }
-
-  /** Drops the oldest events not on their way until `bytes` more fit; nothing, and false, when they would not. */
-  #makeRoom(bytes: number): boolean {
-    const excess = () => this.bytes + bytes - this.#limits.bytes;
-    if (excess() > 0) this.#expire();
-    let left = excess();
-    let end = this.#search(this.#sentUpto + 1);
-    for (const first = end; ; end += 1) {
-      if (left <= 0) {
-        this.#drop("overflow", first, end);
-        return true;
-      }
-      const event = this.#events[end];
-      if (!event) return false;
-      left -= event.payload.length;
-    }
-  }
-
-  /** Events are about as old as their place says, so the first that is young enough ends the search. */
-  #expire(): void {
-    const oldest = this.#now() - this.#limits.ageMs;
-    const first = this.#search(this.#sentUpto + 1);
-    let end = first;
-    while ((this.#events[end]?.at ?? Number.POSITIVE_INFINITY) <= oldest) end += 1;
-    this.#drop("expired", first, end);
-  }
-
-  #drop(reason: DropReason, first: number, end: number): void {
-    if (end <= first) return;
-    const events = this.#take(first, end);
-    const seqs = events.map(({ seq }) => seq);
-    for (const seq of seqs) this.#refusals.delete(seq);
-    this.#store.drop(seqs);
-    this.#listener.dropped(reason, events);
-    this.#look();
-  }
-
-  #take(first: number, end: number): StoredEvent[] {
-    const events = this.#events.splice(first, end - first);
-    for (const { payload } of events) this.bytes -= payload.length;
-    return events;
-  }
+  const sendable = () => (outbox.hurried ? Math.max(safe, store.reserved) : safe);
 
   /** Position of the first event with a number of at least `seq`; `length` if there is none. */
-  #search(seq: number): number {
+  const search = (seq: number) => {
     let low = 0;
-    let high = this.length;
+    let high = events.length;
     while (low < high) {
       const middle = (low + high) >>> 1;
-      if ((this.#events[middle]?.seq ?? 0) < seq) low = middle + 1;
+      if ((events[middle]?.seq ?? 0) < seq) low = middle + 1;
       else high = middle;
     }
     return low;
-  }
+  };
 
-  #has(seq: number): boolean {
-    return this.#events[this.#search(seq)]?.seq === seq;
-  }
+  /** Ends when everything so far is as safe as it gets. Calls of one go share the promise. */
+  const save = (): Promise<void> => {
+    saving ??= Promise.resolve().then(async () => {
+      saving = null;
+      if (gone?.reason === "lost") return;
+      const before = { client, epoch, last };
+      let isStored = true;
+      try {
+        await store.save(outbox);
+      } catch (error) {
+        if ((error as StorageError).reason === "lost") return outbox.lose(error as StorageError);
+        isStored = false;
+      }
+      if (before.client !== client || before.epoch !== epoch) return save();
+      if (isStored) stored = Math.max(stored, before.last);
+      if (before.last <= safe) return;
+      safe = before.last;
+      outbox.onStored();
+    });
+    return saving;
+  };
+
+  /** The payload, with the `id` that the gateway may have given it: numbers that were never sent may belong to other events there. */
+  const named = ({ seq, payload }: StoredEvent) =>
+    seq <= everSent ? withId(payload, `${client}-${epoch}-${seq}`) : payload;
+
+  const take = (first: number, end: number) => {
+    const taken = events.splice(first, end - first);
+    for (const { payload } of taken) bytes -= payload.length;
+    return taken;
+  };
+
+  const drop = (reason: DropReason, first: number, end: number) => {
+    if (end <= first) return;
+    const dropped = take(first, end);
+    store.trim(outbox);
+    listener.dropped(reason, dropped);
+    look();
+  };
+
+  /** Events are about as old as their place says, so the first that is young enough ends the search. */
+  const expire = () => {
+    const oldest = now() - limits.ageMs;
+    const first = search(sentUpto + 1);
+    let end = first;
+    for (let event = events[end]; event && event.at <= oldest; event = events[end]) end += 1;
+    drop("expired", first, end);
+  };
+
+  /** Drops the oldest events not on their way until `more` bytes fit; nothing, and false, when they would not. */
+  const makeRoom = (more: number) => {
+    const excess = () => bytes + more - limits.bytes;
+    if (excess() > 0) expire();
+    const first = search(sentUpto + 1);
+    let end = first;
+    for (let left = excess(); left > 0; end += 1) {
+      const event = events[end];
+      if (!event) return false;
+      left -= event.payload.length;
+    }
+    drop("overflow", first, end);
+    return true;
+  };
 
   /** Lets those go who wait for room. */
-  #look(): void {
-    if (!this.#gone && this.bytes > this.#limits.roomBytes) return;
-    for (const resolve of this.#waiting.splice(0)) resolve();
-  }
+  const look = () => {
+    if (!gone && bytes > limits.roomBytes) return;
+    for (const resolve of waiting) resolve();
+    waiting = [];
+  };
+
+  const outbox: Outbox = {
+    get client() {
+      return client;
+    },
+    get epoch() {
+      return epoch;
+    },
+    get last() {
+      return last;
+    },
+    get upto() {
+      return upto;
+    },
+    get events() {
+      return events;
+    },
+    get length() {
+      return events.length;
+    },
+    get bytes() {
+      return bytes;
+    },
+    get first() {
+      return events[0]?.seq ?? last + 1;
+    },
+    get everSent() {
+      return everSent;
+    },
+    get sentUpto() {
+      return sentUpto;
+    },
+    set sentUpto(seq) {
+      sentUpto = seq;
+      everSent = Math.max(everSent, seq);
+    },
+    hurried: false,
+    onStored: () => {},
+
+    push: (payload) => {
+      const { length } = payload;
+      if (gone) return Promise.reject(gone);
+      if (!makeRoom(length)) {
+        return Promise.reject(new OutboxFullError(`no room for ${length} bytes beside events on their way`));
+      }
+      last += 1;
+      bytes += length;
+      events.push({ seq: last, payload, at: now() });
+      if (outbox.hurried && last <= sendable()) queueMicrotask(() => outbox.onStored());
+      return save();
+    },
+
+    room: () =>
+      new Promise((resolve) => {
+        waiting.push(resolve);
+        look();
+      }),
+
+    *from(seq) {
+      expire();
+      for (let next = seq; ; ) {
+        const event = events[search(next)];
+        if (!event || event.seq > sendable()) return;
+        next = event.seq + 1;
+        yield event;
+      }
+    },
+
+    judge: (verdict) => {
+      const { seq, refused } = verdict;
+      if (refused && events[search(seq)]?.seq === seq) refusals.set(seq, verdict);
+    },
+
+    settle: (to, level, knownFrom = 0) => {
+      const end = Math.min(to, last);
+      const count = end - upto;
+      if (count <= 0) return 0;
+      const at = now();
+      const settlements = take(0, search(end + 1)).map((event): Settlement => {
+        const refusal = refusals.get(event.seq) ?? (event.seq < knownFrom ? UNKNOWN : undefined);
+        return { event, latencyMs: Math.max(0, at - event.at), level, refusal };
+      });
+      for (const seq of refusals.keys()) if (seq <= end) refusals.delete(seq);
+      upto = end;
+      stored = Math.max(stored, end);
+      safe = Math.max(safe, end);
+      outbox.sentUpto = Math.max(sentUpto, end);
+      store.trim(outbox);
+      if (settlements.length > 0) listener.settled(settlements);
+      look();
+      return count;
+    },
+
+    restart: (name, number) => {
+      if (gone) return Promise.reject(gone);
+      // Until the new numbering is written, these are stored under the old one.
+      stored = search(stored + 1);
+      events = events.map((event, index) => {
+        const payload = named(event);
+        bytes += payload.length - event.payload.length;
+        return { seq: index + 1, payload, at: event.at };
+      });
+      refusals.clear();
+      client = name;
+      epoch = number;
+      last = events.length;
+      upto = sentUpto = everSent = safe = 0;
+      return save();
+    },
+
+    lose: (error = new StorageError("lost", "another instance has the slot")) => {
+      if (gone?.reason === "lost") return;
+      gone = error;
+      store.trim({ client, epoch, upto, last, events: take(0, search(stored + 1)) });
+      const unstored = take(0, events.length);
+      look();
+      listener.lost?.(unstored.map((event) => ({ ...event, payload: named(event) })));
+    },
+
+    release: async () => {
+      gone ??= new StorageError("released", "the outbox was released");
+      look();
+      await saving;
+      await store.release();
+    },
+  };
+
+  for (const { payload } of events) bytes += payload.length;
+  store.onLost = outbox.lose;
+  // Not before the listener's owner has this outbox in hand.
+  queueMicrotask(() => {
+    expire();
+    makeRoom(0);
+  });
+  return outbox;
 }

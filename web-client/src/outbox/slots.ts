@@ -1,7 +1,8 @@
 import type { Clock } from "../clock.js";
+import { SLOTS_MAX } from "./bounds.js";
 import { answer, type Write } from "./database.js";
 import type { Grasp } from "./hold.js";
-import { IndexedDbStore } from "./indexeddb.js";
+import { indexedDbStore } from "./indexeddb.js";
 import { load } from "./load.js";
 import { memorySlots } from "./memory.js";
 import type { Lease, Slots } from "./store.js";
@@ -16,22 +17,19 @@ export interface SlotsParts {
   readonly now: () => number;
   readonly newId: () => string;
   readonly clock: Clock;
-  /** Called when `persistent` has changed. */
-  readonly onPersistence: () => void;
+  /** Called when `persistent` may have changed. */
+  readonly onPersistence?: (() => void) | undefined;
 }
-
-const SLOTS_MAX = 64;
 
 /** Slots in IndexedDB. What the database cannot do, the page's memory does. */
 export function indexedDbSlots(parts: SlotsParts): Slots {
-  const { write, grasp, id, prefix, now, newId, onPersistence } = parts;
+  const { write, grasp, id, prefix, now, newId } = parts;
   /** Slots that could not be written; 0 stands for those that had to be kept in memory. */
   const failing = new Set<number>();
   const tell = (slot: number, persistent: boolean) => {
-    const before = failing.size;
     if (persistent) failing.delete(slot);
     else failing.add(slot);
-    if ((before === 0) !== (failing.size === 0)) onPersistence();
+    parts.onPersistence?.();
   };
 
   const take = async (slot: number): Promise<Lease | null> => {
@@ -39,10 +37,10 @@ export function indexedDbSlots(parts: SlotsParts): Slots {
     if (!hold) return null;
     try {
       // A slot that cannot be read may have used any number: it gets a name that nobody has used.
-      const fresh = (broken: boolean) => ({ client: `${prefix}-${broken ? newId() : id}-${slot}`, epoch: now() });
-      const loaded = await write((tables) => load(tables, slot, fresh));
+      const fresh = (broken: boolean) => `${prefix}-${broken ? newId() : id}-${slot}`;
+      const loaded = await write((tables) => load(tables, slot, now(), fresh));
       const onPersistence = (persistent: boolean) => tell(slot, persistent);
-      return { state: loaded.state, store: new IndexedDbStore({ ...parts, slot, loaded, hold, onPersistence }) };
+      return { state: loaded.state, store: indexedDbStore({ ...parts, slot, loaded, hold, onPersistence }) };
     } catch (error) {
       await hold.release().catch(() => {});
       throw error;

@@ -23,18 +23,18 @@ export interface SlotState {
   readonly events: readonly StoredEvent[];
 }
 
-/** Where one slot is kept. Calls take effect in order. Writing that fails (quota, storage gone) rejects with `StorageError`, and the slot lives on in memory. */
+/** Where one slot is kept. It is told the same state each time, which changes meanwhile, and finds out what has to be written. */
 export interface SlotStore {
   /** Numbers up to here are given out by nobody else, whether or not their events are stored in the end. */
   readonly reserved: number;
-  /** Resolves when the events would survive the tab. Many calls at once become one transaction. */
-  append(events: readonly StoredEvent[]): Promise<void>;
-  /** Everything up to `upto` is settled; written soon, together with others. */
-  settle(upto: number): void;
-  /** These numbers are given up (caps, age). */
-  drop(seqs: readonly number[]): void;
-  /** A new numbering instead of the old one, in one transaction. */
-  restart(state: SlotState): Promise<void>;
+  /**
+   * Resolves when all of `state`, as it is now, would survive the tab. Many calls at once become one transaction. Another name or epoch
+   * takes the place of the old one, in one transaction. Writing that fails (quota, storage gone) rejects with `StorageError`; the
+   * slot lives on in memory, and the next call tries to write what is missing.
+   */
+  save(state: SlotState): Promise<void>;
+  /** Events are gone from `state`; that is written soon, together with others. */
+  trim(state: SlotState): void;
   /** Writes what is pending, and lets others have the slot. */
   release(): Promise<void>;
   /** Set by the slot's user; called once when another tab has taken the slot. */

@@ -1,18 +1,5 @@
 /** Frame types by their number; 0x80-0xff are reserved for later and ignored when unknown. */
-export const FRAME_TYPES = [
-  "",
-  "hello",
-  "welcome",
-  "events",
-  "ack",
-  "define",
-  "ping",
-  "pong",
-  "goaway",
-  "close",
-  "report",
-  "reauth",
-] as const;
+export const FRAME_TYPES = " hello welcome events ack define ping pong goaway close report reauth".split(" ");
 
 /** What an acknowledgement is worth: `stored` is fsynced in the gateway's log, `committed` is in Kafka on all in-sync replicas. */
 export type Level = "stored" | "committed";
@@ -28,44 +15,15 @@ export function isLevel(value: unknown): value is Level {
 export type Reason = "ok" | "rate" | "broker" | "full" | "draining" | "quota" | "memory" | "unknown";
 
 /** By the byte that ACK has. */
-export const REASONS: readonly Reason[] = ["ok", "rate", "broker", "full", "draining", "quota", "memory"];
+export const REASONS = "ok rate broker full draining quota memory".split(" ") as readonly Reason[];
 
-const EVENT_CODES: Readonly<Record<number, string>> = {
-  1: "malformed",
-  2: "too_large",
-  3: "schema",
-  4: "unrouted",
-  5: "forbidden",
-  6: "expired",
-  7: "broker_rejected",
-  16: "filtered",
-  17: "sampled",
-  18: "duplicate",
-  19: "throttled",
-};
+const REFUSALS = " malformed too_large schema unrouted forbidden expired broker_rejected".split(" ");
+const INFORMATIVE = "filtered sampled duplicate throttled".split(" ");
 
 /** The name of a per-event code, `code_<n>` for one that came after this version. */
 export function eventCodeName(code: number): string {
-  return EVENT_CODES[code] ?? `code_${code}`;
+  return REFUSALS[code] || (INFORMATIVE[code - FIRST_INFORMATIVE_CODE] ?? `code_${code}`);
 }
 
 /** Codes below this are refusals and final; from here on they only inform. */
 export const FIRST_INFORMATIVE_CODE = 16;
-
-/** Codes of CLOSE. */
-export enum CloseCode {
-  drain = 4000,
-  bad_frame,
-  version,
-  auth,
-  auth_expired,
-  hello_timeout,
-  taken_over,
-  stale_epoch,
-  too_large,
-  idle,
-  overload,
-  origin,
-  internal,
-  done,
-}

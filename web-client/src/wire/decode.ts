@@ -1,36 +1,15 @@
 import { FrameError } from "../errors/frame-error.js";
 import { eventCodeName, FIRST_INFORMATIVE_CODE, FRAME_TYPES, isLevel, LEVELS, REASONS } from "./codes.js";
-import type { Ack, Close, GatewayFrame, Goaway, Verdict, Welcome } from "./frames.js";
-import { boolean, integer, listOf, optional, parse, string } from "./shape.js";
-import type { RawFrame } from "./splitter.js";
+import type { Ack, GatewayFrame, Verdict, Welcome } from "./frames.js";
+import { integer, parse } from "./shape.js";
 import { text } from "./text.js";
 import { readVarint } from "./varint.js";
 
 const FIRST_IGNORED_TYPE = 0x80;
 const PING_BYTES_MAX = 8;
 
-const SHAPES = {
-  welcome: {
-    epoch: optional(integer),
-    resumed: boolean,
-    upto: integer,
-    limit: integer,
-    limit_bytes: integer,
-    level: isLevel,
-    rej: optional(listOf({ s: integer, code: string, msg: optional(string) })),
-    rej_more: optional(boolean),
-    ping_ms: integer,
-    max_event_bytes: integer,
-    max_frame_bytes: integer,
-    max_batch_events: integer,
-    datagrams: boolean,
-  },
-  goaway: { after_ms: integer, jitter_ms: integer, url: optional(string) },
-  close: { code: integer, reason: string, msg: optional(string), retry_ms: optional(integer) },
-};
-
-/** Reads a frame of a gateway. Throws `FrameError` where it is none. */
-export function decode({ number, body }: RawFrame): GatewayFrame {
+/** Reads a frame of a gateway by the number of its type. Throws `FrameError` where it is none. */
+export function decode(number: number, body: Uint8Array): GatewayFrame {
   const type = FRAME_TYPES[number];
   switch (type) {
     case "ack":
@@ -38,14 +17,15 @@ export function decode({ number, body }: RawFrame): GatewayFrame {
     case "ping":
     case "pong":
       if (body.length > PING_BYTES_MAX) throw new FrameError(`${type} of ${body.length} bytes`);
-      return { type, body: body.slice() };
+      return { type, body };
     case "welcome":
-      return { type, body: welcome(parse(type, text(body), SHAPES.welcome)) };
+      return { type, body: welcome(body) };
     case "goaway":
+      return { type, body: parse(type, text(body), "after_ms jitter_ms") };
     case "close":
-      return { type, body: parse<Goaway & Close>(type, text(body), SHAPES[type]) };
+      return { type, body: parse(type, text(body), "code retry_ms?") };
   }
-  if (number < FIRST_IGNORED_TYPE) throw new FrameError(`a gateway sends no frame of type ${number}`);
+  if (number < FIRST_IGNORED_TYPE) throw new FrameError(`no frame of type ${number}`);
   return { type: "unknown" };
 }
 
@@ -56,21 +36,26 @@ interface Rejection {
   readonly msg?: string | null;
 }
 
-function welcome(body: Omit<Welcome, "rej"> & { readonly rej?: readonly Rejection[] | null }): Welcome {
+const WELCOME = "epoch? upto limit limit_bytes ping_ms max_event_bytes max_frame_bytes max_batch_events";
+
+function welcome(bytes: Uint8Array): Welcome {
+  const body = parse<Omit<Welcome, "rej"> & { rej?: readonly Rejection[] | null }>("welcome", text(bytes), WELCOME);
   const rej = (body.rej ?? []).map(({ s, code, msg }) => ({ seq: s, code, refused: true, message: msg ?? "" }));
+  if (!isLevel(body.level) || !rej.every(({ seq }) => integer(seq))) throw new FrameError("welcome: wrong");
   return { ...body, rej };
 }
 
 function ack(body: Uint8Array): Ack {
-  let offset = 0;
+  let rest = body;
   const take = (length: number) => {
-    offset += length;
-    if (offset > body.length) throw new FrameError("ack: cut short");
-    return body.subarray(offset - length, offset);
+    if (length > rest.length) throw new FrameError("ack: too short");
+    const taken = rest.subarray(0, length);
+    rest = rest.subarray(length);
+    return taken;
   };
   const byte = () => take(1)[0] ?? 0;
   const varint = () => {
-    const { value, length } = readVarint(body, offset) ?? { value: 0, length: body.length + 1 };
+    const { value, length } = readVarint(rest) ?? { value: 0, length: body.length + 1 };
     take(length);
     return value;
   };
@@ -87,6 +72,6 @@ function ack(body: Uint8Array): Ack {
     const message = text(take(varint()));
     list.push({ seq, code: eventCodeName(code), refused: code < FIRST_INFORMATIVE_CODE, message });
   }
-  if (!level || offset < body.length) throw new FrameError("ack: no such level, or bytes too many");
+  if (!level || rest.length > 0) throw new FrameError("ack: wrong");
   return { upto, level, limit, limit_bytes, reason, retry_ms, list };
 }

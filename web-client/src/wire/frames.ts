@@ -5,7 +5,7 @@ import type { Level, Reason } from "./codes.js";
 /** First frame of a client. */
 export interface Hello {
   readonly v: 1;
-  readonly token?: string;
+  readonly token?: string | undefined;
   /** 1-128 of `[A-Za-z0-9._:-]`; without it nothing can be resumed. */
   readonly client?: string;
   /** Names the numbering that is resumed; absent for a new one. */

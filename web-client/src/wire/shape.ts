@@ -3,9 +3,6 @@ import { FrameError } from "../errors/frame-error.js";
 /** Whether a value is what it should be. */
 export type Check = (value: unknown) => boolean;
 
-/** What the members of an object must be. Others are let through. */
-export type Shape = Readonly<Record<string, Check>>;
-
 /** In 0..2^53-1. */
 export const integer: Check = (value) => Number.isSafeInteger(value) && (value as number) >= 0;
 
@@ -13,31 +10,18 @@ export const string: Check = (value) => typeof value === "string";
 
 export const boolean: Check = (value) => typeof value === "boolean";
 
-/** `null` is as good as absent. */
-export function optional(check: Check): Check {
-  return (value) => value == null || check(value);
-}
-
-/** A list of objects. */
-export function listOf(shape: Shape): Check {
-  return (value) => Array.isArray(value) && value.every((element) => wrongMember(element, shape) === undefined);
-}
-
-/** The object that JSON text says. Throws `FrameError` with the member that is not as `shape` has it. */
-export function parse<T>(name: string, json: string, shape: Shape): T {
-  let value: unknown;
-  try {
-    value = JSON.parse(json);
-  } catch {
-    // It lacks every member.
+/**
+ * The object that JSON text says. Throws where it is none, and `FrameError` where one of `integers`, names between blanks, is not an
+ * integer in 0..2^53-1; those with `?` may be missing or null. Other members are let through as they are.
+ */
+export function parse<T>(name: string, json: string, integers: string): T {
+  const value: Record<string, unknown> = Object(JSON.parse(json));
+  for (const integerName of integers.split(" ")) {
+    const [member = "", optional] = integerName.split("?");
+    const given = value[member];
+    if (!integer(given) && (optional === undefined || given != null)) {
+      throw new FrameError(`${name}: ${member} is missing or wrong`);
+    }
   }
-  const wrong = wrongMember(value, shape);
-  if (wrong !== undefined) throw new FrameError(`${name}: "${wrong}" is missing or wrong`);
   return value as T;
-}
-
-/** The first of the members that `value` does not have as it should. */
-export function wrongMember(value: unknown, shape: Shape): string | undefined {
-  const members: Record<string, unknown> = Object(value);
-  return Object.keys(shape).find((member) => !shape[member]?.(members[member]));
 }

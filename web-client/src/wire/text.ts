@@ -1,12 +1,6 @@
-import { FrameError } from "../errors/frame-error.js";
-
 const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
-/** UTF-8 as text. Throws `FrameError` where it is not UTF-8. */
+/** UTF-8 as text. Throws where it is not UTF-8. */
 export function text(bytes: Uint8Array): string {
-  try {
-    return decoder.decode(bytes);
-  } catch {
-    throw new FrameError("text is not UTF-8");
-  }
+  return decoder.decode(bytes);
 }

@@ -28,15 +28,15 @@ export interface Varint {
 }
 
 /**
- * Reads the varint at `offset`; `null` while some of its bytes are missing. Longer forms than needed are accepted, as RFC 9000
- * has it. Throws `FrameError` above 2^53-1, which no number of the protocol exceeds.
+ * Reads the varint at the head of `bytes`; `null` while some of its bytes are missing. Longer forms than needed are accepted, as RFC
+ * 9000 has it. Throws `FrameError` above 2^53-1, which no number of the protocol exceeds.
  */
-export function readVarint(bytes: Uint8Array, offset: number): Varint | null {
-  const first = bytes[offset] ?? 0;
+export function readVarint(bytes: Uint8Array): Varint | null {
+  const first = bytes[0] ?? 0;
   const length = 1 << (first >> 6);
-  if (offset + length > bytes.length) return null;
+  if (length > bytes.length) return null;
   let value = first & 0x3f;
-  for (const byte of bytes.subarray(offset + 1, offset + length)) value = value * 256 + byte;
+  for (const byte of bytes.subarray(1, length)) value = value * 256 + byte;
   if (!Number.isSafeInteger(value)) throw new FrameError("varint above 2^53-1");
   return { value, length };
 }

@@ -1,15 +1,17 @@
-import { Core, type Platform } from "../../src/core.js";
+import { startClient } from "../../src/core.js";
 import { LinkError } from "../../src/errors/link-error.js";
 import type { CloudEvent } from "../../src/event.js";
-import type { ClientEvents, Options, State, TransportName } from "../../src/index.js";
+import type { Client, ClientEvents, Options, State, TransportName } from "../../src/index.js";
 import type { Page, PageSignal } from "../../src/lifecycle.js";
 import type { Dial, Route } from "../../src/link/link.js";
+import { loadHttps } from "../../src/link/load.js";
 import { Preference } from "../../src/link/preference.js";
 import { settingsOf } from "../../src/options.js";
 import { memorySlots } from "../../src/outbox/memory.js";
 import type { Slots } from "../../src/outbox/store.js";
+import type { Platform } from "../../src/platform.js";
 import { FakeClock, idle } from "./clock.js";
-import type { GatewayEnd } from "./gateway.js";
+import { GatewayEnd } from "./gateway.js";
 
 /** Unix ms when a test begins. */
 export const START = 1_767_225_600_000;
@@ -57,7 +59,7 @@ export interface BenchParts {
 export class Bench {
   readonly clock = new FakeClock();
   readonly page = new FakePage();
-  readonly client: Core;
+  readonly client: Client;
   readonly states: State[] = [];
   readonly acknowledged: ClientEvents["acknowledged"][] = [];
   readonly refused: ClientEvents["refused"][] = [];
@@ -68,6 +70,7 @@ export class Bench {
   /** Transports that were tried, opened or not. */
   readonly tried: TransportName[] = [];
   readonly links: GatewayEnd[];
+  #leased = 0;
   offers: readonly TransportName[];
 
   constructor(links: GatewayEnd[], options: Options = {}, parts: BenchParts = {}) {
@@ -79,12 +82,13 @@ export class Bench {
       now,
       random: parts.random ?? (() => 0.5),
       page: this.page,
-      fetch: (url, init) => this.#fetch(url, init),
-      slots: async ({ name }) => parts.slots ?? memorySlots({ prefix: name, now, newId: () => "abc" }),
+      slots: async ({ name }) =>
+        parts.slots ?? memorySlots({ prefix: name, now, newId: () => `abc${this.#leased++ || ""}` }),
       dial: (endpoint) => this.#dial(endpoint),
       preference: new Preference("test", { now, storage: null }),
+      farewell: async () => (await loadHttps()).farewell((url, init) => this.#fetch(url, init)),
     };
-    this.client = new Core(settingsOf("http://gateway.test", options), platform);
+    this.client = startClient(settingsOf("http://gateway.test", options), platform);
     this.client.on("state", (state) => this.states.push(state));
     this.client.on("acknowledged", (event) => this.acknowledged.push(event));
     this.client.on("refused", (event) => this.refused.push(event));
@@ -157,6 +161,27 @@ export class Bench {
       });
     });
   }
+}
+
+/** A client that the gateway has just welcomed, on the first of so many links to come. */
+export async function connected(
+  count: 1 | 2 = 1,
+  options: Options = {},
+  parts: BenchParts = {},
+): Promise<[bench: Bench, first: GatewayEnd, second: GatewayEnd]> {
+  const [first, second] = [new GatewayEnd(), new GatewayEnd()];
+  const bench = new Bench([first, second].slice(0, count), options, parts);
+  await first.welcome();
+  return [bench, first, second];
+}
+
+/** Says CLOSE on a link. */
+export function sayClose(
+  link: GatewayEnd,
+  code: number,
+  more: { reason?: string; msg?: string; retry_ms?: number } = {},
+): void {
+  link.say({ type: "close", body: { code, reason: `code ${code}`, ...more } });
 }
 
 /** The `data` of the events in the next frame of a link, which must be EVENTS. */

@@ -1,9 +1,9 @@
 import { LinkError } from "../../src/errors/link-error.js";
-import { Inbox } from "../../src/link/inbox.js";
 import type { Link, TransportName } from "../../src/link/link.js";
 import { decode } from "../../src/wire/decode.js";
 import type { Ack, ClientFrame, GatewayFrame, Hello, Welcome } from "../../src/wire/frames.js";
-import { FrameSplitter } from "../../src/wire/splitter.js";
+import { split } from "../../src/wire/split.js";
+import { hand, Inbox } from "./inbox.js";
 
 /** A link in memory whose other end is the test, playing the gateway frame by frame. */
 export class GatewayEnd implements Link {
@@ -18,8 +18,8 @@ export class GatewayEnd implements Link {
 
   constructor(name: TransportName = "webtransport") {
     this.name = name;
-    this.frames = new Inbox(1_000);
-    this.#received = new Inbox(1_000);
+    this.frames = new Inbox();
+    this.#received = new Inbox();
   }
 
   async send(frame: ClientFrame): Promise<void> {
@@ -29,6 +29,10 @@ export class GatewayEnd implements Link {
 
   sendLossy(): boolean {
     return this.lossy;
+  }
+
+  run(receive: (frame: GatewayFrame) => void): Promise<void> {
+    return hand(this.frames, receive, () => this.close());
   }
 
   close(): void {
@@ -60,7 +64,7 @@ export class GatewayEnd implements Link {
   /** What comes next is no frame. */
   sayBytes(bytes: Uint8Array): void {
     try {
-      for (const raw of new FrameSplitter(1_000_000).push(bytes)) this.frames.push(decode(raw));
+      split(bytes, 1_000_000, (type, body) => this.frames.push(decode(type, body)));
     } catch (error) {
       this.frames.end(error);
     }
@@ -102,6 +106,9 @@ export const usualWelcome: Welcome = {
   max_batch_events: 1_000,
   datagrams: true,
 };
+
+/** A WELCOME that nobody has asked for. */
+export const welcomeAgain: GatewayFrame = { type: "welcome", body: usualWelcome };
 
 const usualAck: Ack = {
   upto: 0,

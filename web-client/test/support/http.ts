@@ -1,6 +1,6 @@
 import { createServer, type IncomingHttpHeaders, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
-import { Inbox } from "../../src/link/inbox.js";
+import { Inbox } from "./inbox.js";
 
 /** A request as it came, waiting for the test to answer it. */
 export interface HeardRequest {
@@ -27,7 +27,7 @@ export class HttpEnd {
   }
 
   static async listen(): Promise<HttpEnd> {
-    const requests = new Inbox<HeardRequest>(1_000);
+    const requests = new Inbox<HeardRequest>();
     const server = createServer(async (request, response) => {
       const chunks: Buffer[] = [];
       for await (const chunk of request) chunks.push(chunk);

@@ -1,9 +1,9 @@
 import { LinkError } from "../../src/errors/link-error.js";
-import { Inbox } from "../../src/link/inbox.js";
 import type { Link, Route, TransportName } from "../../src/link/link.js";
-import { CloseCode } from "../../src/wire/codes.js";
+import { CloseCode } from "../../src/wire/close-code.js";
 import type { Ack, ClientFrame, GatewayFrame, Hello } from "../../src/wire/frames.js";
 import type { FakeClock } from "./clock.js";
+import { hand, Inbox } from "./inbox.js";
 
 /** A numbering as the gateway knows it. */
 interface Numbering {
@@ -61,7 +61,7 @@ export class ModelGateway {
 
 class ModelLink implements Link {
   readonly name: TransportName;
-  readonly frames = new Inbox<GatewayFrame>(10_000);
+  readonly frames = new Inbox<GatewayFrame>();
   readonly #gateway: ModelGateway;
   #numbering: Numbering | null = null;
   #receivedBytes = 0;
@@ -96,6 +96,10 @@ class ModelLink implements Link {
 
   sendLossy(): boolean {
     return false;
+  }
+
+  run(receive: (frame: GatewayFrame) => void): Promise<void> {
+    return hand(this.frames, receive, () => this.close());
   }
 
   close(): void {

@@ -1,7 +1,7 @@
 import "fake-indexeddb/auto";
 import { IDBFactory } from "fake-indexeddb";
 import { openSlots } from "../../src/outbox/open.js";
-import type { Lease, SlotStore, Slots, StoredEvent } from "../../src/outbox/store.js";
+import type { Lease, SlotState, SlotStore, Slots, StoredEvent } from "../../src/outbox/store.js";
 import { FakeClock } from "./clock.js";
 
 const DATABASE = "tidegate";
@@ -67,6 +67,8 @@ export class Profile {
 export class Tab {
   readonly clock = new FakeClock();
   readonly connections = new Set<IDBDatabase>();
+  /** Connections that nobody has closed. */
+  openConnections = 0;
   /** What `onPersistence` was called for. */
   readonly persistence: boolean[] = [];
   readonly #profile: Profile;
@@ -113,6 +115,13 @@ export class Tab {
 
   #watch(connection: IDBDatabase): void {
     this.connections.add(connection);
+    this.openConnections += 1;
+    const close = connection.close.bind(connection);
+    connection.close = () => {
+      close();
+      this.openConnections -= 1;
+      connection.close = close;
+    };
     const begin = connection.transaction.bind(connection);
     connection.transaction = (...given) => {
       const transaction = begin(...given);
@@ -159,7 +168,44 @@ export function texts(given: readonly StoredEvent[]): string[] {
   return given.map(({ seq, at, payload }) => `${seq}@${at}:${payload.length}x${payload[0] ?? "-"}`);
 }
 
-/** Stores events one call at a time. */
-export async function appendEach(store: SlotStore, given: readonly StoredEvent[]): Promise<void> {
-  await Promise.all(given.map((event) => store.append([event])));
+/** Stands for the outbox that a lease is for. */
+export class Holder implements SlotState {
+  readonly store: SlotStore;
+  client: string;
+  epoch: number;
+  upto: number;
+  last: number;
+  events: readonly StoredEvent[];
+
+  constructor({ state, store }: Lease) {
+    this.store = store;
+    this.client = state.client;
+    this.epoch = state.epoch;
+    this.upto = state.upto;
+    this.last = state.last;
+    this.events = state.events;
+  }
+
+  append(given: readonly StoredEvent[]): Promise<void> {
+    this.events = [...this.events, ...given];
+    this.last = given.at(-1)?.seq ?? this.last;
+    return this.store.save(this);
+  }
+
+  settle(upto: number): void {
+    this.upto = upto;
+    this.events = this.events.filter(({ seq }) => seq > upto);
+    this.store.trim(this);
+  }
+
+  drop(seqs: readonly number[]): void {
+    const gone = new Set(seqs);
+    this.events = this.events.filter(({ seq }) => !gone.has(seq));
+    this.store.trim(this);
+  }
+
+  restart(state: SlotState): Promise<void> {
+    Object.assign(this, state);
+    return this.store.save(this);
+  }
 }

@@ -22,7 +22,7 @@ export function reader(bytes: Uint8Array): Reader {
     return bytes.subarray(offset - length, offset);
   };
   const varint = () => {
-    const { value, length } = readVarint(bytes, offset) ?? { value: 0, length: Number.MAX_SAFE_INTEGER };
+    const { value, length } = readVarint(bytes.subarray(offset)) ?? { value: 0, length: Number.MAX_SAFE_INTEGER };
     take(length);
     return value;
   };

@@ -1,5 +1,5 @@
-// The application's own web server: the pages of test/browser/pages and the built client. It is never broken, and its origin is not
-// the gateway's, as with most applications.
+// The application's own web server: the pages of test/browser/pages and the built client. Its origin is not the gateway's, as with most
+// applications.
 import { once } from "node:events";
 import { readFile } from "node:fs/promises";
 import { createServer } from "node:http";
@@ -10,15 +10,17 @@ const PAGES = new URL("../pages/", import.meta.url);
 const DIST = new URL("../../../dist/", import.meta.url);
 const TYPES = { ".html": "text/html; charset=utf-8", ".js": "text/javascript; charset=utf-8" };
 
-/** Serves on a free port of localhost; resolves with its origin and how to stop it. */
+/** Serves on a free port of localhost; resolves with its origin and how to stop it. Paths in `broken` are answered with 503. */
 export async function serveSite() {
-  const { port, opened } = await onLoopback(listen, closed);
-  return { origin: `http://localhost:${port}`, stop: () => Promise.all(opened.map(closed)) };
+  const broken = new Set();
+  const { port, opened } = await onLoopback((host, port) => listen(host, port, broken), closed);
+  return { origin: `http://localhost:${port}`, broken, stop: () => Promise.all(opened.map(closed)) };
 }
 
-async function listen(host, port) {
+async function listen(host, port, broken) {
   const server = createServer((request, answer) => {
-    send(request, answer).catch(() => answer.writeHead(404).end());
+    if (broken.has(request.url.split("?")[0])) answer.writeHead(503).end();
+    else send(request, answer).catch(() => answer.writeHead(404).end());
   });
   server.listen(port, host);
   await once(server, "listening");
