@@ -99,12 +99,7 @@ pub(super) struct Progress {
 
 impl InFlight {
     pub(super) fn new(limit_bytes: u64, room: Arc<Room>) -> Self {
-        Self {
-            slots: Mutex::default(),
-            limit_bytes: limit_bytes.max(1),
-            room,
-            stopped: AtomicBool::new(false),
-        }
+        Self { slots: Mutex::default(), limit_bytes: limit_bytes.max(1), room }
     }
 
     /// A slot for `count` events of `bytes` in all, or none when the limit is reached: then the room is stalled.

@@ -285,7 +285,12 @@ impl Producer {
 
     /// Has everything sent without lingering and waits until it was reported, at most `patience`.
     pub(super) fn flush(&self, patience: Duration) -> bool {
-        self.lanes.iter().fold(true, |all, lane| flush::flush(&lane.client, patience) && all)
+        let until = now() + patience;
+        let mut all = true;
+        for lane in &self.lanes {
+            all &= flush::flush(&lane.client, until.saturating_duration_since(now()));
+        }
+        all
     }
 
     /// Has librdkafka give everything back that was not reported: to [`InFlight`], with its records. Answers to what was
@@ -323,7 +328,8 @@ impl Producer {
 
     /// Whether any of the producers has lost its brokers since the last call.
     pub(super) fn take_doubt(&self) -> bool {
-        self.lanes.iter().fold(false, |doubt, lane| lane.notes().take_doubt() || doubt)
+        // Each is asked, whatever the one before it says: the word is taken.
+        self.lanes.iter().filter(|lane| lane.notes().take_doubt()).count() > 0
     }
 
     pub(super) fn take_suspect(&self) -> Option<String> {

@@ -60,8 +60,8 @@ impl Pauses {
 
     fn next(&mut self, firm: bool, now: Instant) -> Duration {
         let (least, most) = self.range;
-        let last = self.replaced_at.replace(now);
-        if last.is_none_or(|last| now.saturating_duration_since(last) > 2 * most) {
+        let before = self.replaced_at.replace(now);
+        if before.is_none_or(|before| now.saturating_duration_since(before) > 2 * most) {
             self.pause = least;
             return Duration::ZERO;
         }

@@ -257,7 +257,7 @@ impl<'a> Draft<'a> {
             key: message.key(),
             value: message.payload(),
             timestamp_ms: message.timestamp().to_millis(),
-            headers: message.headers().map(|headers| headers.detach()),
+            headers: message.headers().map(rdkafka::message::BorrowedHeaders::detach),
         }
     }
 }

@@ -9,7 +9,7 @@ use tidegate_wire::Reason;
 
 use super::Shared;
 use super::in_flight::Progress;
-use super::inquiry::Inquiry;
+use super::inquiry::{self, Inquiry};
 use super::plan::Plan;
 use super::producer::Producer;
 use super::replace::{Pauses, Replacement, Retire};
@@ -185,7 +185,7 @@ impl Watch {
             return Look::well(seen, self.impaired());
         }
         let found = self.probe(producer);
-        if let Some(topic) = self.inquiry.settle_missing(producer, &shared.in_flight, &self.plan.topics) {
+        if let Some(topic) = inquiry::settle_missing(producer, &shared.in_flight, &self.plan.topics) {
             drop(live);
             let detail = format!("topic `{topic}` exists again");
             return self.hand_over(Retire::gently("topic", detail));
