@@ -60,12 +60,14 @@ impl Credit {
     /// What may be under way: what the window has grown to, cut to a share of `share_bytes` of the budget, and the
     /// first window at the least.
     pub(super) fn window(&self, share_bytes: u64) -> Amount {
-        let grown = self.grown();
-        let allowed = self.within(share_bytes);
+        let (grown, within) = (self.grown(), self.within(share_bytes));
+        if !self.is_short(share_bytes) {
+            return grown;
+        }
         let Windows { first, .. } = self.windows;
         Amount {
-            events: max(first.events, min(grown.events, allowed.events)),
-            bytes: max(first.bytes, min(grown.bytes, allowed.bytes)),
+            events: max(first.events, min(grown.events, within.events)),
+            bytes: max(first.bytes, min(grown.bytes, within.bytes)),
         }
     }
 
@@ -107,14 +109,16 @@ impl Credit {
         self.began_at = (received > upto).then_some(now);
         let is_short = took <= shortest * 2 + SLACK;
         // What is cut already is not made larger for later.
-        if is_short
-            && self.is_used
-            && self.grown() != self.windows.most
-            && self.window(share_bytes) == self.grown()
-        {
+        if is_short && self.is_used && self.grown() != self.windows.most && !self.is_short(share_bytes) {
             self.doublings += 1;
         }
         (self.round, self.is_used) = (received, false);
+    }
+
+    /// Whether a client with such events comes to the end of its share before it comes to the end of its window.
+    fn is_short(&self, share_bytes: u64) -> bool {
+        let (grown, within) = (self.grown(), self.within(share_bytes));
+        within.events < grown.events && within.bytes < grown.bytes
     }
 
     fn grown(&self) -> Amount {

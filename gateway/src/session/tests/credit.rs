@@ -103,27 +103,33 @@ async fn exchange(gateway: &Gateway, client: &mut Client, next: &mut u64, count:
 async fn what_memory_leaves_cuts_the_credit_that_has_grown_and_the_client_hears_so() {
     let gateway = Gateway::limited(|limits| {
         (limits.credit_events, limits.credit_events_max) = (8, 1_024);
-        limits.budget_bytes = ByteSize(64 << 10);
+        limits.budget_bytes = ByteSize(100 << 10);
     });
     let (mut client, _) = gateway.client("a", 1).await;
     let (mut other, _) = gateway.client("b", 1).await;
     let mut next = 1;
-    for _ in 0..3 {
-        exchange(&gateway, &mut client, &mut next, 8).await;
+    let mut grown = 0;
+    for used in [8, 16, 32] {
+        let ack = exchange(&gateway, &mut client, &mut next, used).await;
+        grown = ack.limit - ack.upto;
     }
-    other.good(1, 60).await;
-    gateway.sink.holds(60).await;
-    client.good(next, 8).await;
-    client.good(next + 8, 8).await;
-    gateway.sink.holds(76).await;
-    gateway.sink.commit_last(8);
-    gateway.settled_down().await;
-    // The first of the two frames is still under way, so nothing is acknowledged in order; the last one's bytes are.
-    gateway.sink.commit_last(8);
-    let ack = client.acked(next + 15).await;
-    assert!((8..32).contains(&(ack.limit - ack.upto)), "{} of {}", ack.limit - ack.upto, 64);
-    gateway.sink.commit(60);
-    other.acked(60).await;
+    assert_eq!(grown, 64);
+    // An event holds about 770 bytes: these leave some 40 kB, and an eighth of the budget is nobody's.
+    other.good(1, 80).await;
+    gateway.sink.holds(80).await;
+    // What was told stays, so the cut shows once it is used up.
+    client.good(next, 40).await;
+    gateway.sink.holds(120).await;
+    gateway.sink.commit_last(40);
+    let ack = client.acked(next + 39).await;
+    let window = ack.limit - ack.upto;
+    assert!((8..50).contains(&window), "{window} of the {grown} it had grown to");
+    client.good(next + 40, 20).await;
+    client.good(next + 60, 20).await;
+    assert_eq!(client.ack().await.reason, Reason::Memory);
+    gateway.commit_all().await;
+    client.acked(next + 79).await;
+    other.acked(80).await;
     gateway.assert_accounted();
 }
 
