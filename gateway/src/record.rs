@@ -4,7 +4,7 @@ use std::ops::Range;
 
 /// What a record costs in memory beyond its bytes while it is on its way: librdkafka's message, its copy's and its
 /// headers' allocations, and a part of the requests that are being sent. The budget and the Kafka sink count by it.
-pub const RECORD_OVERHEAD_BYTES: u64 = 320;
+pub const RECORD_OVERHEAD_BYTES: u64 = 512;
 
 /// How a record's value is written (`CloudEvents` Kafka protocol binding 1.0).
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]

@@ -70,7 +70,15 @@ fn uncommented() -> String {
 fn the_examples_in_the_shipped_file_hold_when_uncommented() {
     let config = parsed(&uncommented());
     assert!(config.tls.is_some() && config.demo.directory.is_some());
-    assert_eq!(config.kafka.unwrap().properties.len(), 2);
+    let kafka = config.kafka.as_ref().unwrap();
+    assert_eq!((kafka.properties.len(), kafka.topics.missing), (2, Topics::default().missing));
+    let [sensors, rest, dead] = config.kafka_topics().try_into().unwrap();
+    assert_eq!(
+        (sensors.missing, sensors.partitions, sensors.replication),
+        (Missing::Wait, Some(24), Some(2))
+    );
+    assert_eq!((rest.missing, rest.partitions, rest.replication), (Missing::Fail, Some(12), Some(3)));
+    assert_eq!((dead.name.as_str(), dead.partitions), ("sensors.dead", Some(12)));
     assert_eq!(config.auth.mode, Some(AuthMode::Tokens));
     assert_eq!(config.auth.tokens.len(), 1);
     assert!(config.rates.client.events_burst.is_some() && config.rates.address.connections.is_some());
@@ -95,6 +103,30 @@ fn the_example_files_hold() {
     assert!(parsed(include_str!("../../../config/demo.toml")).demo.directory.is_some());
     let image = parsed(include_str!("../../../config/image.toml"));
     assert_eq!((image.auth.mode, image.auth.tokens.len()), (Some(AuthMode::Tokens), 1));
+}
+
+#[test]
+fn what_topics_need_is_checked() {
+    let route = |more: &str| format!("[[routes]]\ntopic = \"a\"\n{more}");
+    let acks = &["an acknowledged event could be lost", "all in-sync replicas", "remove the line"];
+    refuses(&route("acks = \"1\""), "3:8", acks);
+    assert_eq!(parsed(&route("acks = \"all\"")).kafka_topics().len(), 1);
+    refuses(&route("missing = \"make\""), "3:11", &["missing cannot be `make`", "fail, create, wait"]);
+    refuses(&route("compression = \"zip\""), "3:15", &["compression cannot be `zip`", "zstd"]);
+    refuses(&route("linger_ms = 60000"), "3:13", &["too long", "0 to 10000"]);
+    refuses(&route("partitions = 0"), "3:14", &["1 to 100000"]);
+    refuses(&route("replication = 0"), "3:15", &["1 to 1000"]);
+    refuses(&route("dead_letter = \"a\""), "3:15", &["`a` is the topic of a route"]);
+    refuses(&route("dead_letter = \"a b\""), "3:15", &["`a b` cannot be a Kafka topic"]);
+    refuses("[kafka]\nbrokers = \"a:1\"\ntopics.partitions = 0", "3:21", &["1 to 100000"]);
+    let two = |more: &str| {
+        format!("[[routes]]\nwhen = 'type == \"x\"'\ntopic = \"a\"\nlinger_ms = 50\n{}", route(more))
+    };
+    refuses(&two(""), "5:1", &["route 1 leads to `a` too", "write the same"]);
+    assert_eq!(parsed(&two("linger_ms = 50")).kafka_topics().len(), 1);
+    let route = |n| format!("[[routes]]\nwhen = 'type == \"{n}\"'\ntopic = \"t{n}\"\nlinger_ms = {n}\n");
+    let many = (0..8).map(route).collect::<Vec<_>>().concat();
+    refuses(&many, "1:3", &["9 different pairs", "at most 8"]);
 }
 
 #[test]

@@ -86,11 +86,10 @@ impl Breaker {
     /// Judges a look; the state it leads to, if that is another one.
     pub fn look(&mut self, seen: Seen, now: Instant) -> Option<State> {
         let next = match (self.state, seen) {
-            (State::Closed, Seen::Trouble) => State::Open,
-            (State::Open | State::HalfOpen, Seen::Progress) => State::Closed,
+            (State::Closed | State::HalfOpen, Seen::Trouble) => State::Open,
+            (State::Open | State::HalfOpen, Seen::Progress)
+            | (State::HalfOpen, Seen::Answer { waiting: false }) => State::Closed,
             (State::Open, Seen::Answer { .. }) if now >= self.trial_at => State::HalfOpen,
-            (State::HalfOpen, Seen::Answer { waiting: false }) => State::Closed,
-            (State::HalfOpen, Seen::Trouble) => State::Open,
             (State::HalfOpen, _) if self.lasted(now) >= TRIAL.0 => State::Open,
             (state, _) => state,
         };

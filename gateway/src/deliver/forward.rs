@@ -108,7 +108,7 @@ impl Forwarder {
     pub(super) fn new(log: Arc<Log>, kafka: Arc<dyn Sink>, series: ForwardSeries) -> Result<Self, LogError> {
         let directory = log.directory();
         let failed = |action| LogError::io(action, directory);
-        let begin = super::log::forwarded(directory)?.unwrap_or(u64::MAX).min(log.next());
+        let begin = super::log::forwarded(directory, log.next())?.unwrap_or(log.next());
         let mark = Watermark::forwarded(directory).map_err(failed("open the file `forwarded` in"))?;
         // Another log may have been here before.
         mark.publish(begin).and_then(|()| mark.sync()).map_err(failed("write the file `forwarded` in"))?;

@@ -1,6 +1,7 @@
 //! How much a connection may have under way: pure.
 
 use std::cmp::{max, min};
+use std::time::{Duration, Instant};
 
 /// Events and their payload.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -18,14 +19,18 @@ pub(super) struct Windows {
     pub(super) most: Amount,
 }
 
-/// The window of one connection: it doubles for a client that uses it, each time what was under way has settled, and
-/// gives way to what the memory budget leaves to one client.
+/// The window of one connection: it doubles for a client that uses it, each time what was under way has settled as soon
+/// as ever, and gives way to what the memory budget leaves to one client. Where more under way only takes longer, it is
+/// the destination that is slow, and more would make everybody wait behind it.
 #[derive(Clone, Debug)]
 pub(super) struct Credit {
     windows: Windows,
     doublings: u32,
     /// The number up to which events must settle before the window grows again.
     round: u64,
+    /// When this round began; `None` while nothing is under way.
+    began_at: Option<Instant>,
+    shortest_round: Option<Duration>,
     /// Whether more than half of the window was under way at once in this round.
     is_used: bool,
     /// What has settled lately, and what it held of the budget: how much of a share is an event, or a byte.
@@ -35,10 +40,21 @@ pub(super) struct Credit {
 
 /// Older settlements count half each time as many events have settled.
 const LATELY_EVENTS: u64 = 4_096;
+/// What a round may take longer than twice the shortest, and still count as short: batches, and busy machines.
+const SLACK: Duration = Duration::from_millis(10);
 
 impl Credit {
     pub(super) fn new(windows: Windows) -> Self {
-        Self { windows, doublings: 0, round: 0, is_used: false, settled: Amount::default(), cost_bytes: 0 }
+        Self {
+            windows,
+            doublings: 0,
+            round: 0,
+            began_at: None,
+            shortest_round: None,
+            is_used: false,
+            settled: Amount::default(),
+            cost_bytes: 0,
+        }
     }
 
     /// What may be under way: what the window has grown to, cut to a share of `share_bytes` of the budget, and the
@@ -60,7 +76,8 @@ impl Credit {
     }
 
     /// `under_way` of the client is unsettled now, with what has just come.
-    pub(super) fn sent(&mut self, under_way: Amount, share_bytes: u64) {
+    pub(super) fn sent(&mut self, under_way: Amount, share_bytes: u64, now: Instant) {
+        self.began_at.get_or_insert(now);
         self.is_used |= is_more_than_half(under_way, self.window(share_bytes));
     }
 
@@ -71,6 +88,7 @@ impl Credit {
         cost_bytes: u64,
         (upto, received): (u64, u64),
         share_bytes: u64,
+        now: Instant,
     ) {
         self.settled.events += amount.events;
         self.settled.bytes += amount.bytes;
@@ -83,8 +101,17 @@ impl Credit {
         if upto < self.round {
             return;
         }
+        let took = self.began_at.map_or(Duration::ZERO, |at| now.saturating_duration_since(at));
+        let shortest =
+            *self.shortest_round.insert(self.shortest_round.map_or(took, |shortest| min(shortest, took)));
+        self.began_at = (received > upto).then_some(now);
+        let is_short = took <= shortest * 2 + SLACK;
         // What is cut already is not made larger for later.
-        if self.is_used && self.grown() != self.windows.most && self.window(share_bytes) == self.grown() {
+        if is_short
+            && self.is_used
+            && self.grown() != self.windows.most
+            && self.window(share_bytes) == self.grown()
+        {
             self.doublings += 1;
         }
         (self.round, self.is_used) = (received, false);
@@ -98,12 +125,11 @@ impl Credit {
 
     fn within(&self, share_bytes: u64) -> Amount {
         let part = |amount: u64| {
-            let part = u128::from(share_bytes) * u128::from(amount) / u128::from(self.cost_bytes.max(1));
-            u64::try_from(part).unwrap_or(u64::MAX)
+            // Of what nothing is known, or of which there is nothing, there may be as much as anybody likes.
+            let cost_bytes = if amount == 0 { 0 } else { self.cost_bytes };
+            let part = (u128::from(share_bytes) * u128::from(amount)).checked_div(cost_bytes.into());
+            part.and_then(|part| u64::try_from(part).ok()).unwrap_or(u64::MAX)
         };
-        if self.cost_bytes == 0 {
-            return self.windows.most;
-        }
         Amount { events: part(self.settled.events), bytes: part(self.settled.bytes) }
     }
 }
@@ -127,7 +153,7 @@ mod tests {
     /// A client that sends what it may, `event_bytes` each, and all of it settles, at a cost of `cost_bytes` each:
     /// its windows.
     fn rounds(event_bytes: u64, cost_bytes: u64, share_bytes: u64, count: usize) -> Vec<Amount> {
-        let mut credit = Credit::new(WINDOWS);
+        let (mut credit, now) = (Credit::new(WINDOWS), crate::session::now());
         let mut upto = 0;
         let mut windows = Vec::new();
         for _ in 0..count {
@@ -135,9 +161,9 @@ mod tests {
             windows.push(window);
             let events = min(window.events, window.bytes / event_bytes);
             let sent = Amount { events, bytes: events * event_bytes };
-            credit.sent(sent, share_bytes);
+            credit.sent(sent, share_bytes, now);
             upto += events;
-            credit.settled(sent, events * cost_bytes, (upto, upto), share_bytes);
+            credit.settled(sent, events * cost_bytes, (upto, upto), share_bytes, now);
         }
         windows
     }
@@ -162,39 +188,39 @@ mod tests {
 
     #[test]
     fn who_does_not_use_its_window_keeps_the_first_one() {
-        let mut credit = Credit::new(WINDOWS);
+        let (mut credit, now) = (Credit::new(WINDOWS), crate::session::now());
         for seq in 1..500 {
-            credit.sent(Amount { events: 1, bytes: 100 }, PLENTY);
-            credit.settled(Amount { events: 1, bytes: 100 }, 500, (seq, seq), PLENTY);
+            credit.sent(Amount { events: 1, bytes: 100 }, PLENTY, now);
+            credit.settled(Amount { events: 1, bytes: 100 }, 500, (seq, seq), PLENTY, now);
         }
         windows_are(&[credit.window(PLENTY)], &[(100, 10_000)]);
     }
 
     #[test]
     fn a_window_grows_once_in_a_round_however_many_frames_settle_in_it() {
-        let mut credit = Credit::new(WINDOWS);
-        credit.sent(Amount { events: 100, bytes: 1_000 }, PLENTY);
-        credit.settled(Amount { events: 1, bytes: 10 }, 500, (1, 100), PLENTY);
+        let (mut credit, now) = (Credit::new(WINDOWS), crate::session::now());
+        credit.sent(Amount { events: 100, bytes: 1_000 }, PLENTY, now);
+        credit.settled(Amount { events: 1, bytes: 10 }, 500, (1, 100), PLENTY, now);
         assert_eq!(credit.window(PLENTY).events, 200);
         for upto in 2..100 {
-            credit.sent(Amount { events: 190, bytes: 1_900 }, PLENTY);
-            credit.settled(Amount { events: 1, bytes: 10 }, 500, (upto, upto + 190), PLENTY);
+            credit.sent(Amount { events: 190, bytes: 1_900 }, PLENTY, now);
+            credit.settled(Amount { events: 1, bytes: 10 }, 500, (upto, upto + 190), PLENTY, now);
             assert_eq!(credit.window(PLENTY).events, 200);
         }
-        credit.settled(Amount { events: 1, bytes: 10 }, 500, (100, 290), PLENTY);
+        credit.settled(Amount { events: 1, bytes: 10 }, 500, (100, 290), PLENTY, now);
         assert_eq!(credit.window(PLENTY).events, 400);
     }
 
     #[test]
     fn a_share_cuts_what_has_grown_by_what_events_cost_and_never_the_first_window() {
-        let mut credit = Credit::new(WINDOWS);
+        let (mut credit, now) = (Credit::new(WINDOWS), crate::session::now());
         let mut upto = 0;
         for _ in 0..6 {
             let events = credit.window(PLENTY).events;
             let sent = Amount { events, bytes: events * 40 };
             upto += events;
-            credit.sent(sent, PLENTY);
-            credit.settled(sent, events * 400, (upto, upto), PLENTY);
+            credit.sent(sent, PLENTY, now);
+            credit.settled(sent, events * 400, (upto, upto), PLENTY, now);
         }
         let windows = [PLENTY, 400 * 800, 400 * 200, 400 * 50, 0].map(|share| credit.window(share));
         windows_are(&windows, &[(1_600, 80_000), (800, 32_000), (200, 10_000), (100, 10_000), (100, 10_000)]);
@@ -210,18 +236,43 @@ mod tests {
         assert_eq!(windows.pop().unwrap().events, 150);
     }
 
+    /// Rounds that take as long as given: how often the window has grown after them.
+    #[track_caller]
+    fn grown_after(rounds_ms: &[u64], expected: u32) {
+        let mut now = crate::session::now();
+        let mut credit = Credit::new(WINDOWS);
+        let mut upto = 0;
+        for ms in rounds_ms {
+            let sent = Amount { events: credit.window(PLENTY).events, bytes: 0 };
+            credit.sent(sent, PLENTY, now);
+            now += Duration::from_millis(*ms);
+            upto += sent.events;
+            credit.settled(sent, sent.events, (upto, upto), PLENTY, now);
+        }
+        assert_eq!(credit.doublings, expected);
+    }
+
+    #[test]
+    fn a_window_grows_while_more_under_way_takes_no_longer() {
+        grown_after(&[100, 100, 120], 3);
+        grown_after(&[1, 5, 12], 3);
+        grown_after(&[100, 230, 230, 230], 1);
+        grown_after(&[100, 230, 150], 2);
+        grown_after(&[100, 50, 120, 100], 3);
+    }
+
     proptest! {
         #[test]
         fn a_window_is_never_less_than_the_first_nor_more_than_the_most(
             steps in prop::collection::vec((1_u64..300, 1_u64..2_000, 1_u64..5_000, 0_u64..200_000), 1..60),
         ) {
-            let mut credit = Credit::new(WINDOWS);
+            let (mut credit, now) = (Credit::new(WINDOWS), crate::session::now());
             let mut upto = 0;
             for (events, event_bytes, cost, share) in steps {
                 let sent = Amount { events, bytes: events * event_bytes };
-                credit.sent(sent, share);
+                credit.sent(sent, share, now);
                 upto += events;
-                credit.settled(sent, events * cost, (upto, upto), share);
+                credit.settled(sent, events * cost, (upto, upto), share, now);
                 let (less, more) = (credit.window(share), credit.window(share.saturating_mul(2)));
                 let Windows { first, most } = WINDOWS;
                 prop_assert!(less.events >= first.events && less.bytes >= first.bytes);

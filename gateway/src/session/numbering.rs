@@ -222,7 +222,7 @@ impl Numbering {
             state.settled_bytes += bytes;
         } else {
             let under_way = state.under_way();
-            state.credit.sent(under_way, self.budget.share());
+            state.credit.sent(under_way, self.budget.share(), super::now());
         }
         Some(admission)
     }
@@ -238,7 +238,7 @@ impl Numbering {
             state.settled_bytes += bytes;
             let amount = Amount { events: events.into(), bytes };
             let (upto, received) = (state.window.upto(), state.window.received());
-            state.credit.settled(amount, cost_bytes, (upto, received), self.budget.share());
+            state.credit.settled(amount, cost_bytes, (upto, received), self.budget.share(), super::now());
         }
         let connection = Arc::clone(&state.connection);
         drop(state);

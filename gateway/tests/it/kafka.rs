@@ -154,6 +154,16 @@ impl Cluster {
         made.into_iter().for_each(|made| drop(made.unwrap()));
     }
 
+    /// How many partitions a topic has.
+    pub async fn partitions(&self, topic: &str) -> usize {
+        let (config, topic) = (self.client(), topic.to_owned());
+        let count = move || {
+            let consumer: BaseConsumer = config.create().unwrap();
+            consumer.fetch_metadata(Some(&topic), PATIENCE).unwrap().topics()[0].partitions().len()
+        };
+        tokio::task::spawn_blocking(count).await.unwrap()
+    }
+
     /// Every record of a topic, each partition in order.
     pub async fn consume(&self, topic: &str) -> Vec<Consumed> {
         let (config, topic) = (self.client(), topic.to_owned());

@@ -58,6 +58,10 @@ async fn every_series_and_every_value_of_a_label_is_documented_and_there_from_th
     let series: BTreeSet<_> =
         series.into_iter().map(|name| format!("tidegate_{}", name.trim_end_matches('`'))).collect();
 
+    // There once something was sent to Kafka: its labels are Kafka's topics and partitions.
+    let series: BTreeSet<_> =
+        series.into_iter().filter(|name| name != "tidegate_kafka_partition_bytes{topic,partition}").collect();
+
     let gateway = Gateway::start("").await;
     let metrics = gateway.metrics().await;
     let histograms: BTreeSet<_> = metrics.names().filter_map(|name| name.split_once("_bucket{")).collect();

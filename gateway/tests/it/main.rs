@@ -38,6 +38,7 @@ mod listeners;
 mod loadtest;
 mod mixed;
 mod modes;
+mod poison;
 mod port;
 mod random;
 mod rates;

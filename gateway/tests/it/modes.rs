@@ -2,6 +2,9 @@
 
 use std::time::{Duration, Instant};
 
+use futures_util::future::join_all;
+use tidegate_wire::{GatewayFrame, Level};
+
 use crate::client::{Carrier, Client, Sender};
 use crate::destination::{Destination, Produced};
 use crate::faults::{assert_nothing_overtook, numbered_events, numbers, times_produced};
@@ -60,6 +63,111 @@ async fn failover_acknowledges_at_once_while_kafka_is_away_and_keeps_the_order()
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn failover_comes_back_to_kafka_under_load() {
+    let kafka = Destination::shared_kafka().await;
+    let topic = kafka.topic(1).await;
+    // It begins with the log, and changes to Kafka as soon as that is there, whatever comes in meanwhile.
+    let mut gateway = Gateway::prepare(&format!(
+        "kafka.brokers = \"{}\"\ndelivery.mode = \"failover\"\n[[routes]]\ntopic = \"{topic}\"\n",
+        kafka.brokers().brokers()
+    ));
+    gateway.launch();
+    gateway.ready().await;
+    let events = numbered_events(200_000);
+    let mut sender = Sender::new("device-1", &events, 100);
+    let came_back = async {
+        let deadline = Instant::now() + PATIENCE;
+        while gateway.metrics().await.sum("tidegate_events_total", "outcome=\"committed\"") < 1_000.0 {
+            assert!(Instant::now() < deadline, "Kafka acknowledges nothing yet");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::select! {
+        ended = sender.run(&gateway, Carrier::WebSocket, u64::MAX) => panic!("too few events to say: {ended:?}"),
+        () = came_back => {}
+    }
+    assert!(gateway.metrics().await.sum("tidegate_events_total", "outcome=\"stored\"") > 0.0);
+    gateway.idle().await;
+    gateway.assert_accounted().await;
+    let arrived = numbers(&kafka.produced(&gateway, &topic).await);
+    assert_eq!(arrived, (1..=arrived.len() as u64).collect::<Vec<_>>(), "once, and in order");
+}
+
+/// 64 events of about 200 bytes.
+fn batch() -> Vec<Vec<u8>> {
+    vec![format!(r#"{{"type":"flood","data":"{}"}}"#, "x".repeat(160)).into_bytes(); 64]
+}
+
+/// A client that has sent one batch and heard that it is safe. What QUIC buffers of each connection would be beside the
+/// budget.
+async fn flooder(gateway: &Gateway, number: usize) -> Client {
+    let mut client = Client::open(gateway, Carrier::WebSocket, &format!("flooder-{number}"), 1).await;
+    client.events(1, &batch()).await.unwrap();
+    loop {
+        match client.next().await.unwrap() {
+            GatewayFrame::Ack(ack) if ack.upto == 64 => return client,
+            GatewayFrame::Ack(_) | GatewayFrame::Pong(_) => {}
+            other => panic!("expected ACK, got {other:?}"),
+        }
+    }
+}
+
+/// Sends whatever the connection takes, and never reads.
+async fn flood(mut client: Client) {
+    let batch = batch();
+    let mut next = 65;
+    // Until the gateway hangs up.
+    while client.events(next, &batch).await.is_ok() {
+        next += batch.len() as u64;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_kafka_frozen_and_the_log_full_memory_stays_within_its_cap() {
+    const CAP_BYTES: f64 = 32.0 * 1024.0 * 1024.0;
+    let kafka = Destination::own_kafka(1).await;
+    for mode in ["spool", "failover"] {
+        let topic = kafka.topic(1).await;
+        let more = format!(
+            "delivery.mode = \"{mode}\"\nlimits.budget_bytes = \"32MiB\"\nlog.max_bytes = \"64MiB\"\n"
+        );
+        let gateway = kafka.gateway_with(&topic, &more).await;
+        forwarded(&gateway).await;
+        let flooders = join_all((0..20).map(|number| flooder(&gateway, number))).await;
+        let resident = async || gateway.metrics().await.get("tidegate_process_resident_memory_bytes");
+        let idle = resident().await;
+
+        kafka.brokers().freeze(0);
+        let mut largest: f64 = 0.0;
+        let until_full = async {
+            let deadline = Instant::now() + PATIENCE;
+            while gateway.readiness().await.0 == 200 {
+                assert!(Instant::now() < deadline, "the log is not full yet");
+                largest = largest.max(resident().await);
+            }
+            // Everybody goes on sending.
+            for _ in 0..20 {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                largest = largest.max(resident().await);
+            }
+        };
+        tokio::select! {
+            _ = join_all(flooders.into_iter().map(flood)) => panic!("the gateway has hung up"),
+            () = until_full => {}
+        }
+        println!("{mode}: grown by {:.2} of the cap", (largest - idle) / CAP_BYTES);
+        assert!(largest <= idle + 1.1 * CAP_BYTES, "{mode}: {largest} bytes resident, {idle} before");
+        let (_, why) = gateway.readiness().await;
+        assert!(why.contains("is at its cap"), "{why}");
+        kafka.brokers().thaw(0);
+        forwarded(&gateway).await;
+        assert_eq!(gateway.readiness().await.0, 200, "what Kafka has makes room");
+        gateway.idle().await;
+        gateway.assert_accounted().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn spool_acknowledges_from_the_log_and_kafka_gets_all_of_it() {
     let kafka = Destination::own_kafka(1).await;
     let topic = kafka.topic(1).await;
@@ -83,7 +191,7 @@ async fn spool_acknowledges_from_the_log_and_kafka_gets_all_of_it() {
     gateway.assert_accounted().await;
 
     let client = Client::open(&gateway, Carrier::Quic, "device-2", 1).await;
-    assert_eq!(client.welcome.level, tidegate_wire::Level::Stored);
+    assert_eq!(client.welcome.level, Level::Stored);
     client.done().await;
     gateway.terminate();
     assert!(gateway.ended().await.success());

@@ -27,7 +27,8 @@ test("a client that is faster than its rate waits, and nothing of it is refused 
     assert.deepEqual(await tab.transports(), [transport]);
     const { acknowledgements, refusals, drops } = await tab.story();
     assert.deepEqual({ acknowledgements, refusals, drops }, { acknowledgements: COUNT, refusals: [], drops: [] });
-    tab.assertQuiet();
+    // Over HTTPS the browser itself complains of every 429.
+    if (transport !== "https") tab.assertQuiet();
     await tab.closeClient();
     await tab.close();
   }

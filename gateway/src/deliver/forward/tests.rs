@@ -124,12 +124,25 @@ fn a_damaged_or_foreign_cursor_repeats_and_loses_nothing() {
     }
     // One from a log that was replaced is beyond everything there is.
     let bench = Bench::new();
+    bench.store(0..5);
     let mark = Watermark::forwarded(bench.home.path()).unwrap();
     mark.publish(1_000_000).unwrap();
     let mut bench = bench.restarted();
-    bench.store(0..10);
+    bench.store(5..10);
     bench.run();
     assert_eq!(bench.delivered(), all(10));
+}
+
+#[test]
+fn a_log_that_was_not_forwarded_is_a_backlog_until_it_is() {
+    let mut bench = Bench::new();
+    bench.store(0..10);
+    let backlog = |bench: &Bench| crate::deliver::log::backlog(bench.home.path()).unwrap();
+    assert_eq!(backlog(&bench), 10);
+    bench.run();
+    bench.forwarder.persist(bench.now);
+    assert_eq!(backlog(&bench), 0);
+    assert_eq!(crate::deliver::log::backlog(&bench.home.path().join("nowhere")).unwrap(), 0);
 }
 
 #[test]

@@ -49,6 +49,8 @@ struct Slots {
     entered: u64,
     /// Of the producers in use. What an older one reports late means nothing.
     generation: u32,
+    /// Something came back that has to be written before anything else is.
+    stopped: bool,
     returned: Vec<Returned>,
     /// Events on their way to a dead-letter topic, and what their clients will be told.
     dead: HashMap<Place, String>,
@@ -104,7 +106,7 @@ impl InFlight {
     /// A frame that begins below the limit is taken whole, so the limit is exceeded by one frame at most.
     pub(super) fn enter(&self, ticket: &Ticket, count: u32, bytes: u64) -> Option<u32> {
         let mut slots = self.lock();
-        if slots.bytes >= self.limit_bytes {
+        if slots.bytes >= self.limit_bytes || slots.stopped {
             // Under the lock, so that no report can free room between the look and the stall.
             self.room.stall();
             return None;
@@ -171,6 +173,12 @@ impl InFlight {
         slots.returned.push(Returned { place, record, order, is_missing });
     }
 
+    /// Takes no more frames before the generation has ended. Returns whether that is new.
+    pub(super) fn stop(&self, generation: u32) -> bool {
+        let mut slots = self.lock();
+        generation == slots.generation && !std::mem::replace(&mut slots.stopped, true)
+    }
+
     /// What has come back.
     pub(super) fn back(&self) -> Back {
         let slots = self.lock();
@@ -211,6 +219,7 @@ impl InFlight {
     pub(super) fn turn_over(&self) -> (Vec<Returned>, u64) {
         let mut slots = self.lock();
         slots.generation = slots.generation.wrapping_add(1);
+        slots.stopped = false;
         let mut returned = std::mem::take(&mut slots.returned);
         returned.sort_unstable_by_key(|returned| (returned.order, returned.place.index));
         let mut back: HashMap<u32, u32> = HashMap::new();
@@ -391,7 +400,10 @@ mod tests {
         for place in [place(1, 1), place(0, 2), place(1, 0)] {
             in_flight.gave_back(0, place, record("t"), false);
         }
+        assert!(in_flight.stop(0));
+        assert!(in_flight.enter(&first, 1, 1).is_none(), "what comes now would overtake");
         let (returned, lost) = in_flight.turn_over();
+        assert!(!in_flight.stop(0), "a late word of the old one");
         let order: Vec<_> = returned.iter().map(|returned| returned.place).collect();
         assert_eq!(order, [place(0, 2), place(1, 0), place(1, 1)]);
         assert_eq!(lost, 1, "event 0 of the first frame");

@@ -123,30 +123,22 @@ impl Inquiry {
         };
         self.unfit.insert(name.clone(), why);
     }
+}
 
-    /// Settles what came back for want of its topic: refuses it once that is certain. Returns a topic that is there after
-    /// all, whose records are to be produced again.
-    pub(super) fn settle_missing(
-        &self,
-        producer: &Producer,
-        in_flight: &InFlight,
-        topics: &Topics,
-    ) -> Option<String> {
-        for name in in_flight.back().missing {
-            let topic = topics.by_name(&name);
-            match topic.as_ref().map(|topic| (topic.presence(), topic.absent())) {
-                Some((Presence::There, _)) => return Some(name),
-                Some((_, Some(Absent::Waits)) | (Presence::Unknown, _)) => {}
-                Some((_, Some(Absent::Refused) | None)) | None => {
-                    in_flight
-                        .take_missing(&name)
-                        .iter()
-                        .for_each(|returned| producer.refuse_missing(returned));
-                }
+/// Settles what came back for want of its topic: refuses it once that is certain. Returns a topic that is there after
+/// all, whose records are to be produced again.
+pub(super) fn settle_missing(producer: &Producer, in_flight: &InFlight, topics: &Topics) -> Option<String> {
+    for name in in_flight.back().missing {
+        let topic = topics.by_name(&name);
+        match topic.as_ref().map(|topic| (topic.presence(), topic.absent())) {
+            Some((Presence::There, _)) => return Some(name),
+            Some((_, Some(Absent::Waits)) | (Presence::Unknown, _)) => {}
+            Some((_, Some(Absent::Refused) | None)) | None => {
+                in_flight.take_missing(&name).iter().for_each(|returned| producer.refuse_missing(returned));
             }
         }
-        None
     }
+    None
 }
 
 fn note_partitions(topic: &Topic, found: usize) {

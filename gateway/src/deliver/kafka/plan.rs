@@ -20,6 +20,8 @@ pub(super) struct Plan {
     pub(super) series: KafkaSeries,
     pub(super) tally: Arc<Tally>,
     pub(super) budget_bytes: u64,
+    /// Every record travels alone, while it is found out which ones Kafka refuses.
+    pub(super) apart: bool,
     /// The thread that judges what comes back.
     pub(super) watch: Arc<OnceLock<Thread>>,
 }
@@ -54,7 +56,7 @@ impl Plan {
         let lane = |topic: &config::Topic| ways.iter().position(|other| *other == way(topic)).unwrap_or(0);
         let topics = Arc::new(Topics::new(topics, lane));
         let (brokers, tally) = (kafka.brokers.clone(), Arc::new(Tally::default()));
-        Ok(Self { brokers, lanes, topics, series, tally, budget_bytes, watch: Arc::default() })
+        Ok(Self { brokers, lanes, topics, series, tally, budget_bytes, apart: false, watch: Arc::default() })
     }
 }
 

@@ -1,6 +1,7 @@
 //! librdkafka's producers: records in. What comes out is in [`super::reports`].
 
 use std::sync::{Arc, OnceLock};
+use std::thread;
 use std::time::Duration;
 
 use rdkafka::config::FromClientConfigAndContext;
@@ -16,6 +17,7 @@ use super::room::Room;
 use super::settings::{KafkaError, batch_bytes};
 use super::topics::{Absent, Topic, Topics};
 use super::verdict::{self, Poison, Verdict};
+use super::watch::now;
 use crate::metrics::KafkaSeries;
 use crate::record::{Encoding, Record, Records};
 use crate::ticket::Ticket;
@@ -94,10 +96,15 @@ impl Producer {
                 lane,
                 notes: Notes::default(),
                 batch_bytes: batch_bytes(&settings.client),
+                apart: plan.apart,
                 client: OnceLock::new(),
                 watch: Arc::clone(&plan.watch),
             };
-            let client = Arc::new(Client::from_config_and_context(&settings.client, reports)?);
+            let mut config = settings.client.clone();
+            if plan.apart {
+                config.set("batch.num.messages", "1");
+            }
+            let client = Arc::new(Client::from_config_and_context(&config, reports)?);
             // Set once: this is the only place.
             let _ = client.client().context().client.set(Arc::downgrade(&client));
             let flusher = settings.adaptive.then(|| Flusher::spawn(Arc::clone(&client))).transpose()?;
@@ -177,7 +184,7 @@ impl Producer {
             }
             Verdict::Blocked(why) => notes.block(&topic.config.name, why, code),
             Verdict::Missing => self.topics.doubt(topic),
-            Verdict::TooLarge | Verdict::Again => {}
+            Verdict::Suspect(_) | Verdict::TooLarge | Verdict::Again => {}
         }
         Offered::Waits
     }
@@ -278,13 +285,29 @@ impl Producer {
 
     /// Has everything sent without lingering and waits until it was reported, at most `patience`.
     pub(super) fn flush(&self, patience: Duration) -> bool {
-        self.lanes.iter().fold(true, |all, lane| flush::flush(&lane.client, patience) && all)
+        let until = now() + patience;
+        let mut all = true;
+        for lane in &self.lanes {
+            all &= flush::flush(&lane.client, until.saturating_duration_since(now()));
+        }
+        all
     }
 
-    /// Has librdkafka give everything back that was not reported, sent or not: to [`InFlight`], with its records.
-    pub(super) fn give_back(&self) {
+    /// Has librdkafka give everything back that was not reported: to [`InFlight`], with its records. Answers to what was
+    /// sent are waited for, at most `patience`: what has none may be written, and then it is written twice.
+    pub(super) fn give_back(&self, patience: Duration) {
         /// Purged records are reported at once unless librdkafka itself hangs.
         const REPORTS: Duration = Duration::from_secs(2);
+        /// Shorter than a broker takes to give a new producer id, without which nothing is sent again out of order.
+        const ROUND: Duration = Duration::from_millis(1);
+        let until = now() + patience;
+        let is_busy = |lane: &Lane| lane.client.in_flight_count() > 0;
+        while self.lanes.iter().any(is_busy) && now() < until {
+            for lane in &self.lanes {
+                lane.client.purge(PurgeConfig::default().queue().non_blocking());
+            }
+            thread::sleep(ROUND);
+        }
         for lane in &self.lanes {
             lane.client.purge(PurgeConfig::default().queue().inflight().non_blocking());
         }
@@ -293,7 +316,7 @@ impl Producer {
 
     /// Gives up what was not reported, sent or not; its clients are not acknowledged. Returns how many events.
     pub(super) fn give_up(&self) -> u64 {
-        self.give_back();
+        self.give_back(Duration::ZERO);
         let abandoned = self.in_flight.abandon();
         self.series.failures.inc_by(abandoned);
         abandoned
@@ -305,7 +328,12 @@ impl Producer {
 
     /// Whether any of the producers has lost its brokers since the last call.
     pub(super) fn take_doubt(&self) -> bool {
-        self.lanes.iter().fold(false, |doubt, lane| lane.notes().take_doubt() || doubt)
+        // Each is asked, whatever the one before it says: the word is taken.
+        self.lanes.iter().filter(|lane| lane.notes().take_doubt()).count() > 0
+    }
+
+    pub(super) fn take_suspect(&self) -> Option<String> {
+        self.lanes.iter().find_map(|lane| lane.notes().take_suspect())
     }
 
     pub(super) fn take_again(&self) -> Option<String> {

@@ -10,6 +10,9 @@ use super::settings::batch_bytes;
 use super::watch::{Look, Trouble, Watch, now};
 use crate::deliver::breaker::Seen;
 
+/// How long answers are waited for to what a producer has sent that goes: in trouble, and otherwise.
+const ANSWERS: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(2));
+
 /// Why a producer goes.
 pub(super) struct Retire {
     trouble: Trouble,
@@ -57,8 +60,8 @@ impl Pauses {
 
     fn next(&mut self, firm: bool, now: Instant) -> Duration {
         let (least, most) = self.range;
-        let last = self.replaced_at.replace(now);
-        if last.is_none_or(|last| now.saturating_duration_since(last) > 2 * most) {
+        let before = self.replaced_at.replace(now);
+        if before.is_none_or(|before| now.saturating_duration_since(before) > 2 * most) {
             self.pause = least;
             return Duration::ZERO;
         }
@@ -91,16 +94,21 @@ impl Watch {
     pub(super) fn hand_over(&mut self, retire: Retire) -> Look {
         let old = self.take();
         if let Some(old) = &old {
-            old.give_back();
+            old.give_back(if retire.firm { ANSWERS.0 } else { ANSWERS.1 });
         }
         let (records, lost) = self.shared.in_flight.turn_over();
         self.plan.series.failures.inc_by(lost);
         let handed_over = records.len();
-        tracing::warn!(handed_over, lost, "{}; the Kafka producer is replaced", retire.trouble.detail);
+        let why = &retire.trouble.detail;
+        if retire.trouble.kind == "together" {
+            tracing::info!(handed_over, lost, "{why}; the Kafka producer is replaced");
+        } else {
+            tracing::warn!(handed_over, lost, "{why}; the Kafka producer is replaced");
+        }
         self.logged = retire.trouble.kind;
-        // Smaller batches are a matter of a few steps.
+        // A matter of a few steps.
         let pause = match retire.trouble.kind {
-            "batch" => Duration::ZERO,
+            "batch" | "suspect" | "together" => Duration::ZERO,
             _ => self.pauses.next(retire.firm, now()),
         };
         self.replacement = Some(Replacement { at: now() + pause, retire, records, old });

@@ -8,7 +8,7 @@ use rdkafka::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::KafkaError as ClientError;
 use rdkafka::message::{BorrowedMessage, Header, Message, OwnedHeaders};
-use rdkafka::producer::{DeliveryResult, Producer as _, ProducerContext};
+use rdkafka::producer::{DeliveryResult, Producer as _, ProducerContext, PurgeConfig};
 use rdkafka::types::RDKafkaErrorCode as Code;
 
 use super::in_flight::{InFlight, Place, Progress};
@@ -30,6 +30,8 @@ pub(super) struct Reports {
     pub(super) lane: usize,
     pub(super) notes: Notes,
     pub(super) batch_bytes: usize,
+    /// Every record travels alone: what is refused is itself to blame.
+    pub(super) apart: bool,
     /// For dead letters. Set once there is one.
     pub(super) client: OnceLock<Weak<Client>>,
     pub(super) watch: Arc<OnceLock<Thread>>,
@@ -44,6 +46,8 @@ pub(super) struct Notes {
     has_producer_id: AtomicBool,
     brokers_up: AtomicI64,
     too_large: Mutex<Option<TooLarge>>,
+    /// What Kafka held against a batch first: one of its records is to blame.
+    suspect: Mutex<Option<String>>,
     /// Why records that are not at fault came back first.
     again: Mutex<Option<String>>,
 }
@@ -65,6 +69,19 @@ impl Notes {
     /// Whether the producer may send: librdkafka has its id from a broker.
     pub(super) fn has_producer_id(&self) -> bool {
         self.has_producer_id.load(Ordering::Relaxed)
+    }
+
+    /// What Kafka held against a batch first since the last call.
+    pub(super) fn take_suspect(&self) -> Option<String> {
+        self.suspect.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    fn suspect(&self, topic: &str, why: &str) {
+        let mut suspect = self.suspect.lock().unwrap_or_else(PoisonError::into_inner);
+        if suspect.is_none() {
+            *suspect =
+                Some(format!("topic `{topic}` refused a batch ({why}), whose records are sent one by one"));
+        }
     }
 
     /// Why records that are not at fault came back first since the last call.
@@ -133,6 +150,8 @@ impl Reports {
         let size = message.payload().map_or(0, <[u8]>::len) + message.key().map_or(0, <[u8]>::len);
         let is_missing = match verdict::reported(code) {
             Verdict::Refused(poison) => return self.refuse(place, poison, code, message),
+            Verdict::Suspect(poison) if self.apart => return self.refuse(place, poison, code, message),
+            Verdict::TooLarge if self.apart => return self.refuse(place, Poison::TOO_LARGE, code, message),
             // librdkafka sends what is larger than a batch may be by itself: nobody else is to blame.
             Verdict::TooLarge if size >= self.batch_bytes => {
                 return self.refuse(place, Poison::TOO_LARGE, code, message);
@@ -143,6 +162,10 @@ impl Reports {
             }
             Verdict::TooLarge => {
                 self.notes.too_large(message.topic(), size);
+                false
+            }
+            Verdict::Suspect(poison) => {
+                self.notes.suspect(message.topic(), poison.why);
                 false
             }
             Verdict::Blocked(why) => {
@@ -156,10 +179,23 @@ impl Reports {
         };
         if !matches!(code, Code::PurgeQueue | Code::PurgeInflight) {
             self.series.failures.inc();
+            if !is_missing {
+                self.stop();
+            }
         }
         self.in_flight.gave_back(self.generation, place, message.detach(), is_missing);
         if let Some(watch) = self.watch.get() {
             watch.unpark();
+        }
+    }
+
+    /// What is queued behind a record that came back must not be written before it: the watch hands all of it over in
+    /// order, but librdkafka may be quicker.
+    fn stop(&self) {
+        if self.in_flight.stop(self.generation)
+            && let Some(client) = self.client.get().and_then(Weak::upgrade)
+        {
+            client.purge(PurgeConfig::default().queue().non_blocking());
         }
     }
 
@@ -221,7 +257,7 @@ impl<'a> Draft<'a> {
             key: message.key(),
             value: message.payload(),
             timestamp_ms: message.timestamp().to_millis(),
-            headers: message.headers().map(|headers| headers.detach()),
+            headers: message.headers().map(rdkafka::message::BorrowedHeaders::detach),
         }
     }
 }

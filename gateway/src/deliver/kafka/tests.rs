@@ -170,12 +170,32 @@ fn events_are_committed_once_brokers_acknowledged_them() {
 #[test]
 fn an_event_that_kafka_refuses_is_refused_alone() {
     let bench = Setup::default().ready();
-    bench.produce_errors(&[MockError::RD_KAFKA_RESP_ERR_INVALID_RECORD]);
+    // Of a batch it is not known which event is to blame: each is tried alone.
+    bench.produce_errors(&[MockError::RD_KAFKA_RESP_ERR_INVALID_RECORD; 2]);
     let frame = bench.settles(b"{}");
     assert_eq!((frame.committed, frame.lost), (0, 0));
     assert_eq!((frame.refused[0].index, frame.refused[0].outcome), (0, Outcome::BrokerRejected));
     assert_eq!(bench.settles(b"{}").committed, 1);
-    assert_eq!(bench.series.failures.get(), 0, "a refusal is not a failure");
+    assert_eq!(bench.series.failures.get(), 1, "the batch; a refusal is not a failure");
+}
+
+#[test]
+fn neighbours_of_an_event_that_kafka_refuses_are_not_refused() {
+    let setup = Setup::default();
+    let patience = Patience { apart: Duration::from_millis(100), ..setup.patience };
+    let bench = Setup { patience, ..setup }.ready();
+    bench.produce_errors(&[MockError::RD_KAFKA_RESP_ERR_INVALID_RECORD]);
+    let (ticket, settled) = ticket(3);
+    assert_eq!(bench.sink.submit(&records([&b"1"[..], b"2", b"3"]), 0, &ticket), 3);
+    let frame = told(&settled);
+    assert_eq!((frame.committed, frame.lost, frame.refused.len()), (3, 0, 0));
+    assert_eq!(bench.written("events"), [1, 2, 3]);
+    let deadline = watch::now() + LONG;
+    while bench.sink.shared.in_flight.generation() < 2 {
+        assert!(watch::now() < deadline, "records travel alone for ever");
+        thread::sleep(Duration::from_millis(5));
+    }
+    assert_eq!(bench.settles(b"4").committed, 1);
 }
 
 #[test]
@@ -293,7 +313,7 @@ fn events_of_a_topic_that_does_not_exist_are_refused_until_it_does() {
 #[test]
 fn an_event_refused_for_good_goes_to_the_dead_letters_of_its_topic() {
     let bench = Setup { dead_letter: Some("events.dead"), ..Setup::default() }.ready();
-    bench.produce_errors(&[MockError::RD_KAFKA_RESP_ERR_INVALID_RECORD]);
+    bench.produce_errors(&[MockError::RD_KAFKA_RESP_ERR_INVALID_RECORD; 2]);
     let frame = bench.settles(b"{}");
     assert_eq!((frame.committed, frame.lost), (0, 0));
     assert_eq!(frame.refused[0].outcome, Outcome::DeadLettered);

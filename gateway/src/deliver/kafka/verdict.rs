@@ -7,6 +7,8 @@ use rdkafka::types::RDKafkaErrorCode as Code;
 pub(super) enum Verdict {
     /// The event would be refused again: its client is told so, and its neighbours go on.
     Refused(Poison),
+    /// This one or another one of its batch would be refused again: Kafka does not say which.
+    Suspect(Poison),
     /// Too large, alone or together with others of its batch.
     TooLarge,
     /// The topic is not there, so a broker says. Whether that lasts is looked at before anything is refused.
@@ -50,10 +52,9 @@ impl Poison {
 /// What librdkafka retries for ever by itself (no leader, too few replicas, a broker away) does not come here.
 pub(super) fn reported(code: Code) -> Verdict {
     match code {
-        // Kafka names the record at fault; its neighbours get InvalidDifferentRecord.
-        Code::InvalidRecord => Verdict::Refused(Poison::INVALID),
-        Code::InvalidTimestamp => Verdict::Refused(Poison::TIMESTAMP),
-        Code::PolicyViolation => Verdict::Refused(Poison::POLICY),
+        Code::InvalidRecord => Verdict::Suspect(Poison::INVALID),
+        Code::InvalidTimestamp => Verdict::Suspect(Poison::TIMESTAMP),
+        Code::PolicyViolation => Verdict::Suspect(Poison::POLICY),
         Code::TopicAuthorizationFailed => Verdict::Refused(Poison::FORBIDDEN_TOPIC),
         Code::InvalidTopic => Verdict::Refused(Poison::INVALID_TOPIC),
         Code::MessageSizeTooLarge | Code::MessageBatchTooLarge | Code::InvalidMessageSize => {
@@ -110,8 +111,9 @@ mod tests {
 
     #[test]
     fn what_would_be_refused_again_is_refused() {
-        for code in [Code::InvalidRecord, Code::InvalidTimestamp, Code::TopicAuthorizationFailed] {
-            assert!(matches!(reported(code), Verdict::Refused(_)), "{code:?}");
+        assert_eq!(reported(Code::TopicAuthorizationFailed), Verdict::Refused(Poison::FORBIDDEN_TOPIC));
+        for code in [Code::InvalidRecord, Code::InvalidTimestamp, Code::PolicyViolation] {
+            assert!(matches!(reported(code), Verdict::Suspect(_)), "{code:?}: perhaps a neighbour");
         }
         assert_eq!(reported(Code::MessageSizeTooLarge), Verdict::TooLarge, "perhaps only its batch");
         assert_eq!(at_send(Code::MessageSizeTooLarge), Verdict::Refused(Poison::TOO_LARGE_HERE));

@@ -9,7 +9,7 @@ use tidegate_wire::Reason;
 
 use super::Shared;
 use super::in_flight::Progress;
-use super::inquiry::Inquiry;
+use super::inquiry::{self, Inquiry};
 use super::plan::Plan;
 use super::producer::Producer;
 use super::replace::{Pauses, Replacement, Retire};
@@ -32,6 +32,8 @@ pub(super) struct Patience {
     /// As `still`, and the producer is replaced. Well beyond the time in which librdkafka itself gives up a request and
     /// sends it again, since a new producer may write it twice.
     pub(super) wedged: Duration,
+    /// How long records travel one by one after Kafka has refused a batch for one of them.
+    pub(super) apart: Duration,
     /// Between two rounds in which brokers are asked for every topic, while one of them is unfit.
     pub(super) inquiry: Duration,
     /// How long an error that an operator has to repair is told after it was met.
@@ -49,6 +51,7 @@ impl Default for Patience {
             still: Duration::from_secs(5),
             quiet: Duration::from_secs(3),
             wedged: Duration::from_secs(90),
+            apart: Duration::from_secs(1),
             inquiry: Duration::from_secs(1),
             blocked: Duration::from_secs(5),
             replace: (Duration::from_millis(500), Duration::from_secs(30)),
@@ -75,6 +78,8 @@ pub(super) struct Watch {
     /// When Kafka showed that it is there last.
     answered_at: Instant,
     blocked: Option<(Instant, String)>,
+    /// Since when records travel alone, while they do.
+    apart_at: Instant,
     inquiry: Inquiry,
     pub(super) replacement: Option<Replacement>,
     pub(super) pauses: Pauses,
@@ -135,6 +140,7 @@ impl Watch {
             moved_at: now,
             answered_at: now,
             blocked: None,
+            apart_at: now,
             inquiry: Inquiry::new(patience.inquiry, now),
             replacement: None,
             pauses: Pauses::new(patience.replace),
@@ -179,7 +185,7 @@ impl Watch {
             return Look::well(seen, self.impaired());
         }
         let found = self.probe(producer);
-        if let Some(topic) = self.inquiry.settle_missing(producer, &shared.in_flight, &self.plan.topics) {
+        if let Some(topic) = inquiry::settle_missing(producer, &shared.in_flight, &self.plan.topics) {
             drop(live);
             let detail = format!("topic `{topic}` exists again");
             return self.hand_over(Retire::gently("topic", detail));
@@ -218,6 +224,15 @@ impl Watch {
         }
         if let Some((lane, too_large)) = producer.take_too_large() {
             return Some(self.shrink(lane, &too_large));
+        }
+        if let Some(why) = producer.take_suspect() {
+            self.plan.apart = true;
+            self.apart_at = now();
+            return Some(Retire::gently("suspect", why));
+        }
+        if self.plan.apart && now().saturating_duration_since(self.apart_at) >= self.patience.apart {
+            self.plan.apart = false;
+            return Some(Retire::gently("together", "records travel together again".to_owned()));
         }
         let why = producer.take_again();
         if !self.shared.in_flight.back().again {

@@ -51,13 +51,16 @@ pub(super) fn segments(directory: &Path) -> io::Result<Vec<SegmentFile>> {
     Ok(found)
 }
 
-/// The first sequence there is that was not forwarded, as far as is known; `None` where there are no segments.
-pub(super) fn forwarded(directory: &Path) -> io::Result<Option<u64>> {
+/// The first sequence there is that was not forwarded, as far as is known, of a log that goes on with `next`; `None`
+/// where there are no segments.
+pub(super) fn forwarded(directory: &Path, next: u64) -> io::Result<Option<u64>> {
     let segments = match segments(directory) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         segments => segments?,
     };
-    let told = Watermark::peek_forwarded(directory)?.and_then(|mark| mark.load()).unwrap_or(0);
+    let told = Watermark::peek_forwarded(directory)?.and_then(|mark| mark.load());
+    // One that is beyond everything is of another log, which was here before.
+    let told = told.filter(|told| *told <= next).unwrap_or(0);
     Ok(segments.first().map(|oldest| told.max(oldest.first)))
 }
 

@@ -164,7 +164,7 @@ impl Shared {
             } else if !state.filling.is_empty() && state.filling.len() + size > GROUP_BYTES {
                 state.group_is_full = true;
                 break;
-            } else if segment::append(&mut state.filling, topic, &record, size) {
+            } else if segment::append(grown(&mut state.filling, size), topic, &record, size) {
                 free_bytes -= size as u64;
                 stored += 1;
             } else {
@@ -371,6 +371,16 @@ impl Shared {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The group with room for `size` bytes more: it doubles, but takes no memory that it may not use.
+fn grown(group: &mut Vec<u8>, size: usize) -> &mut Vec<u8> {
+    let needed = group.len() + size;
+    if needed > group.capacity() {
+        let capacity = (2 * group.capacity()).min(GROUP_BYTES).max(needed);
+        group.reserve_exact(capacity - group.len());
+    }
+    group
 }
 
 /// Waits until `holds`, looking again at each notification.

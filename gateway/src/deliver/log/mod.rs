@@ -188,13 +188,17 @@ impl Log {
 
 /// How many records the log in `directory` holds, at most, that were not forwarded; 0 where there is no log.
 pub fn backlog(directory: &Path) -> Result<u64, LogError> {
-    let Some(forwarded) = forwarded(directory)? else { return Ok(0) };
-    Ok(Cursor::end(directory)?.saturating_sub(forwarded))
+    if !directory.exists() {
+        return Ok(0);
+    }
+    let end = Cursor::end(directory)?;
+    Ok(end.saturating_sub(forwarded(directory, end)?.unwrap_or(end)))
 }
 
-/// The first record in `directory` that was not forwarded, as far as is known; `None` where there are no segments.
-pub(super) fn forwarded(directory: &Path) -> Result<Option<u64>, LogError> {
-    directory::forwarded(directory).map_err(LogError::io("list", directory))
+/// The first record in `directory` that was not forwarded, as far as is known, of a log that goes on with `next`; `None`
+/// where there are no segments.
+pub(super) fn forwarded(directory: &Path, next: u64) -> Result<Option<u64>, LogError> {
+    directory::forwarded(directory, next).map_err(LogError::io("list", directory))
 }
 
 /// What an operator is told of a full log.

@@ -19,6 +19,8 @@ use crate::metrics::LogSeries;
 const AT_CAP_EVERY: Duration = Duration::from_millis(250);
 /// How often it looks otherwise, at least: for what has become too old.
 const TIDY_EVERY: Duration = Duration::from_secs(60);
+/// What is kept of the memory of a group that was written.
+const KEEP_BYTES: usize = 1 << 20;
 const RETRY_FIRST: Duration = Duration::from_millis(50);
 const RETRY_MAX: Duration = Duration::from_secs(2);
 
@@ -149,6 +151,7 @@ impl<D: Disk> Writer<D> {
             ticket.stored(count);
         }
         group.clear();
+        group.shrink_to(KEEP_BYTES);
     }
 
     /// Returns once the group is durable.

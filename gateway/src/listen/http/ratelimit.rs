@@ -30,7 +30,8 @@ pub(super) fn meter(rates: &Rates, grant: &Grant, numbering: Option<&Numbering<'
 /// events, and only asks.
 pub(super) fn check(meter: &Meter, body: &Incoming, metrics: &Metrics) -> Result<(), Refusal> {
     let now = now();
-    let Some(wait) = meter.owed(now).filter(|_| !body.is_end_stream()) else { return Ok(()) };
+    let is_empty = body.is_end_stream() || body.size_hint().exact() == Some(0);
+    let Some(wait) = meter.owed(now).filter(|_| !is_empty) else { return Ok(()) };
     metrics.rates.limited(wait.limit.label());
     Err(with_fields(Refusal::busy(wait.reason(), wait.retry_ms(now)), meter, now))
 }
