@@ -78,8 +78,8 @@ impl Outage {
         wait(|| clock::now() >= began + self.lasts || !is_on());
         let settled = || Live::get(&shared.live.acknowledged) + Live::get(&shared.live.refused);
         let before = settled();
-        drop(stopped);
         let (returned, ended_ms) = (clock::now(), clock::wall_ms());
+        drop(stopped);
         wait(|| settled() > before || clock::now() >= times.give_up || !is_on());
         let flow_after = (settled() > before).then(|| clock::now() - returned);
         Ok(Seen { began_ms, ended_ms, flow_after })

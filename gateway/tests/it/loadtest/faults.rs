@@ -58,9 +58,11 @@ async fn what_was_due_while_a_process_stood_still_is_told_apart() {
     assert_eq!(parts.iter().sum::<u64>(), report.count("latency_ms.events"), "{outage:#}");
     // 400 a second for half a second, one and a half, and one.
     assert_eq!(parts, [200, 600, 400], "{outage:#}");
-    assert!(outage["during"]["max"].as_f64().unwrap() >= 1_400.0, "{outage:#}");
-    assert!(report.count("outage.ended_ms") >= report.count("outage.began_ms") + 1_500, "{outage:#}");
-    assert!(outage["flow_after_ms"].as_f64().is_some(), "{outage:#}");
+    // What was due as it began waited for as long as it really lasted, and some was due every 2.5 ms.
+    let lasted_ms = report.count("outage.ended_ms") - report.count("outage.began_ms");
+    let longest_ms = outage["during"]["max"].as_f64().unwrap();
+    assert!(lasted_ms > 0 && longest_ms + 10.0 >= f64::from(u32::try_from(lasted_ms).unwrap()), "{outage:#}");
+    assert!(outage["flow_after_ms"].as_f64().unwrap() > 0.0, "{outage:#}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
