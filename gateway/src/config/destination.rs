@@ -16,7 +16,7 @@ const PROMISED: [(&str, &[&str]); 5] = [
     ("acks", &["all", "-1"]),
     ("request.required.acks", &["all", "-1"]),
     ("enable.idempotence", &["true"]),
-    ("enable.gapless.guarantee", &["false"]),
+    ("enable.gapless.guarantee", &["true"]),
     ("delivery.report.only.error", &["false"]),
 ];
 

@@ -5,7 +5,7 @@ use std::thread;
 use std::time::Duration;
 
 use rdkafka::config::FromClientConfigAndContext;
-use rdkafka::message::{Header, Message as _, OwnedHeaders};
+use rdkafka::message::{Header, Message as _, OwnedHeaders, OwnedMessage, Timestamp};
 use rdkafka::producer::{BaseRecord, Producer as _, PurgeConfig, ThreadedProducer};
 use rdkafka::types::RDKafkaErrorCode as Code;
 
@@ -57,6 +57,13 @@ pub(super) struct Draft<'a> {
 }
 
 impl Draft<'_> {
+    /// The same, to be sent later.
+    pub(super) fn detach(&self) -> OwnedMessage {
+        let timestamp = self.timestamp_ms.map_or(Timestamp::NotAvailable, Timestamp::CreateTime);
+        let [key, value] = [self.key, self.value].map(|bytes| bytes.map(<[u8]>::to_vec));
+        OwnedMessage::new(value, key, self.topic.to_owned(), timestamp, 0, 0, self.headers.clone())
+    }
+
     pub(super) fn send(self, client: &Client, place: Place) -> Result<(), Code> {
         let record = BaseRecord {
             topic: self.topic,
@@ -223,6 +230,8 @@ impl Producer {
         let generation = client.client().context().generation;
         match verdict::at_send(code) {
             Verdict::Missing => self.in_flight.gave_back(generation, place, record, true),
+            // This producer has stopped already: the next one sends it.
+            Verdict::Again => self.in_flight.gave_back(generation, place, record, false),
             // Its frame's client sends it again: librdkafka takes as much as all frames together may hold.
             _ => {
                 self.series.failures.inc();
@@ -278,9 +287,8 @@ impl Producer {
     }
 
     /// Why librdkafka will never send again, once that is so.
-    pub(super) fn fatal(&self) -> Option<String> {
-        let fatal = |lane: &Lane| lane.client.client().fatal_error();
-        self.lanes.iter().find_map(fatal).map(|(code, why)| format!("{code}: {why}"))
+    pub(super) fn fatal(&self) -> Option<(Code, String)> {
+        self.lanes.iter().find_map(|lane| lane.client.client().fatal_error())
     }
 
     /// Has everything sent without lingering and waits until it was reported, at most `patience`.

@@ -243,9 +243,12 @@ pub(super) fn refuse(
     let draft = Draft { topic: dead_letter, headers: Some(headers), ..draft };
     // Before it is sent: its report may come at once.
     in_flight.bury(place, why);
-    if let Err(code) = draft.send(client, place)
-        && let Some(why) = in_flight.exhume(place)
-    {
+    let letter = draft.detach();
+    let Err(code) = draft.send(client, place) else { return };
+    if verdict::at_send(code) == Verdict::Again {
+        // This producer has stopped, perhaps at this very record: another one sends it.
+        in_flight.gave_back(generation, place, letter, false);
+    } else if let Some(why) = in_flight.exhume(place) {
         tell(format!("{why}, and its dead-letter topic `{dead_letter}` did not take it: {code}"));
     }
 }

@@ -81,10 +81,13 @@ pub(super) const LINGER: &str = "linger.ms";
 /// said by `kafka.topics.missing`.
 const TOPIC_PATIENCE_MS: &str = "5000";
 
-const OWN: [(&str, &str); 16] = [
+const OWN: [(&str, &str); 17] = [
     ("client.id", "tidegate"),
     ("acks", "all"),
     ("enable.idempotence", "true"),
+    // A batch that Kafka refuses stops the producer before it writes what comes after: the watch hands all of that over to
+    // another one, in order. Without it librdkafka goes on with the next batch.
+    ("enable.gapless.guarantee", "true"),
     // 0 is for ever: events wait for Kafka, and their clients with them.
     ("message.timeout.ms", "0"),
     ("topic.metadata.propagation.max.ms", TOPIC_PATIENCE_MS),
@@ -119,7 +122,9 @@ fn reserved(key: &str) -> Option<&'static str> {
             "what becomes of events whose topic does not exist is said by kafka.topics.missing"
         }
         "transactional.id" | "transaction.timeout.ms" => "events are not written in transactions",
-        "enable.gapless.guarantee" => "one refused event would stop all others",
+        "enable.gapless.guarantee" => {
+            "without it what follows a refused event may overtake what travelled with it"
+        }
         "queue.buffering.max.messages" | "queue.buffering.max.kbytes" => {
             "what may be queued follows from limits.budget_bytes"
         }

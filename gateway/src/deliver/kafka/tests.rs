@@ -147,11 +147,15 @@ impl Bench {
         written
     }
 
-    /// Submits one event and returns how it ended.
+    /// Submits one event, once there is room, and returns how it ended.
     #[track_caller]
     fn settles(&self, value: &[u8]) -> crate::ticket::Settlement {
         let (ticket, settled) = ticket(1);
-        assert_eq!(self.sink.submit(&records([value]), 0, &ticket), 1);
+        let deadline = watch::now() + LONG;
+        while self.sink.submit(&records([value]), 0, &ticket) == 0 {
+            assert!(watch::now() < deadline, "no room");
+            thread::sleep(Duration::from_millis(5));
+        }
         told(&settled)
     }
 }
@@ -223,7 +227,6 @@ fn a_batch_too_large_is_taken_apart_until_the_event_to_blame_is_alone() {
     assert_eq!((frame.refused.len(), frame.lost), (1, 0));
     assert!(frame.refused[0].message.contains("larger than its topic allows"), "{:?}", frame.refused);
     assert_eq!(bench.settles(b"{}").committed, 1);
-    assert_eq!(bench.sink.shared.in_flight.generation(), 1);
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::sync::{Arc, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rdkafka::types::RDKafkaErrorCode;
 use tidegate_wire::Reason;
 
 use super::Shared;
@@ -219,8 +220,14 @@ impl Watch {
 
     /// Why the producer has to be replaced, as far as it says so itself.
     fn retires(&mut self, producer: &Producer) -> Option<Retire> {
-        if let Some(why) = producer.fatal() {
-            return Some(Retire::firmly("fatal", format!("the Kafka producer failed for good: {why}")));
+        let fatal = producer.fatal();
+        // A producer that has stopped at a batch that was refused has done what it was told.
+        let has_stopped = matches!(fatal, Some((RDKafkaErrorCode::GaplessGuarantee, _)));
+        if let Some((code, why)) = fatal.filter(|_| !has_stopped) {
+            return Some(Retire::firmly(
+                "fatal",
+                format!("the Kafka producer failed for good: {code}: {why}"),
+            ));
         }
         if let Some((lane, too_large)) = producer.take_too_large() {
             return Some(self.shrink(lane, &too_large));
@@ -235,7 +242,7 @@ impl Watch {
             return Some(Retire::gently("together", "records travel together again".to_owned()));
         }
         let why = producer.take_again();
-        if !self.shared.in_flight.back().again {
+        if !has_stopped && !self.shared.in_flight.back().again {
             return None;
         }
         Some(match &self.blocked {
