@@ -84,6 +84,8 @@ pub(super) struct Forwarder {
     /// The file `forwarded`.
     mark: Watermark,
     cursor: Cursor,
+    /// Where the cursor has to be before anything more is read.
+    reopen_at: Option<u64>,
     /// How many damaged records of this cursor are counted.
     damaged: u64,
     /// Records of the log that were given to Kafka before, in their order.
@@ -119,6 +121,7 @@ impl Forwarder {
             topics: Topics::default(),
             mark,
             cursor,
+            reopen_at: None,
             damaged: 0,
             given: VecDeque::new(),
             offered: None,
@@ -235,7 +238,7 @@ impl Forwarder {
         self.under_way.clear();
         tracing::warn!(records = again, "Kafka gave no verdict on records of the log: they are sent again");
         self.rest(now);
-        self.reopen(self.settled);
+        self.reopen_at = Some(self.settled);
         true
     }
 
@@ -258,6 +261,10 @@ impl Forwarder {
 
     /// Reads the next batch; whether there was any.
     fn read(&mut self) -> Result<bool, LogError> {
+        if let Some(at) = self.reopen_at {
+            (self.cursor, self.damaged) = (Cursor::open(self.log.directory(), at)?, 0);
+            self.reopen_at = None;
+        }
         let first = self.cursor.position();
         let durable = self.log.durable();
         let mut records = Records::default();
@@ -276,7 +283,7 @@ impl Forwarder {
                 // Those before it are damaged.
                 Fate::Wait => {
                     self.count_damaged();
-                    self.reopen(sequence);
+                    self.reopen_at = Some(sequence);
                     break;
                 }
             }
@@ -284,7 +291,7 @@ impl Forwarder {
         self.count_damaged();
         self.series.refused.inc_by(unknown);
         self.series.records.inc_by(skipped);
-        let end = self.cursor.position();
+        let end = self.reopen_at.unwrap_or_else(|| self.cursor.position());
         if end > first {
             let (batch, offered) = Batch::new(end, records, &self.bell);
             self.under_way.push_back(batch);
@@ -311,19 +318,13 @@ impl Forwarder {
     fn stumble(&mut self, now: Instant, error: &LogError) {
         tracing::warn!(%error, "the log cannot be read to be forwarded; trying again");
         self.rest(now);
-        self.reopen(self.cursor.position());
+        // Not where the cursor is: what was read before the error has not been handed over.
+        self.reopen_at = Some(self.under_way.back().map_or(self.settled, |batch| batch.end));
     }
 
     fn rest(&mut self, now: Instant) {
         self.resume_at = Some(now + self.pause);
         self.pause = (self.pause * 2).min(PAUSE.1);
-    }
-
-    fn reopen(&mut self, at: u64) {
-        match Cursor::open(self.log.directory(), at) {
-            Ok(cursor) => (self.cursor, self.damaged) = (cursor, 0),
-            Err(error) => tracing::error!(%error, "the log cannot be opened to be forwarded"),
-        }
     }
 }
 

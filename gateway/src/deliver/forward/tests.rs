@@ -96,6 +96,29 @@ fn what_the_log_holds_arrives_in_order_and_its_segments_go() {
 }
 
 #[test]
+fn what_was_read_before_an_error_is_not_passed_over() {
+    let bench = Bench::new();
+    for first in (0..2_000).step_by(100) {
+        bench.store(first..first + 100);
+    }
+    // So that it knows of the segments before one of them turns bad.
+    let mut bench = bench.restarted();
+    let entries = fs::read_dir(bench.home.path()).unwrap().map(|entry| entry.unwrap().path());
+    let mut segments: Vec<_> =
+        entries.filter(|path| path.extension().is_some_and(|kind| kind == "segment")).collect();
+    segments.sort();
+    // The first batch reaches into the second segment, which cannot be read for a while.
+    let (second, aside) = (segments[1].clone(), bench.home.path().join("aside"));
+    fs::rename(&second, &aside).unwrap();
+    std::os::unix::fs::symlink(&second, &second).unwrap();
+    bench.step();
+    fs::remove_file(&second).unwrap();
+    fs::rename(&aside, &second).unwrap();
+    bench.run();
+    assert_eq!(bench.delivered(), all(2_000));
+}
+
+#[test]
 fn it_goes_on_where_it_was_persisted_and_repeats_what_was_not() {
     let mut bench = Bench::new();
     bench.store(0..700);
