@@ -9,7 +9,7 @@ mod text;
 use std::borrow::Cow;
 
 pub(crate) use scan::Scanner;
-pub use text::{unescape, write_string};
+pub use text::{unescape, unescape_into, write_string};
 
 /// Why something is not JSON, and where.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]

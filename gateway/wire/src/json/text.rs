@@ -4,6 +4,16 @@ use super::scan::plain;
 /// string has no text. `inner` must have been scanned before; what is no escape at all gives `None` too.
 pub fn unescape(inner: &str) -> Option<String> {
     let mut text = String::with_capacity(inner.len());
+    append(inner, &mut text)?;
+    Some(text)
+}
+
+/// As [`unescape`], appended to `text`, where something may be left when it returns `false`.
+pub fn unescape_into(inner: &str, text: &mut String) -> bool {
+    append(inner, text).is_some()
+}
+
+fn append(inner: &str, text: &mut String) -> Option<()> {
     let mut rest = inner;
     while let Some((plain, escape)) = rest.split_once('\\') {
         text.push_str(plain);
@@ -26,7 +36,7 @@ pub fn unescape(inner: &str) -> Option<String> {
         rest = chars.as_str();
     }
     text.push_str(rest);
-    Some(text)
+    Some(())
 }
 
 /// The character after `\u`, which may take a second `\u`, and what follows it.

@@ -1,0 +1,124 @@
+//! Which fields of a payload are looked for: one tree of all paths, so that one pass finds them all.
+
+use crate::problem::Problem;
+use std::ops::Range;
+
+/// The most places in all.
+const NODES_MAX: usize = 4_096;
+/// The longest path.
+const SEGMENTS_MAX: usize = 16;
+
+/// A step from a value into it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) enum Segment {
+    Key(String),
+    Index(u32),
+}
+
+/// A place in the payload: what a pass over it finds is kept under this number.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub(crate) struct Place(u16);
+
+impl Place {
+    /// The payload itself.
+    pub(crate) const ROOT: Self = Self(0);
+
+    #[inline]
+    pub(crate) fn index(self) -> usize {
+        self.0.into()
+    }
+}
+
+/// All places that some rules look at.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    nodes: Vec<Node>,
+}
+
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Node {
+    /// In their order.
+    pub(crate) keys: Vec<(Box<str>, Place)>,
+    /// In their order.
+    pub(crate) indexes: Vec<(u32, Place)>,
+}
+
+impl Node {
+    /// Where the member called `name` is kept.
+    #[inline]
+    pub(crate) fn named(&self, name: &str) -> Option<Place> {
+        /// Up to so many names it is faster to try each.
+        const FEW: usize = 8;
+        if self.keys.len() <= FEW {
+            return self.keys.iter().find(|(key, _)| **key == *name).map(|(_, place)| *place);
+        }
+        let position = self.keys.binary_search_by(|(key, _)| (**key).cmp(name)).ok()?;
+        self.keys.get(position).map(|(_, place)| *place)
+    }
+}
+
+impl Default for Plan {
+    fn default() -> Self {
+        Self { nodes: vec![Node::default()] }
+    }
+}
+
+impl Plan {
+    /// Whether nothing of the payload is looked at.
+    pub fn is_empty(&self) -> bool {
+        self.nodes.len() == 1
+    }
+
+    /// How many places there are.
+    pub(crate) fn len(&self) -> usize {
+        self.nodes.len()
+    }
+
+    #[inline]
+    pub(crate) fn node(&self, place: Place) -> Option<&Node> {
+        self.nodes.get(place.index())
+    }
+
+    /// The place of what is one segment below `parent`, made if need be.
+    pub(crate) fn below(&mut self, parent: Place, segment: &Segment, at: &Range<usize>) -> Result<Place, Problem> {
+        let known = self.node(parent).and_then(|node| match segment {
+            Segment::Key(key) => node.keys.iter().find(|(other, _)| **other == **key).map(|(_, place)| *place),
+            Segment::Index(index) => node.indexes.iter().find(|(other, _)| other == index).map(|(_, place)| *place),
+        });
+        if let Some(place) = known {
+            return Ok(place);
+        }
+        let place = self.apart(at)?;
+        let Some(node) = self.nodes.get_mut(parent.index()) else { return Ok(place) };
+        match segment {
+            Segment::Key(key) => {
+                let position = node.keys.partition_point(|(other, _)| **other < **key);
+                node.keys.insert(position, (key.as_str().into(), place));
+            }
+            Segment::Index(index) => {
+                let position = node.indexes.partition_point(|(other, _)| other < index);
+                node.indexes.insert(position, (*index, place));
+            }
+        }
+        Ok(place)
+    }
+
+    /// A place that nothing leads to: where the elements of an array are put, one after the other.
+    pub(crate) fn apart(&mut self, at: &Range<usize>) -> Result<Place, Problem> {
+        let place = u16::try_from(self.nodes.len()).ok().filter(|place| usize::from(*place) < NODES_MAX);
+        let place = place.ok_or_else(|| {
+            let message = format!("rules look at more than {NODES_MAX} fields of the payload");
+            Problem::new(at.clone(), message, "look at fewer, or split the route")
+        })?;
+        self.nodes.push(Node::default());
+        Ok(Place(place))
+    }
+}
+
+/// Whether a path may be so long.
+pub(crate) fn check_length(segments: usize, at: &Range<usize>) -> Result<(), Problem> {
+    if segments <= SEGMENTS_MAX {
+        return Ok(());
+    }
+    Err(Problem::new(at.clone(), format!("a path of {segments} steps"), format!("take at most {SEGMENTS_MAX}")))
+}

@@ -1,0 +1,387 @@
+//! A program and an event to a value.
+
+use crate::compare::{Buffers, relate};
+use crate::fault::Fault;
+use crate::moment::{self, Moment};
+use crate::plan::{Place, Plan};
+use crate::program::{At, Op, Program, Set};
+use crate::scan::{self, Duplicate, Found, Inside};
+use crate::value::{Text, Value};
+
+/// The most elements of an array of the payload that a rule looks at.
+pub(crate) const ELEMENTS_MAX: usize = 256;
+
+/// The attributes of an event.
+pub trait Attributes<'a> {
+    /// The one at this position of [`crate::Compiler::attributes`].
+    fn get(&self, position: u16) -> Option<Value<'a>>;
+}
+
+/// What one pass over a payload has found; to be used again for the next event, so that nothing is allocated for each.
+#[derive(Debug, Default)]
+pub struct Findings {
+    found: Vec<Found>,
+    buffers: Buffers,
+}
+
+impl Plan {
+    /// Finds all fields in `payload`, which was checked to be JSON; with none, all are absent.
+    pub fn read(&self, payload: Option<&str>, findings: &mut Findings) -> Result<(), Duplicate> {
+        findings.found.clear();
+        findings.found.resize(self.len(), Found::default());
+        let Some(payload) = payload else { return Ok(()) };
+        let Findings { found, buffers: [buffer, _] } = findings;
+        scan::scan(self, payload, 0, Place::ROOT, found, buffer).map(drop)
+    }
+}
+
+impl Program {
+    /// The value for an event whose fields [`Plan::read`] found in `payload`.
+    #[inline]
+    pub fn value<'a>(
+        &'a self,
+        plan: &'a Plan,
+        payload: Option<&'a str>,
+        attributes: &impl Attributes<'a>,
+        findings: &mut Findings,
+    ) -> Result<Value<'a>, Fault> {
+        Run { program: self, plan, payload: payload.unwrap_or_default(), attributes, findings }.value(self.last)
+    }
+
+    /// As [`Program::value`], of a condition. A value that is no boolean is [`Fault::Type`].
+    #[inline]
+    pub fn holds<'a>(
+        &'a self,
+        plan: &'a Plan,
+        payload: Option<&'a str>,
+        attributes: &impl Attributes<'a>,
+        findings: &mut Findings,
+    ) -> Result<bool, Fault> {
+        Run { program: self, plan, payload: payload.unwrap_or_default(), attributes, findings }.holds(self.last)
+    }
+}
+
+struct Run<'a, 'r, A> {
+    program: &'a Program,
+    plan: &'a Plan,
+    payload: &'a str,
+    attributes: &'r A,
+    findings: &'r mut Findings,
+}
+
+impl<'a, A: Attributes<'a>> Run<'a, '_, A> {
+    fn value(&mut self, at: At) -> Result<Value<'a>, Fault> {
+        let op = self.program.op(at).ok_or(Fault::Type)?;
+        match op {
+            Op::Constant(constant) => Ok(constant.value()),
+            Op::Field(place) => self.field(*place),
+            Op::Attribute(position) => self.attributes.get(*position).ok_or(Fault::Absent),
+            Op::Moment(of) => self.moment(*of).map(Value::Moment),
+            Op::Duration(of) => self.duration(*of).map(Value::Duration),
+            Op::Choice(when, then, otherwise) => match self.holds(*when)? {
+                true => self.value(*then),
+                false => self.value(*otherwise),
+            },
+            Op::Negative(of) => negative(self.value(*of)?),
+            Op::Add(left, right) => add(self.value(*left)?, self.value(*right)?),
+            Op::Subtract(left, right) => subtract(self.value(*left)?, self.value(*right)?),
+            Op::Multiply(left, right) => {
+                let (left, right) = (self.value(*left)?, self.value(*right)?);
+                arithmetic(left, right, i128::checked_mul, |left, right| left * right)
+            }
+            Op::Divide(left, right) => {
+                let (left, right) = (self.value(*left)?, self.value(*right)?);
+                refuse_zero(left, right)?;
+                arithmetic(left, right, i128::checked_div, |left, right| left / right)
+            }
+            Op::Remainder(left, right) => {
+                let (left, right) = (self.value(*left)?, self.value(*right)?);
+                refuse_zero(left, right)?;
+                if matches!(left, Value::Double(_)) || matches!(right, Value::Double(_)) {
+                    return Err(Fault::Type);
+                }
+                arithmetic(left, right, i128::checked_rem, |left, _| left)
+            }
+            Op::Size(of) => self.size(*of).map(Value::Int),
+            _ => self.holds(at).map(Value::Bool),
+        }
+    }
+
+    fn holds(&mut self, at: At) -> Result<bool, Fault> {
+        let op = self.program.op(at).ok_or(Fault::Type)?;
+        match op {
+            Op::RelateField(relation, place, constant) => {
+                let value = self.field(*place)?;
+                relate(*relation, value, constant.value(), &mut self.findings.buffers)
+            }
+            Op::Relate(relation, left, right) => {
+                let (left, right) = (self.value(*left)?, self.value(*right)?);
+                relate(*relation, left, right, &mut self.findings.buffers)
+            }
+            Op::Not(of) => self.holds(*of).map(|value| !value),
+            // What decides absorbs the other side's fault.
+            Op::And(left, right) => match self.holds(*left) {
+                Ok(false) => Ok(false),
+                Ok(true) => self.holds(*right),
+                Err(fault) => if self.holds(*right) == Ok(false) { Ok(false) } else { Err(fault) },
+            },
+            Op::Or(left, right) => match self.holds(*left) {
+                Ok(true) => Ok(true),
+                Ok(false) => self.holds(*right),
+                Err(fault) => if self.holds(*right) == Ok(true) { Ok(true) } else { Err(fault) },
+            },
+            Op::HasField(place, parent) => self.has_field(*place, *parent),
+            Op::HasAttribute(position) => Ok(self.attributes.get(*position).is_some()),
+            Op::Among(of, set) => {
+                let value = self.value(*of)?;
+                self.among(value, set)
+            }
+            Op::In(of, container) => {
+                let value = self.value(*of)?;
+                let container = self.value(*container)?;
+                self.contained(value, container)
+            }
+            Op::StartsWith(of, part) => self.texts(*of, *part, |text, part| text.starts_with(part)),
+            Op::EndsWith(of, part) => self.texts(*of, *part, |text, part| text.ends_with(part)),
+            Op::Contains(of, part) => self.texts(*of, *part, |text, part| text.contains(part)),
+            Op::Matches(of, regex) => {
+                let text = self.text(*of)?;
+                let [buffer, _] = &mut self.findings.buffers;
+                Ok(regex.is_match(text.read(buffer)?))
+            }
+            Op::Any(list, element, condition) => self.any(*list, *element, *condition, true),
+            Op::All(list, element, condition) => self.any(*list, *element, *condition, false).map(|any| !any),
+            _ => match self.value(at)? {
+                Value::Bool(value) => Ok(value),
+                _ => Err(Fault::Type),
+            },
+        }
+    }
+
+    #[inline]
+    fn field(&self, place: Place) -> Result<Value<'a>, Fault> {
+        self.found(place).value(self.payload).ok_or(Fault::Absent)
+    }
+
+    #[inline]
+    fn found(&self, place: Place) -> Found {
+        self.findings.found.get(place.index()).copied().unwrap_or_default()
+    }
+
+    fn has_field(&self, place: Place, parent: Place) -> Result<bool, Fault> {
+        let parent = self.found(parent);
+        match () {
+            () if parent.is_object() => Ok(self.found(place).is_there()),
+            () if parent.is_there() => Err(Fault::Type),
+            () => Err(Fault::Absent),
+        }
+    }
+
+    fn text(&mut self, of: At) -> Result<Text<'a>, Fault> {
+        match self.value(of)? {
+            Value::Text(text) => Ok(text),
+            _ => Err(Fault::Type),
+        }
+    }
+
+    fn texts(&mut self, of: At, part: At, test: impl Fn(&str, &str) -> bool) -> Result<bool, Fault> {
+        let (text, part) = (self.text(of)?, self.text(part)?);
+        let [first, second] = &mut self.findings.buffers;
+        Ok(test(text.read(first)?, part.read(second)?))
+    }
+
+    fn moment(&mut self, of: At) -> Result<Moment, Fault> {
+        match self.value(of)? {
+            Value::Moment(moment) => Ok(moment),
+            Value::Text(text) => {
+                let [buffer, _] = &mut self.findings.buffers;
+                Moment::parse(text.read(buffer)?).ok_or(Fault::NotATime)
+            }
+            _ => Err(Fault::Type),
+        }
+    }
+
+    fn duration(&mut self, of: At) -> Result<i64, Fault> {
+        match self.value(of)? {
+            Value::Duration(nanos) => Ok(nanos),
+            Value::Text(text) => {
+                let [buffer, _] = &mut self.findings.buffers;
+                moment::parse_duration(text.read(buffer)?).ok_or(Fault::NotATime)
+            }
+            _ => Err(Fault::Type),
+        }
+    }
+
+    fn size(&mut self, of: At) -> Result<i64, Fault> {
+        let count = match self.value(of)? {
+            Value::Text(text) => {
+                let [buffer, _] = &mut self.findings.buffers;
+                text.read(buffer)?.chars().count()
+            }
+            Value::List(list) => {
+                let mut inside = Inside::new(list, 0);
+                let elements = std::iter::from_fn(|| inside.next().map(|_| inside.take()));
+                elements.count()
+            }
+            Value::Map(map) => {
+                let mut inside = Inside::new(map, 0);
+                let members = std::iter::from_fn(|| inside.next().map(|_| (inside.name(), inside.take())));
+                members.count()
+            }
+            _ => return Err(Fault::Type),
+        };
+        i64::try_from(count).map_err(|_| Fault::Range)
+    }
+
+    fn among(&mut self, value: Value<'a>, set: &Set) -> Result<bool, Fault> {
+        let [buffer, _] = &mut self.findings.buffers;
+        if let Value::Text(text) = value {
+            return Ok(set.texts.contains(text.read(buffer)?));
+        }
+        for other in &set.others {
+            if relate(crate::compare::Relation::Equal, value, other.value(), &mut self.findings.buffers)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Whether `value` is an element of a list, or a name in a map.
+    fn contained(&mut self, value: Value<'a>, container: Value<'a>) -> Result<bool, Fault> {
+        let (text, is_map) = match container {
+            Value::List(list) => (list, false),
+            Value::Map(map) => (map, true),
+            _ => return Err(Fault::Type),
+        };
+        let mut inside = Inside::new(text, 0);
+        let mut fault = None;
+        for _ in 0..ELEMENTS_MAX {
+            if inside.next().is_none() {
+                return fault.map_or(Ok(false), Err);
+            }
+            let candidate = if is_map { inside.name() } else { inside.take() };
+            if is_map {
+                inside.take();
+            }
+            let Some(candidate) = candidate.value(text) else { continue };
+            match relate(crate::compare::Relation::Equal, value, candidate, &mut self.findings.buffers) {
+                Ok(true) => return Ok(true),
+                Ok(false) => {}
+                Err(other) => fault = Some(other),
+            }
+        }
+        if inside.next().is_some() { Err(Fault::TooManyElements) } else { fault.map_or(Ok(false), Err) }
+    }
+
+    /// Whether the condition is `wanted` for any element; that absorbs the faults of the others.
+    fn any(&mut self, list: Place, element: Place, condition: At, wanted: bool) -> Result<bool, Fault> {
+        let list = self.found(list);
+        if !list.is_there() {
+            return Err(Fault::Absent);
+        }
+        let start = list.bracket().filter(|_| list.is_array()).ok_or(Fault::Type)?;
+        let mut inside = Inside::new(self.payload, start);
+        let mut fault = None;
+        for _ in 0..ELEMENTS_MAX {
+            let Some(at) = inside.next() else { return fault.map_or(Ok(false), Err) };
+            inside.resume(self.put(at, element)?);
+            match self.holds(condition) {
+                Ok(value) if value == wanted => return Ok(true),
+                Ok(_) => {}
+                Err(other) => fault = fault.or(Some(other)),
+            }
+        }
+        if inside.next().is_some() { Err(Fault::TooManyElements) } else { fault.map_or(Ok(false), Err) }
+    }
+
+    /// Finds the fields of the element that begins at `at`; where it ends.
+    fn put(&mut self, at: usize, element: Place) -> Result<usize, Fault> {
+        let Findings { found, buffers: [buffer, _] } = self.findings;
+        scan::clear(self.plan, element, found);
+        scan::scan(self.plan, self.payload, at, element, found, buffer).map_err(|_| Fault::Duplicate)
+    }
+}
+
+fn negative(value: Value<'_>) -> Result<Value<'_>, Fault> {
+    match value {
+        Value::Int(value) => value.checked_neg().map(Value::Int).ok_or(Fault::Range),
+        Value::Double(value) => Ok(Value::Double(-value)),
+        _ => Err(Fault::Type),
+    }
+}
+
+fn add<'a>(left: Value<'a>, right: Value<'a>) -> Result<Value<'a>, Fault> {
+    match (left, right) {
+        (Value::Moment(moment), Value::Duration(nanos)) | (Value::Duration(nanos), Value::Moment(moment)) => {
+            moment.after(nanos).map(Value::Moment).ok_or(Fault::Range)
+        }
+        (Value::Duration(left), Value::Duration(right)) => {
+            left.checked_add(right).map(Value::Duration).ok_or(Fault::Range)
+        }
+        _ => arithmetic(left, right, i128::checked_add, |left, right| left + right),
+    }
+}
+
+fn subtract<'a>(left: Value<'a>, right: Value<'a>) -> Result<Value<'a>, Fault> {
+    match (left, right) {
+        (Value::Moment(left), Value::Moment(right)) => {
+            left.since(right).map(Value::Duration).ok_or(Fault::Range)
+        }
+        (Value::Moment(moment), Value::Duration(nanos)) => {
+            let earlier = nanos.checked_neg().and_then(|nanos| moment.after(nanos));
+            earlier.map(Value::Moment).ok_or(Fault::Range)
+        }
+        (Value::Duration(left), Value::Duration(right)) => {
+            left.checked_sub(right).map(Value::Duration).ok_or(Fault::Range)
+        }
+        _ => arithmetic(left, right, i128::checked_sub, |left, right| left - right),
+    }
+}
+
+fn refuse_zero(left: Value<'_>, right: Value<'_>) -> Result<(), Fault> {
+    let is_integer = matches!(left, Value::Int(_) | Value::Uint(_));
+    match right {
+        Value::Int(0) | Value::Uint(0) if is_integer => Err(Fault::DivisionByZero),
+        _ => Ok(()),
+    }
+}
+
+/// Of two numbers. Where one is a double the other becomes one: a number of the payload may be written either way.
+fn arithmetic<'a>(
+    left: Value<'a>,
+    right: Value<'a>,
+    integers: impl Fn(i128, i128) -> Option<i128>,
+    doubles: impl Fn(f64, f64) -> f64,
+) -> Result<Value<'a>, Fault> {
+    match (left, right) {
+        (Value::Int(left), Value::Int(right)) => {
+            let value = integers(left.into(), right.into()).and_then(|value| i64::try_from(value).ok());
+            value.map(Value::Int).ok_or(Fault::Range)
+        }
+        (Value::Uint(left), Value::Uint(right)) => {
+            let value = integers(left.into(), right.into()).and_then(|value| u64::try_from(value).ok());
+            value.map(Value::Uint).ok_or(Fault::Range)
+        }
+        (Value::Int(_) | Value::Uint(_), Value::Int(_) | Value::Uint(_)) => {
+            let whole = |value| match value {
+                Value::Int(value) => i128::from(value),
+                Value::Uint(value) => i128::from(value),
+                _ => 0,
+            };
+            let value = integers(whole(left), whole(right)).ok_or(Fault::Range)?;
+            let unsigned = || u64::try_from(value).map(Value::Uint);
+            i64::try_from(value).map(Value::Int).or_else(|_| unsigned()).map_err(|_| Fault::Range)
+        }
+        _ => Ok(Value::Double(doubles(double(left)?, double(right)?))),
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "as arithmetic on doubles is")]
+fn double(value: Value<'_>) -> Result<f64, Fault> {
+    match value {
+        Value::Int(value) => Ok(value as f64),
+        Value::Uint(value) => Ok(value as f64),
+        Value::Double(value) => Ok(value),
+        _ => Err(Fault::Type),
+    }
+}

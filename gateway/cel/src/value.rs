@@ -1,0 +1,104 @@
+//! What expressions compute with.
+
+use tidegate_wire::json;
+
+use crate::fault::Fault;
+use crate::moment::Moment;
+
+/// A value, at most borrowing from the event or the program.
+#[derive(Clone, Copy, Debug)]
+pub enum Value<'a> {
+    /// `null`
+    Null,
+    /// `true` or `false`
+    Bool(bool),
+    /// An integer, also a number of the payload that is written as one.
+    Int(i64),
+    /// An integer that was written so, or a number of the payload beyond 2^63.
+    Uint(u64),
+    /// Any other number.
+    Double(f64),
+    /// Text.
+    Text(Text<'a>),
+    /// A point in time.
+    Moment(Moment),
+    /// A length of time, in nanoseconds.
+    Duration(i64),
+    /// An array of the payload, checked JSON.
+    List(&'a str),
+    /// An object of the payload, checked JSON.
+    Map(&'a str),
+}
+
+impl<'a> Value<'a> {
+    /// Of a JSON number, checked: an integer where it is written as one and fits, otherwise a double.
+    pub(crate) fn number(raw: &str) -> Self {
+        let digits = raw.as_bytes().strip_prefix(b"-").unwrap_or(raw.as_bytes());
+        let is_integer = digits.len() <= 20 && digits.iter().all(u8::is_ascii_digit) && raw != "-0";
+        if is_integer {
+            // Nineteen digits always fit 64 bits.
+            if digits.len() < 19 {
+                let value = digits.iter().fold(0, |value: i64, digit| value * 10 + i64::from(digit & 0xf));
+                return Self::Int(if digits.len() < raw.len() { -value } else { value });
+            }
+            if let Some(value) = raw.parse().ok().map(Self::Int).or_else(|| raw.parse().ok().map(Self::Uint)) {
+                return value;
+            }
+        }
+        Self::Double(raw.parse().unwrap_or(f64::NAN))
+    }
+
+    /// What it is called in messages.
+    pub fn type_name(&self) -> &'static str {
+        match self {
+            Self::Null => "null",
+            Self::Bool(_) => "bool",
+            Self::Int(_) => "int",
+            Self::Uint(_) => "uint",
+            Self::Double(_) => "double",
+            Self::Text(_) => "string",
+            Self::Moment(_) => "timestamp",
+            Self::Duration(_) => "duration",
+            Self::List(_) => "list",
+            Self::Map(_) => "map",
+        }
+    }
+}
+
+/// Text, perhaps as it stands in JSON.
+#[derive(Clone, Copy, Debug)]
+pub struct Text<'a> {
+    raw: &'a str,
+    is_escaped: bool,
+}
+
+impl<'a> Text<'a> {
+    /// Text as it is.
+    #[inline]
+    pub fn plain(text: &'a str) -> Self {
+        Self { raw: text, is_escaped: false }
+    }
+
+    /// What stands between the quotes of a JSON string that was checked.
+    #[inline]
+    pub fn json(inner: &'a str, is_escaped: bool) -> Self {
+        Self { raw: inner, is_escaped }
+    }
+
+    /// The text; one with escapes is written into `buffer`. A surrogate that stands alone is a fault.
+    #[inline]
+    pub fn read<'b>(&self, buffer: &'b mut String) -> Result<&'b str, Fault>
+    where
+        'a: 'b,
+    {
+        if !self.is_escaped {
+            return Ok(self.raw);
+        }
+        buffer.clear();
+        match json::unescape_into(self.raw, buffer) {
+            true => Ok(buffer),
+            false => Err(Fault::Surrogate),
+        }
+    }
+
+}
