@@ -32,7 +32,7 @@ pub use plan::Plan;
 pub use problem::Problem;
 pub use program::Program;
 pub use run::{Attributes, Findings};
-pub use scan::Duplicate;
+pub use scan::Malformed;
 pub use value::{Text, Value};
 
 #[cfg(test)]

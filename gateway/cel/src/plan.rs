@@ -37,24 +37,42 @@ pub struct Plan {
 
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Node {
-    /// In their order.
-    pub(crate) keys: Vec<(Box<str>, Place)>,
+    pub(crate) keys: Vec<Key>,
+    /// Those that its names have: see [`length_bit`].
+    lengths: u64,
     /// In their order.
     pub(crate) indexes: Vec<(u32, Place)>,
 }
 
 impl Node {
+    /// What is one step below.
+    pub(crate) fn places(&self) -> impl Iterator<Item = Place> {
+        let named = self.keys.iter().map(|key| key.place);
+        named.chain(self.indexes.iter().map(|(_, place)| *place))
+    }
+
     /// Where the member called `name` is kept.
     #[inline]
-    pub(crate) fn named(&self, name: &str) -> Option<Place> {
-        /// Up to so many names it is faster to try each.
-        const FEW: usize = 8;
-        if self.keys.len() <= FEW {
-            return self.keys.iter().find(|(key, _)| **key == *name).map(|(_, place)| *place);
+    pub(crate) fn named(&self, name: &[u8]) -> Option<Place> {
+        if self.lengths & length_bit(name) == 0 {
+            return None;
         }
-        let position = self.keys.binary_search_by(|(key, _)| (**key).cmp(name)).ok()?;
-        self.keys.get(position).map(|(_, place)| *place)
+        let same = |key: &&Key| key.name.first() == name.first() && *key.name == *name;
+        self.keys.iter().find(same).map(|key| key.place)
     }
+}
+
+/// A name that is looked for.
+#[derive(Clone, Debug)]
+pub(crate) struct Key {
+    name: Box<[u8]>,
+    pub(crate) place: Place,
+}
+
+/// Most names of a payload are told from those that are looked for by their length alone.
+#[inline]
+fn length_bit(name: &[u8]) -> u64 {
+    1 << (name.len() % 64)
 }
 
 impl Default for Plan {
@@ -82,7 +100,7 @@ impl Plan {
     /// The place of what is one segment below `parent`, made if need be.
     pub(crate) fn below(&mut self, parent: Place, segment: &Segment, at: &Range<usize>) -> Result<Place, Problem> {
         let known = self.node(parent).and_then(|node| match segment {
-            Segment::Key(key) => node.keys.iter().find(|(other, _)| **other == **key).map(|(_, place)| *place),
+            Segment::Key(key) => node.named(key.as_bytes()),
             Segment::Index(index) => node.indexes.iter().find(|(other, _)| other == index).map(|(_, place)| *place),
         });
         if let Some(place) = known {
@@ -92,8 +110,9 @@ impl Plan {
         let Some(node) = self.nodes.get_mut(parent.index()) else { return Ok(place) };
         match segment {
             Segment::Key(key) => {
-                let position = node.keys.partition_point(|(other, _)| **other < **key);
-                node.keys.insert(position, (key.as_str().into(), place));
+                let name = key.as_bytes();
+                node.lengths |= length_bit(name);
+                node.keys.push(Key { name: name.into(), place });
             }
             Segment::Index(index) => {
                 let position = node.indexes.partition_point(|(other, _)| other < index);

@@ -1,11 +1,13 @@
 //! A program and an event to a value.
 
-use crate::compare::{Buffers, relate};
+use tidegate_wire::json::{self, Member, Token};
+
+use crate::compare::{Buffers, Relation, relate};
 use crate::fault::Fault;
 use crate::moment::{self, Moment};
 use crate::plan::{Place, Plan};
 use crate::program::{At, Op, Program, Set};
-use crate::scan::{self, Duplicate, Found, Inside};
+use crate::scan::{self, Found, Malformed};
 use crate::value::{Text, Value};
 
 /// The most elements of an array of the payload that a rule looks at.
@@ -25,13 +27,13 @@ pub struct Findings {
 }
 
 impl Plan {
-    /// Finds all fields in `payload`, which was checked to be JSON; with none, all are absent.
-    pub fn read(&self, payload: Option<&str>, findings: &mut Findings) -> Result<(), Duplicate> {
+    /// Checks that `payload` is JSON, nested at most `max_depth` deep, and finds all fields in it; with none, all are absent.
+    pub fn read(&self, payload: Option<&str>, max_depth: u32, findings: &mut Findings) -> Result<(), Malformed> {
         findings.found.clear();
         findings.found.resize(self.len(), Found::default());
         let Some(payload) = payload else { return Ok(()) };
         let Findings { found, buffers: [buffer, _] } = findings;
-        scan::scan(self, payload, 0, Place::ROOT, found, buffer).map(drop)
+        scan::scan(self, payload, max_depth, found, buffer)
     }
 }
 
@@ -100,6 +102,10 @@ impl<'a, A: Attributes<'a>> Run<'a, '_, A> {
                 if matches!(left, Value::Double(_)) || matches!(right, Value::Double(_)) {
                     return Err(Fault::Type);
                 }
+                // As the division would be.
+                if matches!((left, right), (Value::Int(i64::MIN), Value::Int(-1))) {
+                    return Err(Fault::Range);
+                }
                 arithmetic(left, right, i128::checked_rem, |left, _| left)
             }
             Op::Size(of) => self.size(*of).map(Value::Int),
@@ -149,8 +155,8 @@ impl<'a, A: Attributes<'a>> Run<'a, '_, A> {
                 let [buffer, _] = &mut self.findings.buffers;
                 Ok(regex.is_match(text.read(buffer)?))
             }
-            Op::Any(list, element, condition) => self.any(*list, *element, *condition, true),
-            Op::All(list, element, condition) => self.any(*list, *element, *condition, false).map(|any| !any),
+            Op::Any(list, element, condition) => self.each(*list, *element, *condition, true),
+            Op::All(list, element, condition) => self.each(*list, *element, *condition, false).map(|any| !any),
             _ => match self.value(at)? {
                 Value::Bool(value) => Ok(value),
                 _ => Err(Fault::Type),
@@ -218,16 +224,8 @@ impl<'a, A: Attributes<'a>> Run<'a, '_, A> {
                 let [buffer, _] = &mut self.findings.buffers;
                 text.read(buffer)?.chars().count()
             }
-            Value::List(list) => {
-                let mut inside = Inside::new(list, 0);
-                let elements = std::iter::from_fn(|| inside.next().map(|_| inside.take()));
-                elements.count()
-            }
-            Value::Map(map) => {
-                let mut inside = Inside::new(map, 0);
-                let members = std::iter::from_fn(|| inside.next().map(|_| (inside.name(), inside.take())));
-                members.count()
-            }
+            Value::List(list) => elements(list).count(),
+            Value::Map(map) => members(map).count(),
             _ => return Err(Fault::Type),
         };
         i64::try_from(count).map_err(|_| Fault::Range)
@@ -239,7 +237,7 @@ impl<'a, A: Attributes<'a>> Run<'a, '_, A> {
             return Ok(set.texts.contains(text.read(buffer)?));
         }
         for other in &set.others {
-            if relate(crate::compare::Relation::Equal, value, other.value(), &mut self.findings.buffers)? {
+            if relate(Relation::Equal, value, other.value(), &mut self.findings.buffers)? {
                 return Ok(true);
             }
         }
@@ -248,58 +246,59 @@ impl<'a, A: Attributes<'a>> Run<'a, '_, A> {
 
     /// Whether `value` is an element of a list, or a name in a map.
     fn contained(&mut self, value: Value<'a>, container: Value<'a>) -> Result<bool, Fault> {
-        let (text, is_map) = match container {
-            Value::List(list) => (list, false),
-            Value::Map(map) => (map, true),
-            _ => return Err(Fault::Type),
-        };
-        let mut inside = Inside::new(text, 0);
-        let mut fault = None;
-        for _ in 0..ELEMENTS_MAX {
-            if inside.next().is_none() {
-                return fault.map_or(Ok(false), Err);
+        match container {
+            Value::List(list) => self.any(elements(list), |run, element| run.equal(value, element)),
+            Value::Map(map) => {
+                self.any(members(map).map(|member| member.name), |run, name| run.equal(value, name))
             }
-            let candidate = if is_map { inside.name() } else { inside.take() };
-            if is_map {
-                inside.take();
+            _ => Err(Fault::Type),
+        }
+    }
+
+    fn equal(&mut self, value: Value<'a>, token: Token<'a>) -> Result<bool, Fault> {
+        let other = scan::value(token).ok_or(Fault::Type)?;
+        relate(Relation::Equal, value, other, &mut self.findings.buffers)
+    }
+
+    /// Whether the condition is `wanted` for any element.
+    fn each(&mut self, list: Place, element: Place, condition: At, wanted: bool) -> Result<bool, Fault> {
+        let Value::List(list) = self.field(list)? else { return Err(Fault::Type) };
+        self.any(elements(list), |run, token| {
+            let Findings { found, buffers: [buffer, _] } = &mut *run.findings;
+            scan::put(run.plan, run.payload, token, element, found, buffer).map_err(|_| Fault::Duplicate)?;
+            Ok(run.holds(condition)? == wanted)
+        })
+    }
+
+    /// Whether the condition holds for any of them; that absorbs the faults of the others.
+    fn any(
+        &mut self,
+        tokens: impl Iterator<Item = Token<'a>>,
+        mut condition: impl FnMut(&mut Self, Token<'a>) -> Result<bool, Fault>,
+    ) -> Result<bool, Fault> {
+        let mut result = Ok(false);
+        for (index, token) in tokens.enumerate() {
+            if index == ELEMENTS_MAX {
+                return Err(Fault::TooManyElements);
             }
-            let Some(candidate) = candidate.value(text) else { continue };
-            match relate(crate::compare::Relation::Equal, value, candidate, &mut self.findings.buffers) {
+            match condition(self, token) {
                 Ok(true) => return Ok(true),
                 Ok(false) => {}
-                Err(other) => fault = Some(other),
+                Err(fault) => result = result.and(Err(fault)),
             }
         }
-        if inside.next().is_some() { Err(Fault::TooManyElements) } else { fault.map_or(Ok(false), Err) }
+        result
     }
+}
 
-    /// Whether the condition is `wanted` for any element; that absorbs the faults of the others.
-    fn any(&mut self, list: Place, element: Place, condition: At, wanted: bool) -> Result<bool, Fault> {
-        let list = self.found(list);
-        if !list.is_there() {
-            return Err(Fault::Absent);
-        }
-        let start = list.bracket().filter(|_| list.is_array()).ok_or(Fault::Type)?;
-        let mut inside = Inside::new(self.payload, start);
-        let mut fault = None;
-        for _ in 0..ELEMENTS_MAX {
-            let Some(at) = inside.next() else { return fault.map_or(Ok(false), Err) };
-            inside.resume(self.put(at, element)?);
-            match self.holds(condition) {
-                Ok(value) if value == wanted => return Ok(true),
-                Ok(_) => {}
-                Err(other) => fault = fault.or(Some(other)),
-            }
-        }
-        if inside.next().is_some() { Err(Fault::TooManyElements) } else { fault.map_or(Ok(false), Err) }
-    }
+/// The elements of an array that was checked.
+fn elements(list: &str) -> impl Iterator<Item = Token<'_>> {
+    json::elements(list, u32::MAX).into_iter().flatten().map_while(Result::ok)
+}
 
-    /// Finds the fields of the element that begins at `at`; where it ends.
-    fn put(&mut self, at: usize, element: Place) -> Result<usize, Fault> {
-        let Findings { found, buffers: [buffer, _] } = self.findings;
-        scan::clear(self.plan, element, found);
-        scan::scan(self.plan, self.payload, at, element, found, buffer).map_err(|_| Fault::Duplicate)
-    }
+/// The members of an object that was checked.
+fn members(map: &str) -> impl Iterator<Item = Member<'_>> {
+    json::members(map, u32::MAX).into_iter().flatten().map_while(Result::ok)
 }
 
 fn negative(value: Value<'_>) -> Result<Value<'_>, Fault> {

@@ -27,7 +27,7 @@ fn give<T>(
     let mut compiler = Compiler::default();
     let program = compiler.value(expression).unwrap_or_else(|problem| panic!("{expression}: {problem}"));
     let mut findings = Findings::default();
-    compiler.plan().read(payload, &mut findings).unwrap();
+    compiler.plan().read(payload, 64, &mut findings).unwrap();
     let named = Named(compiler.attributes(), attributes);
     let holds = program.holds(compiler.plan(), payload, &named, &mut findings);
     let value = program.value(compiler.plan(), payload, &named, &mut findings);

@@ -45,7 +45,7 @@ impl<'a> Value<'a> {
                 return value;
             }
         }
-        Self::Double(raw.parse().unwrap_or(f64::NAN))
+        Self::Double(decimal(raw).unwrap_or_else(|| raw.parse().unwrap_or(f64::NAN)))
     }
 
     /// What it is called in messages.
@@ -63,6 +63,31 @@ impl<'a> Value<'a> {
             Self::Map(_) => "map",
         }
     }
+}
+
+/// The value of a number of few digits with a point and without an exponent: exact, as both parts are powers that doubles
+/// have.
+fn decimal(raw: &str) -> Option<f64> {
+    const POWERS: [f64; 16] =
+        [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15];
+    let digits = raw.as_bytes().strip_prefix(b"-").unwrap_or(raw.as_bytes());
+    if digits.len() > 16 {
+        return None;
+    }
+    let (mut value, mut fraction) = (0u64, None);
+    for byte in digits {
+        match byte {
+            b'0'..=b'9' => {
+                value = value * 10 + u64::from(byte & 0xf);
+                fraction = fraction.map(|digits: usize| digits + 1);
+            }
+            b'.' => fraction = Some(0),
+            _ => return None,
+        }
+    }
+    #[expect(clippy::cast_precision_loss, reason = "fifteen digits fit a double")]
+    let value = value as f64 / POWERS.get(fraction?)?;
+    Some(if digits.len() < raw.len() { -value } else { value })
 }
 
 /// Text, perhaps as it stands in JSON.

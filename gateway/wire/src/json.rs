@@ -8,7 +8,7 @@ mod text;
 
 use std::borrow::Cow;
 
-pub(crate) use scan::Scanner;
+pub use scan::Scanner;
 pub use text::{unescape, unescape_into, write_string};
 
 /// Why something is not JSON, and where.

@@ -233,9 +233,9 @@ fn a_name_given_twice_is_refused_where_it_is_looked_for() {
     let read = |expression: &str, payload: &str| {
         let mut compiler = Compiler::default();
         compiler.condition(expression).unwrap();
-        compiler.plan().read(Some(payload), &mut Findings::default())
+        compiler.plan().read(Some(payload), 64, &mut Findings::default())
     };
-    assert_eq!(read("data.a == 1", r#"{"a":1,"b":2,"a":3}"#).unwrap_err().at, 13);
+    assert_eq!(read("data.a == 1", r#"{"a":1,"b":2,"a":3}"#).unwrap_err(), crate::Malformed::Duplicate(17));
     assert!(read("data.a == 1", r#"{"a":1,"\u0061":3}"#).is_err());
     assert!(read("data.a.b == 1", r#"{"a":{"b":1},"a":{}}"#).is_err());
     assert!(read("data.a.b == 1", r#"{"a":{"b":1,"b":1}}"#).is_err());
