@@ -7,9 +7,10 @@ mod sockets;
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 use futures_util::StreamExt as _;
 use prometheus_client::registry::Registry;
 use tidegate_wire::{Limits, Reason, limits};
@@ -31,6 +32,7 @@ use crate::listen::quic_key::QuicKey;
 use crate::listen::tls::Certificates;
 use crate::listen::{tcp, udp};
 use crate::metrics::Metrics;
+use crate::metrics::rules::{self, RuleCounts};
 use crate::ops::{Ops, Readiness};
 use crate::pipeline::Pipeline;
 use crate::rates::Rates;
@@ -82,7 +84,7 @@ struct Common {
 
 impl Gateway {
     fn start(config: &Config) -> Result<Self> {
-        let (metrics, registry) = Metrics::register();
+        let (metrics, mut registry) = Metrics::register();
         let topics: Arc<[String]> = config.topics().into();
         let access = Arc::new(Access::new(&config.auth, &config.origins, &topics));
         let max_event_bytes = config.limits.max_event_bytes.0;
@@ -91,10 +93,15 @@ impl Gateway {
         let sockets = Sockets::bind(&config.listen)?;
         let Destination { sink, encodes, budget_bytes } = destination::open(config, &metrics, &topics)?;
         let limits = wire_limits(&config.limits);
+        let pipeline =
+            Pipeline::new(limits, &config.routes, &topics, encodes).context("the rules of the routes")?;
+        let pipeline = Arc::new(pipeline);
+        let counted = Arc::clone(&pipeline);
+        rules::register(&mut registry, move || rule_counts(&counted));
         let (reasons, reason) = watch::channel(Reason::Ok);
         let sessions = Sessions::new(Parts {
             metrics: Arc::new(metrics.clone()),
-            pipeline: Pipeline::new(limits, &config.routes, &topics, encodes),
+            pipeline,
             sink: Arc::clone(&sink),
             access: Arc::clone(&access),
             rates: Arc::clone(&rates),
@@ -360,4 +367,17 @@ mod tests {
         let limits = wire_limits(&configured);
         assert_eq!((limits.max_batch_events, limits.max_event_bytes), (7, 256 << 10));
     }
+}
+
+fn rule_counts(pipeline: &Pipeline) -> Vec<RuleCounts> {
+    let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
+    let rules = pipeline.rules().map(|rule| RuleCounts {
+        route: rule.route.to_owned(),
+        rule: rule.name.to_owned(),
+        is_shadow: rule.is_shadow,
+        kept: read(&rule.counts.kept),
+        dropped: read(&rule.counts.dropped),
+        faults: read(&rule.counts.faults),
+    });
+    rules.collect()
 }

@@ -100,7 +100,8 @@ impl Encode {
     }
 
     fn of(decode: Decode) -> Self {
-        let pipeline = Pipeline::new(Limits::default(), &[], &["events".to_owned()], Encodes::ByRoute);
+        let pipeline =
+            Pipeline::new(Limits::default(), &[], &["events".to_owned()], Encodes::ByRoute).unwrap();
         Self { decode, pipeline, grant: Arc::new(Grant::open()), records: Records::default() }
     }
 }

@@ -175,7 +175,9 @@ fn sessions(sink: Arc<dyn Sink>) -> (Sessions, watch::Sender<Reason>) {
     let (reasons, reason) = watch::channel(Reason::Ok);
     let sessions = Sessions::new(Parts {
         metrics: Arc::new(metrics),
-        pipeline: Pipeline::new(Limits::default(), &config.routes, &topics, Encodes::ByRoute),
+        pipeline: Arc::new(
+            Pipeline::new(Limits::default(), &config.routes, &topics, Encodes::ByRoute).unwrap(),
+        ),
         sink,
         access: Arc::new(Access::new(&config.auth, &config.origins, &topics)),
         rates: Arc::new(Rates::none(tokio::time::Instant::now().into_std())),

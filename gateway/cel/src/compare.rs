@@ -114,7 +114,10 @@ fn double(value: Value<'_>) -> Option<f64> {
 }
 
 /// An integer of 64 bits against a double.
-#[expect(clippy::cast_possible_truncation, reason = "a double below 2^65 fits, and what is cut off is compared after")]
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "a double below 2^65 fits, and what is cut off is compared after"
+)]
 fn mixed(integer: i128, double: f64) -> Option<Ordering> {
     const BEYOND: f64 = 36_893_488_147_419_103_232.0;
     if double.is_nan() {
@@ -175,7 +178,10 @@ mod tests {
         orders(Value::Text(plain), Value::Text(escaped), Ordering::Equal);
         orders(Value::Text(Text::plain("Z")), Value::Text(Text::plain("a")), Ordering::Less);
         let alone = Value::Text(Text::json(r"\ud800", true));
-        assert_eq!(relate(Relation::Equal, alone, Value::Text(plain), &mut Buffers::default()), Err(Fault::Surrogate));
+        assert_eq!(
+            relate(Relation::Equal, alone, Value::Text(plain), &mut Buffers::default()),
+            Err(Fault::Surrogate)
+        );
     }
 
     #[test]
@@ -186,7 +192,10 @@ mod tests {
         assert_eq!(relate(Relation::NotEqual, Value::Null, Value::Int(1), &mut buffers), Ok(true));
         assert_eq!(relate(Relation::Less, text, Value::Int(1), &mut buffers), Err(Fault::Type));
         assert_eq!(relate(Relation::Less, Value::Null, Value::Null, &mut buffers), Err(Fault::Type));
-        assert_eq!(relate(Relation::Equal, Value::List("[]"), Value::List("[]"), &mut buffers), Err(Fault::Type));
+        assert_eq!(
+            relate(Relation::Equal, Value::List("[]"), Value::List("[]"), &mut buffers),
+            Err(Fault::Type)
+        );
         assert_eq!(relate(Relation::Equal, Value::List("[]"), Value::Int(1), &mut buffers), Ok(false));
     }
 }

@@ -21,6 +21,7 @@ const OPS_MAX: usize = 4_096;
 pub struct Compiler {
     plan: Plan,
     attributes: Vec<String>,
+    looks_at_payload: bool,
 }
 
 impl Compiler {
@@ -36,7 +37,16 @@ impl Compiler {
             return Ok(program);
         }
         let help = "compare it with something, as in `a == b`";
-        Err(Problem::new(0..text.len(), format!("the rule is a {}, but must be true or false", kind.name()), help))
+        Err(Problem::new(
+            0..text.len(),
+            format!("the rule is a {}, but must be true or false", kind.name()),
+            help,
+        ))
+    }
+
+    /// Whether any of them looks into the payload.
+    pub fn looks_at_payload(&self) -> bool {
+        self.looks_at_payload
     }
 
     /// The fields that all of them look at.
@@ -51,10 +61,12 @@ impl Compiler {
 
     fn compile(&mut self, text: &str) -> Result<(Program, Type), Problem> {
         let expr = parse(text)?;
-        let mut builder = Builder { compiler: self, ops: Vec::new(), bound: Vec::new(), cost: 0, looks_at_payload: false };
+        let mut builder =
+            Builder { compiler: self, ops: Vec::new(), bound: Vec::new(), cost: 0, looks_at_payload: false };
         let Typed { at, kind, .. } = builder.expr(&expr)?;
         let Builder { ops, cost, looks_at_payload, .. } = builder;
         let cost = u32::try_from(cost).unwrap_or(u32::MAX);
+        self.looks_at_payload |= looks_at_payload;
         Ok((Program { ops, last: at, cost, looks_at_payload }, kind))
     }
 }
@@ -108,9 +120,11 @@ impl Builder<'_> {
             Kind::In(of, list) => self.within(of, list, at),
             Kind::Arithmetic(operator, left, right) => self.arithmetic(*operator, left, right, at),
             Kind::Choice(parts) => self.choice(parts, at),
-            Kind::List(_) => {
-                Err(Problem::new(at.clone(), "a list stands here", "lists are for `x in [..]` and `[..].exists(x, ..)`"))
-            }
+            Kind::List(_) => Err(Problem::new(
+                at.clone(),
+                "a list stands here",
+                "lists are for `x in [..]` and `[..].exists(x, ..)`",
+            )),
         }
     }
 
@@ -119,7 +133,13 @@ impl Builder<'_> {
         self.emit(Op::Constant(constant), kind, at)
     }
 
-    fn relation(&mut self, relation: Relation, left: &Expr, right: &Expr, at: &Span) -> Result<Typed, Problem> {
+    fn relation(
+        &mut self,
+        relation: Relation,
+        left: &Expr,
+        right: &Expr,
+        at: &Span,
+    ) -> Result<Typed, Problem> {
         let (a, b) = (self.expr(left)?, self.expr(right)?);
         let is_ordered = relation.is_equality() || !(a.kind == Type::Null || b.kind == Type::Null);
         if !a.kind.compares_with(b.kind) || !is_ordered {
@@ -151,7 +171,8 @@ impl Builder<'_> {
             if list.kind == Type::Any {
                 return self.weighed(Op::In(of.at, list.at), Type::Bool, 64, at);
             }
-            let help = "write `x in [a, b]`, or a field that is a list; for a part of a text write text.contains(x)";
+            let help =
+                "write `x in [a, b]`, or a field that is a list; for a part of a text write text.contains(x)";
             return Err(Problem::new(at.clone(), format!("`in` a {}", list.kind.name()), help));
         };
         let value = self.expr(of)?;
@@ -162,7 +183,8 @@ impl Builder<'_> {
             };
             let (constant, kind) = constant(literal);
             if !value.kind.compares_with(kind) {
-                let message = format!("a {} is never among values that are {}", value.kind.name(), kind.name());
+                let message =
+                    format!("a {} is never among values that are {}", value.kind.name(), kind.name());
                 return Err(Problem::new(item.at.clone(), message, "list values of its type"));
             }
             match constant {
@@ -188,7 +210,13 @@ impl Builder<'_> {
         Ok(any)
     }
 
-    fn arithmetic(&mut self, operator: Arithmetic, left: &Expr, right: &Expr, at: &Span) -> Result<Typed, Problem> {
+    fn arithmetic(
+        &mut self,
+        operator: Arithmetic,
+        left: &Expr,
+        right: &Expr,
+        at: &Span,
+    ) -> Result<Typed, Problem> {
         let (a, b) = (self.expr(left)?, self.expr(right)?);
         let kind = arithmetic_type(operator, a.kind, b.kind).ok_or_else(|| {
             let message = format!("{} {} {}", a.kind.name(), operator.mark(), b.kind.name());

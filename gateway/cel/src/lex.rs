@@ -30,8 +30,8 @@ pub(crate) enum Kind {
 
 /// Longer ones first.
 const MARKS: [&str; 24] = [
-    "&&", "||", "==", "!=", "<=", ">=", "<", ">", "!", "+", "-", "*", "/", "%", "?", ":", ".", ",", "(", ")", "[",
-    "]", "{", "}",
+    "&&", "||", "==", "!=", "<=", ">=", "<", ">", "!", "+", "-", "*", "/", "%", "?", ":", ".", ",", "(", ")",
+    "[", "]", "{", "}",
 ];
 
 /// The tokens of an expression; the last is [`Kind::End`].
@@ -71,7 +71,8 @@ impl<'a> Lexer<'a> {
         if let Some((prefix, quote)) = quoted(rest) {
             return self.string(prefix, quote);
         }
-        if first.is_ascii_digit() || (first == '.' && rest.chars().nth(1).is_some_and(|c| c.is_ascii_digit())) {
+        if first.is_ascii_digit() || (first == '.' && rest.chars().nth(1).is_some_and(|c| c.is_ascii_digit()))
+        {
             return self.number();
         }
         if first.is_ascii_alphabetic() || first == '_' {
@@ -125,7 +126,11 @@ impl<'a> Lexer<'a> {
         let rest = self.take(|c| c.is_ascii_alphanumeric() || c == '_');
         kind.filter(|_| rest.is_empty()).ok_or_else(|| {
             let message = format!("`{}` is not a number", self.since(start));
-            Problem::new(start..self.at, message, "numbers are written 1, 0x1f, 1u, 1.5 or 1e3, and fit 64 bits")
+            Problem::new(
+                start..self.at,
+                message,
+                "numbers are written 1, 0x1f, 1u, 1.5 or 1e3, and fit 64 bits",
+            )
         })
     }
 
@@ -156,14 +161,22 @@ impl<'a> Lexer<'a> {
         let start = self.at;
         if prefix.contains(['b', 'B']) {
             let at = start..start + prefix.len() + quote.len();
-            return Err(Problem::new(at, "bytes are not supported", "events have text: write it without `b`"));
+            return Err(Problem::new(
+                at,
+                "bytes are not supported",
+                "events have text: write it without `b`",
+            ));
         }
         let is_raw = !prefix.is_empty();
         self.at += prefix.len() + quote.len();
         let mut text = String::new();
         while !self.takes(quote) {
             let unfinished = || {
-                Problem::new(start..self.text.len(), "a string without its end", format!("close it with {quote}"))
+                Problem::new(
+                    start..self.text.len(),
+                    "a string without its end",
+                    format!("close it with {quote}"),
+                )
             };
             let next = self.rest().chars().next().ok_or_else(unfinished)?;
             if next == '\n' && quote.len() == 1 {

@@ -72,7 +72,9 @@ impl Parser {
                 self.take();
                 let right = self.sum()?;
                 left = self.pair(left, right, Kind::In)?;
-            } else if let Some(relation) = Relation::ALL.into_iter().find(|relation| self.takes(relation.mark())) {
+            } else if let Some(relation) =
+                Relation::ALL.into_iter().find(|relation| self.takes(relation.mark()))
+            {
                 let right = self.sum()?;
                 left = self.pair(left, right, |a, b| Kind::Relation(relation, a, b))?;
             } else {
@@ -155,7 +157,11 @@ impl Parser {
         match token.kind {
             lex::Kind::Int(value) => match i64::try_from(value) {
                 Ok(value) => literal(Literal::Int(value)),
-                Err(_) => Err(Problem::new(token.at, "an integer beyond 2^63-1", format!("write {value}u or {value}.0"))),
+                Err(_) => Err(Problem::new(
+                    token.at,
+                    "an integer beyond 2^63-1",
+                    format!("write {value}u or {value}.0"),
+                )),
             },
             lex::Kind::Uint(value) => literal(Literal::Uint(value)),
             lex::Kind::Double(value) => literal(Literal::Double(value)),
@@ -237,7 +243,11 @@ impl Parser {
         self.parts += 1;
         if self.parts > PARTS_MAX {
             let help = "split the rule; many texts are compared by `in [...]`";
-            return Err(Problem::new(at.clone(), format!("more than {PARTS_MAX} operators, fields and calls"), help));
+            return Err(Problem::new(
+                at.clone(),
+                format!("more than {PARTS_MAX} operators, fields and calls"),
+                help,
+            ));
         }
         Ok(())
     }
@@ -294,8 +304,23 @@ impl Parser {
 
 /// What CEL keeps for itself.
 const RESERVED: [&str; 17] = [
-    "in", "as", "break", "const", "continue", "else", "for", "function", "if", "import", "let", "loop", "package",
-    "namespace", "return", "var", "void",
+    "in",
+    "as",
+    "break",
+    "const",
+    "continue",
+    "else",
+    "for",
+    "function",
+    "if",
+    "import",
+    "let",
+    "loop",
+    "package",
+    "namespace",
+    "return",
+    "var",
+    "void",
 ];
 
 #[cfg(test)]
@@ -379,7 +404,11 @@ mod tests {
         refuses("a.", "", "expected a name; another one is written [\"...\"]");
         refuses("if", "if", "it is reserved in CEL; as a name in the payload write [\"...\"]");
         refuses("{'a': 1}", "{", "compare fields one by one; lists are written [a, b]");
-        refuses("9223372036854775808", "9223372036854775808", "write 9223372036854775808u or 9223372036854775808.0");
+        refuses(
+            "9223372036854775808",
+            "9223372036854775808",
+            "write 9223372036854775808u or 9223372036854775808.0",
+        );
         refuses("a ? b", "", "expected `:`");
     }
 

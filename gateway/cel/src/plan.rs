@@ -98,10 +98,17 @@ impl Plan {
     }
 
     /// The place of what is one segment below `parent`, made if need be.
-    pub(crate) fn below(&mut self, parent: Place, segment: &Segment, at: &Range<usize>) -> Result<Place, Problem> {
+    pub(crate) fn below(
+        &mut self,
+        parent: Place,
+        segment: &Segment,
+        at: &Range<usize>,
+    ) -> Result<Place, Problem> {
         let known = self.node(parent).and_then(|node| match segment {
             Segment::Key(key) => node.named(key.as_bytes()),
-            Segment::Index(index) => node.indexes.iter().find(|(other, _)| other == index).map(|(_, place)| *place),
+            Segment::Index(index) => {
+                node.indexes.iter().find(|(other, _)| other == index).map(|(_, place)| *place)
+            }
         });
         if let Some(place) = known {
             return Ok(place);
@@ -139,5 +146,9 @@ pub(crate) fn check_length(segments: usize, at: &Range<usize>) -> Result<(), Pro
     if segments <= SEGMENTS_MAX {
         return Ok(());
     }
-    Err(Problem::new(at.clone(), format!("a path of {segments} steps"), format!("take at most {SEGMENTS_MAX}")))
+    Err(Problem::new(
+        at.clone(),
+        format!("a path of {segments} steps"),
+        format!("take at most {SEGMENTS_MAX}"),
+    ))
 }

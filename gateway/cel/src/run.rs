@@ -28,7 +28,12 @@ pub struct Findings {
 
 impl Plan {
     /// Checks that `payload` is JSON, nested at most `max_depth` deep, and finds all fields in it; with none, all are absent.
-    pub fn read(&self, payload: Option<&str>, max_depth: u32, findings: &mut Findings) -> Result<(), Malformed> {
+    pub fn read(
+        &self,
+        payload: Option<&str>,
+        max_depth: u32,
+        findings: &mut Findings,
+    ) -> Result<(), Malformed> {
         findings.found.clear();
         findings.found.resize(self.len(), Found::default());
         let Some(payload) = payload else { return Ok(()) };
@@ -47,7 +52,8 @@ impl Program {
         attributes: &impl Attributes<'a>,
         findings: &mut Findings,
     ) -> Result<Value<'a>, Fault> {
-        Run { program: self, plan, payload: payload.unwrap_or_default(), attributes, findings }.value(self.last)
+        Run { program: self, plan, payload: payload.unwrap_or_default(), attributes, findings }
+            .value(self.last)
     }
 
     /// As [`Program::value`], of a condition. A value that is no boolean is [`Fault::Type`].
@@ -59,7 +65,8 @@ impl Program {
         attributes: &impl Attributes<'a>,
         findings: &mut Findings,
     ) -> Result<bool, Fault> {
-        Run { program: self, plan, payload: payload.unwrap_or_default(), attributes, findings }.holds(self.last)
+        Run { program: self, plan, payload: payload.unwrap_or_default(), attributes, findings }
+            .holds(self.last)
     }
 }
 
@@ -129,12 +136,24 @@ impl<'a, A: Attributes<'a>> Run<'a, '_, A> {
             Op::And(left, right) => match self.holds(*left) {
                 Ok(false) => Ok(false),
                 Ok(true) => self.holds(*right),
-                Err(fault) => if self.holds(*right) == Ok(false) { Ok(false) } else { Err(fault) },
+                Err(fault) => {
+                    if self.holds(*right) == Ok(false) {
+                        Ok(false)
+                    } else {
+                        Err(fault)
+                    }
+                }
             },
             Op::Or(left, right) => match self.holds(*left) {
                 Ok(true) => Ok(true),
                 Ok(false) => self.holds(*right),
-                Err(fault) => if self.holds(*right) == Ok(true) { Ok(true) } else { Err(fault) },
+                Err(fault) => {
+                    if self.holds(*right) == Ok(true) {
+                        Ok(true)
+                    } else {
+                        Err(fault)
+                    }
+                }
             },
             Op::HasField(place, parent) => self.has_field(*place, *parent),
             Op::HasAttribute(position) => Ok(self.attributes.get(*position).is_some()),
@@ -156,7 +175,9 @@ impl<'a, A: Attributes<'a>> Run<'a, '_, A> {
                 Ok(regex.is_match(text.read(buffer)?))
             }
             Op::Any(list, element, condition) => self.each(*list, *element, *condition, true),
-            Op::All(list, element, condition) => self.each(*list, *element, *condition, false).map(|any| !any),
+            Op::All(list, element, condition) => {
+                self.each(*list, *element, *condition, false).map(|any| !any)
+            }
             _ => match self.value(at)? {
                 Value::Bool(value) => Ok(value),
                 _ => Err(Fault::Type),

@@ -32,7 +32,7 @@ pub enum Value<'a> {
 
 impl<'a> Value<'a> {
     /// Of a JSON number, checked: an integer where it is written as one and fits, otherwise a double.
-    pub(crate) fn number(raw: &str) -> Self {
+    pub fn number(raw: &str) -> Self {
         let digits = raw.as_bytes().strip_prefix(b"-").unwrap_or(raw.as_bytes());
         let is_integer = digits.len() <= 20 && digits.iter().all(u8::is_ascii_digit) && raw != "-0";
         if is_integer {
@@ -41,7 +41,8 @@ impl<'a> Value<'a> {
                 let value = digits.iter().fold(0, |value: i64, digit| value * 10 + i64::from(digit & 0xf));
                 return Self::Int(if digits.len() < raw.len() { -value } else { value });
             }
-            if let Some(value) = raw.parse().ok().map(Self::Int).or_else(|| raw.parse().ok().map(Self::Uint)) {
+            if let Some(value) = raw.parse().ok().map(Self::Int).or_else(|| raw.parse().ok().map(Self::Uint))
+            {
                 return value;
             }
         }
@@ -125,5 +126,4 @@ impl<'a> Text<'a> {
             false => Err(Fault::Surrogate),
         }
     }
-
 }

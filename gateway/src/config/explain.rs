@@ -84,10 +84,11 @@ fn wrong_type(span: Range<usize>, message: &str, place: &Place) -> Problem {
 }
 
 fn condition(document: &Document<'_>, place: &Place, span: &Range<usize>) -> Option<Problem> {
-    let is_condition = place.path.first().is_some_and(|first| first == "routes") && place.key() == "when";
+    let is_condition = place.path.first().is_some_and(|first| first == "routes")
+        && matches!(place.key(), "when" | "keep" | "drop");
     let text = document.text_at(&place.dotted()).filter(|_| is_condition)?;
-    let fault = Condition::parse(text).err()?;
-    Some(Problem { span: document.within(span, &fault.at), message: fault.message, help: fault.help })
+    let problem = Condition::parse(text).err()?;
+    Some(Problem { span: document.within(span, &problem.at), message: problem.message, help: problem.help })
 }
 
 /// The line of the reference that sets `key`, without its comment.

@@ -10,6 +10,7 @@ mod condition;
 mod destination;
 mod document;
 mod explain;
+mod filters;
 mod findings;
 mod interpolate;
 mod limits;
@@ -34,8 +35,9 @@ use serde::Deserialize;
 
 pub use self::age::Age;
 pub use self::auth::{Auth, AuthMode, HASH_PREFIX, Token};
-pub use self::condition::{Attribute, Condition, Test};
+pub use self::condition::Condition;
 pub use self::destination::{Delivery, DeliveryMode, Kafka, Log};
+pub use self::filters::{Filter, OnError};
 pub use self::limits::{Limits, Shutdown};
 pub use self::listen::{Demo, Discovery, Exclude, Listen, Tls};
 pub use self::loaded::Loaded;

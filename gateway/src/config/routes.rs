@@ -1,8 +1,10 @@
 //! Which event goes to which topic.
 
 use serde::Deserialize;
+use tidegate_cel::Compiler;
 
 use super::condition::Condition;
+use super::filters::{self, Filter};
 use super::findings::Findings;
 use super::topics::{Acks, Compression, Missing};
 use crate::record::Encoding;
@@ -14,11 +16,17 @@ const ROUTES_MAX: usize = 1_000;
 #[derive(Clone, Debug, Deserialize, PartialEq)]
 #[serde(deny_unknown_fields)]
 pub struct Route {
+    /// What its counters are called; its position, from 1, if not written.
+    #[serde(default)]
+    pub name: Option<String>,
     /// What it takes; `None` takes everything.
     #[serde(default)]
     pub when: Option<Condition>,
     /// The Kafka topic.
     pub topic: String,
+    /// Which of its events are kept; tried in their order.
+    #[serde(default)]
+    pub filters: Vec<Filter>,
     /// How records are written.
     #[serde(default, with = "EncodingName")]
     pub encoding: Encoding,
@@ -65,8 +73,10 @@ impl Route {
     /// Where everything goes when no routes are configured: topic `events`.
     pub fn to_events() -> Self {
         Self {
+            name: None,
             when: None,
             topic: "events".into(),
+            filters: Vec::new(),
             encoding: Encoding::default(),
             tolerance_ms: default_tolerance_ms(),
             dead_letter: None,
@@ -87,6 +97,7 @@ impl Route {
 }
 
 pub(super) fn check(routes: &[Route], findings: &mut Findings<'_>) {
+    let mut together = Compiler::default();
     for (index, route) in routes.iter().enumerate() {
         if !Route::is_topic(&route.topic) {
             findings.refuse(
@@ -95,6 +106,22 @@ pub(super) fn check(routes: &[Route], findings: &mut Findings<'_>) {
                 "write 1 to 249 letters, digits, `.`, `_` or `-`",
             );
         }
+        if let Some(name) = route.name.as_deref() {
+            if !filters::is_name(name) {
+                let help = "write 1 to 64 letters, digits, `-`, `_` or `.`";
+                findings.refuse(&format!("routes.{index}.name"), format!("`{name}` cannot be a name"), help);
+            }
+            if routes.iter().take(index).any(|above| above.name.as_deref() == Some(name)) {
+                let help = "its counters could not be told apart: give it another one";
+                findings.refuse(
+                    &format!("routes.{index}.name"),
+                    format!("`{name}` is the name of a route above"),
+                    help,
+                );
+            }
+        }
+        filters::check(index, &route.filters, findings);
+        check_together(index, route, &mut together, findings);
         if let Some(above) = routes.iter().take(index).position(|above| above.when.is_none()) {
             findings.refuse(
                 &format!("routes.{index}"),
@@ -106,5 +133,16 @@ pub(super) fn check(routes: &[Route], findings: &mut Findings<'_>) {
     if routes.len() > ROUTES_MAX {
         let help = "each event is tried against the routes in order; use fewer";
         findings.refuse("routes", format!("more than {ROUTES_MAX} routes"), help);
+    }
+}
+
+/// Each expression has been compiled alone; together they may look at too much.
+fn check_together(index: usize, route: &Route, compiler: &mut Compiler, findings: &mut Findings<'_>) {
+    let filters = route.filters.iter().flat_map(|filter| [&filter.keep, &filter.drop]);
+    for condition in filters.chain([&route.when]).flatten() {
+        if let Err(problem) = compiler.condition(condition.text()) {
+            findings.refuse(&format!("routes.{index}"), problem.message, &problem.help);
+            return;
+        }
     }
 }

@@ -84,9 +84,11 @@ fn the_examples_in_the_shipped_file_hold_when_uncommented() {
     assert!(config.rates.client.events_burst.is_some() && config.rates.address.connections.is_some());
     assert_eq!(config.discovery.exclude.len(), 1);
     let [sensors, rest] = config.routes.as_slice() else { panic!("{:?}", config.routes) };
-    assert_eq!(sensors.when.as_ref().unwrap().all.len(), 2);
+    assert_eq!(sensors.when.as_ref().unwrap().text(), "type.startsWith(\"sensor.\") && source == \"/hall\"");
     assert_eq!(*rest, Route { topic: "rest".into(), ..Route::to_events() }, "defaults as stated");
     assert_eq!(sensors.tolerance_ms, rest.tolerance_ms);
+    let [hot] = sensors.filters.as_slice() else { panic!("{:?}", sensors.filters) };
+    assert!(hot.keep.is_some() && hot.on_error == OnError::default() && hot.shadow);
 }
 
 #[test]
@@ -410,14 +412,29 @@ fn routes_are_checked() {
 #[test]
 fn the_caret_stands_inside_a_condition() {
     let when = |value: &str| format!("[[routes]]\nwhen = {value}\ntopic = \"a\"");
-    refuses(&when("'type != \"a\"'"), "2:14", &["`!=` where", "supported are type, source and topic"]);
-    refuses(&when("\"type != \\\"a\\\"\""), "2:14", &["`!=` where"]);
-    refuses(&when("\"type == \\\"a\\\" || x\""), "2:23", &["`||` where"]);
-    refuses(&when("'''\ntype == 5'''"), "3:9", &["`5` where text in quotes"]);
-    refuses(&when("\"\""), "2:9", &["the expression ends"]);
-    refuses(&when("'$${'"), "2:8", &["`$` where"]);
-    refuses(&when("'${BAD_CONDITION}'"), "2:8", &["`=` where"]);
+    refuses(&when("'type = \"a\"'"), "2:14", &["`=` is not part", "write `==`"]);
+    refuses(&when("\"type = \\\"a\\\"\""), "2:14", &["`=` is not part"]);
+    refuses(&when("\"type == \\\"a\\\" || X\""), "2:26", &["no attribute `X`"]);
+    refuses(&when("'''\ntype == 5'''"), "3:1", &["string == int is never true"]);
+    refuses(&when("\"\""), "2:9", &["found the end", "expected a value"]);
+    refuses(&when("'$${'"), "2:8", &["`$` is not part"]);
+    refuses(&when("'${BAD_CONDITION}'"), "2:8", &["`=` is not part"]);
     refuses(&when("5"), "2:8", &["when must be text"]);
+}
+
+#[test]
+fn filters_are_checked() {
+    let filter = |lines: &str| format!("[[routes]]\ntopic = \"a\"\n[[routes.filters]]\n{lines}");
+    refuses(&filter("keep = 'data.a >'"), "4:17", &["found the end", "expected a value"]);
+    refuses(&filter("drop = 'data[type]'"), "4:14", &["not written out"]);
+    refuses(&filter("keep = 'true'\ndrop = 'false'"), "5:8", &["both `keep` and `drop`"]);
+    refuses(&filter("name = \"a\""), "3:1", &["neither `keep` nor `drop`"]);
+    refuses(&filter("keep = 'true'\nname = \"a b\""), "5:8", &["`a b` cannot be a name"]);
+    refuses(&filter("keep = 'true'\non_error = \"fail\""), "5:12", &["on_error cannot be `fail`"]);
+    let twice = "keep = 'true'\nname = \"a\"\n[[routes.filters]]\nkeep = 'true'\nname = \"a\"";
+    refuses(&filter(twice), "8:8", &["`a` is the name of a filter above"]);
+    refuses("[[routes]]\ntopic = \"a\"\nname = \"\"", "3:8", &["`` cannot be a name"]);
+    parsed(&filter("keep = 'data.a > 1'\nname = \"hot\"\non_error = \"drop\"\nshadow = true"));
 }
 
 #[test]

@@ -8,6 +8,7 @@ mod latency;
 mod process;
 mod rates;
 mod refusals;
+pub mod rules;
 
 use std::sync::atomic::AtomicU64;
 

@@ -1,19 +1,22 @@
 //! What happens to an event between its frame and its destination: pure, so every rule is a table test.
 //!
-//! The reader learns the order from [`Pipeline::run`]: fill (is it an event), admit (has it not expired), route, complete
-//! (what the client left out), encode. No clock, no I/O, no metrics: time and names come in the [`Stamp`].
+//! The reader learns the order from [`Pipeline::run`]: fill (is it an event), admit (has it not expired), complete
+//! (what the client left out), route (with the route's filters), encode. No clock, no I/O, no metrics: time and names come in the [`Stamp`].
 
 mod encode;
+mod filter;
 mod route;
+mod seen;
 mod stamp;
 
 use tidegate_wire::{Aliases, Code, Event, Limits, Raw, Reject};
 
+pub use self::filter::{Counts, Rule};
 pub use self::stamp::{Ids, Stamp};
 use crate::access::Grant;
 use crate::config::Route;
 use crate::record::{Encoding, Records};
-use route::Table;
+use route::{Table, Target};
 
 /// The rules, compiled from the configuration.
 #[derive(Debug)]
@@ -42,14 +45,24 @@ pub struct Sender<'a> {
 }
 
 impl Pipeline {
-    /// Compiles `routes`; with none, everything goes to the first of `topics`.
-    pub fn new(limits: Limits, routes: &[Route], topics: &[String], encodes: Encodes) -> Self {
-        Self { limits, routes: Table::new(routes, topics), encodes }
+    /// Compiles `routes`, which the configuration has checked; with none, everything goes to the first of `topics`.
+    pub fn new(
+        limits: Limits,
+        routes: &[Route],
+        topics: &[String],
+        encodes: Encodes,
+    ) -> Result<Self, tidegate_cel::Problem> {
+        Ok(Self { limits, routes: Table::new(routes, topics)?, encodes })
     }
 
     /// The protocol's limits as configured.
     pub fn limits(&self) -> &Limits {
         &self.limits
+    }
+
+    /// The rules of all routes and what they have done.
+    pub fn rules(&self) -> impl Iterator<Item = Rule<'_>> {
+        self.routes.rules()
     }
 
     /// Takes one event at `index` of its frame: adds its record, or says why there is none.
@@ -64,23 +77,26 @@ impl Pipeline {
         let mut event = Event::default();
         event.fill(raw, sender.aliases, &self.limits)?;
         admit(&event, stamp.now_ms())?;
-        let route = self.routes.take(&event)?;
-        if !sender.grant.allows_topic(route.topic) {
-            return Err(Reject {
-                code: Code::Forbidden,
-                message: format!("this token does not reach topic `{}`", route.name).into(),
-            });
-        }
+        let (stamp, key) = stamp.complete(&mut event, index);
+        let route =
+            self.routes.take(&event, self.limits.max_json_depth, |target| permit(sender.grant, target))?;
         let encoding = match self.encodes {
             Encodes::ByRoute => route.encoding,
             Encodes::Structured => Encoding::Structured,
         };
         let timestamp_ms = stamp.timestamp_ms(event.time_ms(), route.tolerance_ms);
         let draft = records.draft(index, route.topic, encoding, timestamp_ms);
-        let key = stamp.complete(&mut event, index);
         encode::encode(draft, encoding, &event, key.as_deref());
         Ok(())
     }
+}
+
+fn permit(grant: &Grant, target: &Target) -> Result<(), Reject> {
+    if grant.allows_topic(target.topic) {
+        return Ok(());
+    }
+    let message = format!("this token does not reach topic `{}`", target.name).into();
+    Err(Reject { code: Code::Forbidden, message })
 }
 
 fn admit(event: &Event<'_>, now_ms: u64) -> Result<(), Reject> {

@@ -1,19 +1,26 @@
-//! Which topic an event goes to: the first route whose condition holds.
+//! Which topic an event goes to, and whether it goes: the first route whose condition holds, and its filters.
 
-use std::borrow::Cow;
+use std::cell::RefCell;
 
-use tidegate_wire::{Attribute as Name, Code, Event, Reject};
+use tidegate_cel::{Compiler, Fault, Findings, Malformed, Plan, Problem, Program};
+use tidegate_wire::{Attribute, Code, Event, Reject};
 
-use crate::config::{Attribute, Condition, Route, Test};
+use super::filter::{Filter, Rule};
+use super::seen::{Asked, Seen, payload};
+use crate::config::Route;
 use crate::record::{Encoding, TopicId};
 
-/// How far an event's time may lie from the gateway's clock where no route says otherwise: 7 days.
-pub(super) const TOLERANCE_MS: u64 = 7 * 24 * 60 * 60 * 1_000;
+thread_local! {
+    /// What rules find in a payload: one a worker thread, so that nothing is allocated for an event.
+    static FINDINGS: RefCell<Findings> = RefCell::default();
+}
 
 /// The routes in their order.
 #[derive(Debug)]
 pub(super) struct Table {
     routes: Vec<Compiled>,
+    /// What conditions look at; and filters too where a condition looks into the payload, so that it is read once.
+    conditions: Look,
 }
 
 /// Where a route leads.
@@ -27,66 +34,127 @@ pub(super) struct Target {
 
 #[derive(Debug)]
 struct Compiled {
-    when: Option<Condition>,
+    name: String,
+    when: Option<Program>,
+    filters: Vec<Filter>,
+    /// What the filters look at, where it is not in [`Table::conditions`].
+    look: Option<Look>,
     target: Target,
 }
 
+/// What some expressions look at.
+#[derive(Debug)]
+struct Look {
+    plan: Plan,
+    attributes: Vec<Asked>,
+    is_into_payload: bool,
+}
+
+impl Look {
+    fn new(compiler: &Compiler) -> Self {
+        Self {
+            plan: compiler.plan().clone(),
+            attributes: compiler.attributes().iter().map(|name| Asked::new(name)).collect(),
+            is_into_payload: compiler.looks_at_payload(),
+        }
+    }
+
+    /// Finds what is looked at.
+    fn read(&self, event: &Event<'_>, max_depth: u32, findings: &mut Findings) -> Result<(), Reject> {
+        if !self.is_into_payload {
+            return Ok(());
+        }
+        self.plan.read(payload(event), max_depth, findings).map_err(|malformed| refusal(&malformed))
+    }
+
+    #[inline]
+    fn holds(&self, program: &Program, event: &Event<'_>, findings: &mut Findings) -> Result<bool, Fault> {
+        let payload = if program.looks_at_payload() { payload(event) } else { None };
+        program.holds(&self.plan, payload, &Seen(event, &self.attributes), findings)
+    }
+}
+
+fn refusal(malformed: &Malformed) -> Reject {
+    Reject { code: Code::Malformed, message: format!("`data`: {malformed}").into() }
+}
+
 impl Table {
-    pub(super) fn new(routes: &[Route], topics: &[String]) -> Self {
-        let id = |name: &str| {
-            let position = topics.iter().position(|topic| topic == name).unwrap_or(0);
-            TopicId(u16::try_from(position).unwrap_or(0))
-        };
-        let mut compiled: Vec<_> = routes
-            .iter()
-            .map(|route| Compiled {
-                when: route.when.clone(),
+    pub(super) fn new(routes: &[Route], topics: &[String]) -> Result<Self, Problem> {
+        let to_first = [Route { topic: topics.first().cloned().unwrap_or_default(), ..Route::to_events() }];
+        let routes = if routes.is_empty() { &to_first } else { routes };
+        let mut compiler = Compiler::default();
+        let conditions = routes.iter().map(|route| route.when.as_ref());
+        let whens: Vec<_> = conditions
+            .map(|when| when.map(|when| compiler.condition(when.text())).transpose())
+            .collect::<Result<_, _>>()?;
+        let is_read_first = compiler.looks_at_payload();
+        let compiled = routes.iter().zip(whens).enumerate().map(|(index, (route, when))| {
+            let mut own = Compiler::default();
+            let compiler = if is_read_first { &mut compiler } else { &mut own };
+            let filters = route.filters.iter().enumerate();
+            let filters = filters
+                .map(|(index, filter)| Filter::new(filter, index, compiler))
+                .collect::<Result<_, _>>()?;
+            let position = topics.iter().position(|topic| *topic == route.topic).unwrap_or(0);
+            Ok(Compiled {
+                name: route.name.clone().unwrap_or_else(|| (index + 1).to_string()),
+                when,
+                filters,
+                look: (!is_read_first).then(|| Look::new(&own)),
                 target: Target {
-                    topic: id(&route.topic),
+                    topic: TopicId(u16::try_from(position).unwrap_or(0)),
                     name: route.topic.clone(),
                     encoding: route.encoding,
                     tolerance_ms: route.tolerance_ms,
                 },
             })
-            .collect();
-        if compiled.is_empty() {
-            compiled.push(Compiled {
-                when: None,
-                target: Target {
-                    topic: TopicId(0),
-                    name: topics.first().cloned().unwrap_or_default(),
-                    encoding: Encoding::Structured,
-                    tolerance_ms: TOLERANCE_MS,
-                },
-            });
-        }
-        Self { routes: compiled }
+        });
+        let routes = compiled.collect::<Result<_, _>>()?;
+        Ok(Self { routes, conditions: Look::new(&compiler) })
     }
 
-    pub(super) fn take(&self, event: &Event<'_>) -> Result<&Target, Reject> {
-        let taken =
-            self.routes.iter().find(|route| route.when.as_ref().is_none_or(|when| holds(when, event)));
-        taken.map(|route| &route.target).ok_or_else(|| Reject {
-            code: Code::Unrouted,
-            message: format!("no route takes type `{}`", shortened(&text(event, Attribute::Type))).into(),
+    /// The filters of all routes.
+    pub(super) fn rules(&self) -> impl Iterator<Item = Rule<'_>> {
+        self.routes.iter().flat_map(|route| route.filters.iter().map(|filter| filter.rule(&route.name)))
+    }
+
+    /// Where the event goes; `permits` is asked before the filters are.
+    pub(super) fn take(
+        &self,
+        event: &Event<'_>,
+        max_depth: u32,
+        permits: impl FnOnce(&Target) -> Result<(), Reject>,
+    ) -> Result<&Target, Reject> {
+        FINDINGS.with_borrow_mut(|findings| {
+            self.conditions.read(event, max_depth, findings)?;
+            let taken = self.routes.iter().find(|route| {
+                route
+                    .when
+                    .as_ref()
+                    .is_none_or(|when| self.conditions.holds(when, event, findings) == Ok(true))
+            });
+            let route = taken.ok_or_else(|| unrouted(event))?;
+            permits(&route.target)?;
+            if !route.filters.is_empty() {
+                let look = route.look.as_ref();
+                if let Some(look) = look {
+                    look.read(event, max_depth, findings)?;
+                }
+                let look = look.unwrap_or(&self.conditions);
+                for filter in &route.filters {
+                    if !filter.keeps(look.holds(filter.program(), event, findings)) {
+                        return Err(Reject { code: Code::Filtered, message: "".into() });
+                    }
+                }
+            }
+            Ok(&route.target)
         })
     }
 }
 
-fn holds(when: &Condition, event: &Event<'_>) -> bool {
-    when.all.iter().all(|test| match test {
-        Test::Equals(attribute, expected) => text(event, *attribute) == expected.as_str(),
-        Test::StartsWith(attribute, prefix) => text(event, *attribute).starts_with(prefix.as_str()),
-    })
-}
-
-fn text<'a>(event: &Event<'a>, attribute: Attribute) -> Cow<'a, str> {
-    let name = match attribute {
-        Attribute::Type => Name::Type,
-        Attribute::Source => Name::Source,
-        Attribute::Topic => Name::Topic,
-    };
-    event.get(name).map(|value| value.text()).unwrap_or_default()
+fn unrouted(event: &Event<'_>) -> Reject {
+    let kind = event.get(Attribute::Type).map(|value| value.text()).unwrap_or_default();
+    Reject { code: Code::Unrouted, message: format!("no route takes type `{}`", shortened(&kind)).into() }
 }
 
 /// As much of a client's word as an answer repeats.

@@ -65,8 +65,12 @@ impl<'a> Stamp<'a> {
             .unwrap_or(self.now_ms)
     }
 
-    /// Gives the event what its client left out, and says what its record key is.
-    pub(super) fn complete<'e>(&'e mut self, event: &mut Event<'e>, index: u32) -> Option<Cow<'e, str>> {
+    /// Gives the event what its client left out, and says what its record key is. The stamp is the event's from then on.
+    pub(super) fn complete<'e>(
+        &'e mut self,
+        event: &mut Event<'e>,
+        index: u32,
+    ) -> (&'e Self, Option<Cow<'e, str>>) {
         if event.get(Attribute::Id).is_none() {
             self.name(index);
         }
@@ -85,7 +89,7 @@ impl<'a> Stamp<'a> {
         }
         event.set(Attribute::Recordedtime, Value::Json(&this.recorded));
         let own_key = event.get(Attribute::Partitionkey).map(|key| key.text());
-        own_key.or(this.key.map(Cow::Borrowed))
+        (this, own_key.or(this.key.map(Cow::Borrowed)))
     }
 
     fn name(&mut self, index: u32) {

@@ -1,17 +1,19 @@
 //! Each rule of the pipeline, one line a case.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use tidegate_wire::{Aliases, Code, Limits, Raw};
 use uuid::Uuid;
 
-use super::{Encodes, Ids, Pipeline, Sender, Stamp};
+use super::{Counts, Encodes, Ids, Pipeline, Rule, Sender, Stamp};
 use crate::access::Access;
-use crate::config::{Attribute, Condition, Config, Route, Test};
+use crate::config::{Condition, Config, Filter, OnError, Route};
 use crate::record::{Encoding, Records, TopicId};
 
 const NOW_MS: u64 = 1_790_000_000_000;
 
-fn route(when: Option<Test>, topic: &str, encoding: Encoding) -> Route {
-    let when = when.map(|test| Condition { all: vec![test] });
+fn route(when: Option<&str>, topic: &str, encoding: Encoding) -> Route {
+    let when = when.map(|text| Condition::parse(text).unwrap());
     Route { when, topic: topic.to_owned(), encoding, tolerance_ms: 60_000, ..Route::to_events() }
 }
 
@@ -23,7 +25,7 @@ fn run(routes: &[Route], encodes: Encodes, ids: Ids<'_>, event: &str) -> Result<
     };
     let config = Config::default();
     let grant = Access::new(&config.auth, &config.origins, &topics).authenticate(None).unwrap();
-    let pipeline = Pipeline::new(Limits::default(), routes, &topics, encodes);
+    let pipeline = Pipeline::new(Limits::default(), routes, &topics, encodes).unwrap();
     let aliases = Aliases::default();
     let sender = Sender { grant: &grant, aliases: &aliases };
     let mut stamp = Stamp::new(NOW_MS, "/shop/web-1", Some("web-1"), ids);
@@ -105,9 +107,9 @@ fn the_timestamp_is_the_events_time_where_it_is_near() {
 #[test]
 fn the_first_route_that_holds_decides() {
     let routes = [
-        route(Some(Test::StartsWith(Attribute::Type, "sensor.".into())), "sensors", Encoding::Structured),
-        route(Some(Test::Equals(Attribute::Source, "/web".into())), "web", Encoding::Structured),
-        route(Some(Test::Equals(Attribute::Topic, "orders".into())), "orders", Encoding::Structured),
+        route(Some("type.startsWith('sensor.')"), "sensors", Encoding::Structured),
+        route(Some("source == '/web'"), "web", Encoding::Structured),
+        route(Some("topic == 'orders'"), "orders", Encoding::Structured),
     ];
     for (event, topic) in [
         (r#"{"type":"sensor.a","source":"/web"}"#, Ok(0)),
@@ -175,4 +177,125 @@ fn a_clock_far_ahead_does_not_stamp_records_that_kafka_would_refuse() {
         let records = run(&[], Encodes::ByRoute, numbered(), &event).unwrap();
         assert_eq!(records.get(0).unwrap().timestamp_ms, timestamp_ms, "{time}");
     }
+}
+
+fn keep(condition: &str) -> Filter {
+    let keep = Some(Condition::parse(condition).unwrap());
+    Filter { name: None, keep, drop: None, on_error: OnError::Keep, shadow: false }
+}
+
+fn outcome(routes: &[Route], event: &str) -> Result<TopicId, Code> {
+    run(routes, Encodes::ByRoute, numbered(), event).map(|records| records.get(0).unwrap().topic)
+}
+
+#[test]
+fn filters_drop_what_they_say() {
+    let hot = keep("data.t > 20");
+    let drop = Filter { keep: None, drop: Some(Condition::parse("data.t > 20").unwrap()), ..hot.clone() };
+    let strict = Filter { on_error: OnError::Drop, ..hot.clone() };
+    let shadow = Filter { shadow: true, ..hot.clone() };
+    for (filter, warm, cold, none) in [
+        (&hot, true, false, true),
+        (&drop, false, true, true),
+        (&strict, true, false, false),
+        (&shadow, true, true, true),
+    ] {
+        let routes = [Route { filters: vec![filter.clone()], ..route(None, "t", Encoding::Structured) }];
+        let kept = |data: &str| outcome(&routes, &format!(r#"{{"type":"t"{data}}}"#));
+        for (data, is_kept) in [
+            (r#","data":{"t":21}"#, warm),
+            (r#","data":{"t":20.0}"#, cold),
+            (r#","data":{"t":"21"}"#, none),
+            ("", none),
+            (r#","datacontenttype":"text/plain","data":"21""#, none),
+        ] {
+            let expected = if is_kept { Ok(TopicId(0)) } else { Err(Code::Filtered) };
+            assert_eq!(kept(data), expected, "{filter:?} {data}");
+        }
+    }
+}
+
+#[test]
+fn all_filters_of_the_route_are_asked_and_no_others() {
+    let routes = [
+        Route {
+            filters: vec![keep("data.a == 1"), keep("data.b == 2 && subject == 's'")],
+            ..route(Some("type == 'x'"), "x", Encoding::Structured)
+        },
+        route(None, "rest", Encoding::Structured),
+    ];
+    for (event, expected) in [
+        (r#"{"type":"x","subject":"s","data":{"a":1,"b":2}}"#, Ok(TopicId(0))),
+        (r#"{"type":"x","subject":"s","data":{"a":0,"b":2}}"#, Err(Code::Filtered)),
+        (r#"{"type":"x","subject":"s","data":{"a":1,"b":0}}"#, Err(Code::Filtered)),
+        (r#"{"type":"x","subject":"t","data":{"a":1,"b":2}}"#, Err(Code::Filtered)),
+        (r#"{"type":"y","data":{"a":0}}"#, Ok(TopicId(1))),
+    ] {
+        assert_eq!(outcome(&routes, event), expected, "{event}");
+    }
+}
+
+#[test]
+fn a_route_may_look_into_the_payload() {
+    let routes = [
+        Route {
+            filters: vec![keep("data.b == 2")],
+            ..route(Some("data.a == 1"), "one", Encoding::Structured)
+        },
+        route(None, "rest", Encoding::Structured),
+    ];
+    for (event, expected) in [
+        (r#"{"type":"x","data":{"a":1,"b":2}}"#, Ok(TopicId(0))),
+        (r#"{"type":"x","data":{"a":1,"b":3}}"#, Err(Code::Filtered)),
+        (r#"{"type":"x","data":{"a":2,"b":3}}"#, Ok(TopicId(1))),
+        (r#"{"type":"x"}"#, Ok(TopicId(1))),
+    ] {
+        assert_eq!(outcome(&routes, event), expected, "{event}");
+    }
+}
+
+#[test]
+fn a_name_given_twice_is_malformed_where_rules_look() {
+    let event = r#"{"type":"x","data":{"a":1,"\u0061":2,"c":1,"c":2}}"#;
+    let with = |condition: &str| {
+        let routes = [Route { filters: vec![keep(condition)], ..route(None, "t", Encoding::Structured) }];
+        outcome(&routes, event)
+    };
+    assert_eq!(with("data.a == 1"), Err(Code::Malformed));
+    assert_eq!(with("type == 'x'"), Ok(TopicId(0)));
+    assert_eq!(with("data.b == 1"), Ok(TopicId(0)));
+}
+
+#[test]
+fn rules_see_what_the_gateway_fills_in() {
+    let condition = "source == '/shop/web-1' && id == 'web-1-9-43' && specversion == '1.0' && \
+                     time == timestamp('2026-09-21T14:13:20Z') && recordedtime == time && plant == 7";
+    let routes = [Route { filters: vec![keep(condition)], ..route(None, "t", Encoding::Structured) }];
+    assert_eq!(outcome(&routes, r#"{"type":"t","plant":7}"#), Ok(TopicId(0)));
+    assert_eq!(outcome(&routes, r#"{"type":"t","plant":8}"#), Err(Code::Filtered));
+}
+
+#[test]
+fn what_rules_have_done_is_counted() {
+    let named = Filter { name: Some("hot".into()), ..keep("data.t > 20") };
+    let routes =
+        [Route { filters: vec![named, keep("type == 't'")], ..route(None, "t", Encoding::Structured) }];
+    let pipeline = Pipeline::new(Limits::default(), &routes, &["t".to_owned()], Encodes::ByRoute).unwrap();
+    let grant = Access::new(&Config::default().auth, &Config::default().origins, &["t".to_owned()]);
+    let grant = grant.authenticate(None).unwrap();
+    let sender = Sender { grant: &grant, aliases: &Aliases::default() };
+    for event in [r#"{"type":"t","data":{"t":21}}"#, r#"{"type":"t","data":{"t":1}}"#, r#"{"type":"u"}"#] {
+        let mut stamp = Stamp::new(NOW_MS, "/shop/web-1", None, numbered());
+        let _ =
+            pipeline.run(&Raw::Structured(event.as_bytes()), 0, sender, &mut stamp, &mut Records::default());
+    }
+    let counts: Vec<_> = pipeline
+        .rules()
+        .map(|Rule { route, name, counts: Counts { kept, dropped, faults }, .. }| {
+            let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
+            (route.to_owned(), name.to_owned(), read(kept), read(dropped), read(faults))
+        })
+        .collect();
+    let line = |name: &str, kept, dropped, faults| ("1".to_owned(), name.to_owned(), kept, dropped, faults);
+    assert_eq!(counts, [line("hot", 2, 1, 1), line("2", 1, 1, 0)]);
 }

@@ -23,7 +23,7 @@ pub struct Parts {
     /// Every series.
     pub metrics: Arc<Metrics>,
     /// The rules.
-    pub pipeline: Pipeline,
+    pub pipeline: Arc<Pipeline>,
     /// The destination.
     pub sink: Arc<dyn Sink>,
     /// Tokens and origins.
@@ -41,7 +41,7 @@ pub struct Parts {
 /// What all sessions share.
 pub(super) struct Core {
     pub(super) metrics: Arc<Metrics>,
-    pub(super) pipeline: Pipeline,
+    pub(super) pipeline: Arc<Pipeline>,
     pub(super) sink: Arc<dyn Sink>,
     pub(super) access: Arc<Access>,
     pub(super) rates: Arc<Rates>,

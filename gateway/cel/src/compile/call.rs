@@ -35,7 +35,9 @@ impl Builder<'_> {
             ("startsWith", Some(of), [part]) => self.texts(of, part, name, Op::StartsWith, at),
             ("endsWith", Some(of), [part]) => self.texts(of, part, name, Op::EndsWith, at),
             ("contains", Some(of), [part]) => self.texts(of, part, name, Op::Contains, at),
-            ("matches", Some(of), [pattern]) | ("matches", None, [of, pattern]) => self.matches(of, pattern, at),
+            ("matches", Some(of), [pattern]) | ("matches", None, [of, pattern]) => {
+                self.matches(of, pattern, at)
+            }
             ("timestamp", None, [of]) => self.moment(of, at),
             ("duration", None, [of]) => self.duration(of, at),
             ("exists" | "all", Some(of), [variable, condition]) => {
@@ -131,7 +133,11 @@ impl Builder<'_> {
             return self.each_literal(items, name, condition, is_any, at);
         }
         let Target::Field(list, _) = self.target(of)? else {
-            return Err(Problem::new(of.at.clone(), "this is no list", "take a list of the payload, or write [a, b]"));
+            return Err(Problem::new(
+                of.at.clone(),
+                "this is no list",
+                "take a list of the payload, or write [a, b]",
+            ));
         };
         self.looks_at_payload = true;
         let element = self.compiler.plan.apart(at)?;
@@ -180,7 +186,10 @@ fn regex(text: &str) -> Result<Regex, (String, String)> {
         error => {
             let message = error.to_string();
             let last = message.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned();
-            (format!("not a regular expression: {last}"), "write one as RE2 takes it, best as r\"...\"".to_owned())
+            (
+                format!("not a regular expression: {last}"),
+                "write one as RE2 takes it, best as r\"...\"".to_owned(),
+            )
         }
     })
 }
@@ -189,11 +198,17 @@ fn unknown(call: &Call) -> Problem {
     let Call { target, name, name_at, arguments } = call;
     let nearest = match (name.as_str(), target) {
         ("exists_one" | "filter" | "map", _) => Some("write list.exists(x, ...) or list.all(x, ...)"),
-        ("startsWith" | "endsWith" | "contains" | "matches", None) => Some("write text.startsWith(part), or as it is called"),
+        ("startsWith" | "endsWith" | "contains" | "matches", None) => {
+            Some("write text.startsWith(part), or as it is called")
+        }
         ("has", _) => Some("write has(data.a)"),
-        ("timestamp" | "duration", _) => Some("write timestamp(\"2026-01-31T12:00:00Z\") and duration(\"1h\")"),
+        ("timestamp" | "duration", _) => {
+            Some("write timestamp(\"2026-01-31T12:00:00Z\") and duration(\"1h\")")
+        }
         ("exists" | "all", _) => Some("write list.exists(x, condition)"),
-        ("int" | "uint" | "double" | "string", _) => Some("numbers compare whatever their type; leave it out"),
+        ("int" | "uint" | "double" | "string", _) => {
+            Some("numbers compare whatever their type; leave it out")
+        }
         ("type", _) => Some("a value of another type than expected meets on_error"),
         ("lowerAscii" | "upperAscii", _) => Some("write text.matches(r\"(?i)^...$\")"),
         _ => None,

@@ -58,9 +58,15 @@ impl Builder<'_> {
         };
         let place = match self.bound.iter().rev().find(|(bound, _)| bound == name) {
             Some((_, Bound::Element(place))) => Some(*place),
-            Some((_, Bound::Literal(literal))) if segments.is_empty() => return Ok(Target::Literal(literal.clone())),
+            Some((_, Bound::Literal(literal))) if segments.is_empty() => {
+                return Ok(Target::Literal(literal.clone()));
+            }
             Some((_, Bound::Literal(_))) => {
-                return Err(Problem::new(root.at.clone(), format!("`{name}` is a literal and has no fields"), "use it whole"));
+                return Err(Problem::new(
+                    root.at.clone(),
+                    format!("`{name}` is a literal and has no fields"),
+                    "use it whole",
+                ));
             }
             None => (name == "data").then_some(Place::ROOT),
         };
@@ -78,7 +84,13 @@ impl Builder<'_> {
         Ok(Target::Field(place, parent))
     }
 
-    fn attribute(&mut self, name: &str, segments: &[Segment], root: &Expr, at: &Span) -> Result<Target, Problem> {
+    fn attribute(
+        &mut self,
+        name: &str,
+        segments: &[Segment],
+        root: &Expr,
+        at: &Span,
+    ) -> Result<Target, Problem> {
         let name = match (name, segments) {
             ("event", [Segment::Key(name)]) => name,
             ("event", _) => {
@@ -88,7 +100,11 @@ impl Builder<'_> {
             (name, []) => name,
             (name, _) => {
                 let help = "fields of the payload begin with `data`";
-                return Err(Problem::new(at.clone(), format!("`{name}` is an attribute and has no fields"), help));
+                return Err(Problem::new(
+                    at.clone(),
+                    format!("`{name}` is an attribute and has no fields"),
+                    help,
+                ));
             }
         };
         if !is_name(name) {
@@ -111,8 +127,8 @@ impl Builder<'_> {
 fn attribute_type(name: &str) -> Type {
     match name {
         "time" | "expirytime" | "recordedtime" => Type::Moment,
-        "specversion" | "id" | "source" | "type" | "datacontenttype" | "dataschema" | "subject" | "partitionkey"
-        | "topic" | "traceparent" | "tracestate" => Type::Text,
+        "specversion" | "id" | "source" | "type" | "datacontenttype" | "dataschema" | "subject"
+        | "partitionkey" | "topic" | "traceparent" | "tracestate" => Type::Text,
         _ => Type::Any,
     }
 }

@@ -37,7 +37,11 @@ fn read(json: &Json) -> Theirs {
         Json::Bool(value) => Theirs::Bool(*value),
         Json::Number(number) => {
             let unsigned = || number.as_u64().map(Theirs::UInt);
-            number.as_i64().map(Theirs::Int).or_else(unsigned).unwrap_or(Theirs::Float(number.as_f64().unwrap()))
+            number
+                .as_i64()
+                .map(Theirs::Int)
+                .or_else(unsigned)
+                .unwrap_or(Theirs::Float(number.as_f64().unwrap()))
         }
         Json::String(text) => text.as_str().into(),
         Json::Array(items) => items.iter().map(read).collect::<Vec<_>>().into(),
@@ -60,7 +64,11 @@ fn ours(expression: &str, kind: &str, payload: &Json) -> String {
 fn agree(expression: &str, kind: &str, payload: &Json) {
     let refused = Compiler::default().value(expression).err();
     assert_eq!(refused, None, "{expression}");
-    assert_eq!(ours(expression, kind, payload), theirs(expression, kind, payload), "{expression} of {payload}");
+    assert_eq!(
+        ours(expression, kind, payload),
+        theirs(expression, kind, payload),
+        "{expression} of {payload}"
+    );
 }
 
 /// Integers, and now and then something else.
@@ -84,9 +92,14 @@ fn text() -> impl Strategy<Value = Option<Json>> {
 }
 
 fn object() -> impl Strategy<Value = Json> {
-    let double = prop_oneof![Just(None), prop::sample::select(&[0.5f64, -1.5, 2.25, 1e300]).prop_map(|value| Some(json!(value)))];
-    let bool = prop_oneof![Just(None), any::<bool>().prop_map(|value| Some(json!(value))), Just(Some(json!(1)))];
-    let list = prop_oneof![Just(None), prop::collection::vec(-3i64..4, 0..4).prop_map(|list| Some(json!(list)))];
+    let double = prop_oneof![
+        Just(None),
+        prop::sample::select(&[0.5f64, -1.5, 2.25, 1e300]).prop_map(|value| Some(json!(value)))
+    ];
+    let bool =
+        prop_oneof![Just(None), any::<bool>().prop_map(|value| Some(json!(value))), Just(Some(json!(1)))];
+    let list =
+        prop_oneof![Just(None), prop::collection::vec(-3i64..4, 0..4).prop_map(|list| Some(json!(list)))];
     (whole(), whole(), text(), text(), double, bool, list).prop_map(|(i, j, s, t, d, b, l)| {
         let fields = [("i", i), ("j", j), ("s", s), ("t", t), ("d", d), ("b", b), ("l", l)];
         Json::Object(fields.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect())
@@ -94,7 +107,8 @@ fn object() -> impl Strategy<Value = Json> {
 }
 
 fn payload() -> impl Strategy<Value = Json> {
-    let rows = prop_oneof![Just(None), prop::collection::vec(object(), 0..3).prop_map(|rows| Some(json!(rows)))];
+    let rows =
+        prop_oneof![Just(None), prop::collection::vec(object(), 0..3).prop_map(|rows| Some(json!(rows)))];
     (object(), prop::option::of(object()), rows).prop_map(|(top, inner, rows)| {
         let mut top = match top {
             Json::Object(top) => top,
@@ -126,8 +140,10 @@ fn integers() -> BoxedStrategy<String> {
 
 fn texts() -> BoxedStrategy<String> {
     let field = (base(), prop::sample::select(&["s", "t"])).prop_map(|(base, name)| format!("{base}.{name}"));
-    let literal = prop::sample::select(&["'a'", "'b'", "''", "'a\u{e9}'", "\"\\\"\"", "'\\n'"]).prop_map(str::to_owned);
-    prop_oneof![3 => field, 1 => Just("type".to_owned()), 1 => Just("event.type".to_owned()), 2 => literal].boxed()
+    let literal =
+        prop::sample::select(&["'a'", "'b'", "''", "'a\u{e9}'", "\"\\\"\"", "'\\n'"]).prop_map(str::to_owned);
+    prop_oneof![3 => field, 1 => Just("type".to_owned()), 1 => Just("event.type".to_owned()), 2 => literal]
+        .boxed()
 }
 
 fn conditions() -> BoxedStrategy<String> {

@@ -13,13 +13,23 @@ fn refuses(expression: &str, marked: &str, message: &str, help: &str) {
 #[test]
 fn types_that_never_fit() {
     refuses("type == 1", "type == 1", "string == int is never true", "one type");
-    refuses("time > '2026-01-01T00:00:00Z'", "time > '2026-01-01T00:00:00Z'", "timestamp > string", "timestamp(\"...\")");
+    refuses(
+        "time > '2026-01-01T00:00:00Z'",
+        "time > '2026-01-01T00:00:00Z'",
+        "timestamp > string",
+        "timestamp(\"...\")",
+    );
     refuses("type in ['a', 1]", "1", "a string is never among values that are int", "its type");
     refuses("!type", "type", "`!` is for bool, not string", "a == b");
     refuses("type && data.a", "type", "`&&` is for bool, not string", "a == b");
     refuses("type + 'x' == 'ax'", "type + 'x'", "string + string", "not joined");
     refuses("time + time > time", "time + time", "timestamp + timestamp", "compute");
-    refuses("data.a == 'a' ? 1 : 'b'", "data.a == 'a' ? 1 : 'b'", "an int or a string".trim_start_matches("an "), "one type");
+    refuses(
+        "data.a == 'a' ? 1 : 'b'",
+        "data.a == 'a' ? 1 : 'b'",
+        "an int or a string".trim_start_matches("an "),
+        "one type",
+    );
     refuses("type", "type", "the rule is a string", "a == b");
     refuses("1 + 1", "1 + 1", "the rule is a int", "a == b");
     refuses("data.a < null", "data.a < null", "value of any type < null", "one type");

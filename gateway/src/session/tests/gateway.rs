@@ -60,7 +60,9 @@ impl Gateway {
         let topics = vec!["events".to_owned()];
         let sessions = Sessions::new(Parts {
             metrics: Arc::clone(&metrics),
-            pipeline: Pipeline::new(Limits::default(), &config.routes, &topics, Encodes::ByRoute),
+            pipeline: Arc::new(
+                Pipeline::new(Limits::default(), &config.routes, &topics, Encodes::ByRoute).unwrap(),
+            ),
             sink: Arc::clone(&sink) as Arc<dyn Sink>,
             access: Arc::new(Access::new(&config.auth, &config.origins, &topics)),
             rates: Arc::new(Rates::new(

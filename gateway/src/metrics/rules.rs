@@ -1,0 +1,100 @@
+//! What rules have done, read from them at each scrape.
+
+use std::fmt;
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, MetricEncoder};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::registry::Registry;
+
+/// One rule and what it has done since the start.
+#[derive(Clone, Debug)]
+pub struct RuleCounts {
+    /// The route that it belongs to.
+    pub route: String,
+    /// Its name in the route.
+    pub rule: String,
+    /// It only counts what it would have done.
+    pub is_shadow: bool,
+    /// Events that went on.
+    pub kept: u64,
+    /// Events that did not, or would not have.
+    pub dropped: u64,
+    /// Events for which it had no answer; they are among the others too.
+    pub faults: u64,
+}
+
+/// Registers the series of rules; `read` is asked at each scrape.
+pub fn register(registry: &mut Registry, read: impl Fn() -> Vec<RuleCounts> + Send + Sync + 'static) {
+    registry.register_collector(Box::new(RuleCollector(Box::new(read))));
+}
+
+struct RuleCollector(Box<dyn Fn() -> Vec<RuleCounts> + Send + Sync>);
+
+impl fmt::Debug for RuleCollector {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("RuleCollector")
+    }
+}
+
+impl Collector for RuleCollector {
+    fn encode(&self, mut encoder: DescriptorEncoder) -> Result<(), fmt::Error> {
+        let rules = (self.0)();
+        if rules.is_empty() {
+            return Ok(());
+        }
+        let help = "Events that came to a rule, by what it did with them";
+        let mut metric = encoder.encode_descriptor("rule_events", help, None, MetricType::Counter)?;
+        for rule in &rules {
+            let dropped = if rule.is_shadow { "would_drop" } else { "dropped" };
+            counter(&mut metric, rule, &[("result", "kept")], rule.kept)?;
+            counter(&mut metric, rule, &[("result", dropped)], rule.dropped)?;
+        }
+        let help = "Events for which a rule had no answer, as a field was absent or of another type";
+        let mut metric = encoder.encode_descriptor("rule_faults", help, None, MetricType::Counter)?;
+        for rule in &rules {
+            counter(&mut metric, rule, &[], rule.faults)?;
+        }
+        Ok(())
+    }
+}
+
+fn counter(
+    metric: &mut MetricEncoder<'_>,
+    rule: &RuleCounts,
+    more: &[(&str, &str)],
+    count: u64,
+) -> Result<(), fmt::Error> {
+    let mut labels = vec![("route", rule.route.as_str()), ("rule", rule.rule.as_str())];
+    labels.extend(more);
+    let counter = prometheus_client::metrics::counter::ConstCounter::new(count);
+    counter.encode(metric.encode_family(&labels)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rules_are_counted_by_route_name_and_result() {
+        let mut registry = Registry::with_prefix("tidegate");
+        let rule = |rule: &str, is_shadow| RuleCounts {
+            route: "sensors".to_owned(),
+            rule: rule.to_owned(),
+            is_shadow,
+            kept: 3,
+            dropped: 2,
+            faults: 1,
+        };
+        register(&mut registry, move || vec![rule("hot", false), rule("new", true)]);
+        let text = super::super::text(&registry).unwrap();
+        for line in [
+            r#"tidegate_rule_events_total{route="sensors",rule="hot",result="kept"} 3"#,
+            r#"tidegate_rule_events_total{route="sensors",rule="hot",result="dropped"} 2"#,
+            r#"tidegate_rule_events_total{route="sensors",rule="new",result="would_drop"} 2"#,
+            r#"tidegate_rule_faults_total{route="sensors",rule="new"} 1"#,
+        ] {
+            assert!(text.lines().any(|other| other == line), "{line} is not in\n{text}");
+        }
+    }
+}

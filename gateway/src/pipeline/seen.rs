@@ -1,0 +1,59 @@
+//! What expressions see of an event.
+
+use tidegate_cel::{Attributes, Moment, Text, Value};
+use tidegate_wire::{Attribute, Data, Event, Value as Sent};
+
+/// An attribute that an expression asks for.
+#[derive(Clone, Debug)]
+pub(super) enum Asked {
+    Known(Attribute),
+    Extension(Box<str>),
+}
+
+impl Asked {
+    pub(super) fn new(name: &str) -> Self {
+        match Attribute::from_name(name) {
+            Some(attribute) => Self::Known(attribute),
+            None => Self::Extension(name.into()),
+        }
+    }
+}
+
+/// An event, and the attributes that are asked for by their position.
+pub(super) struct Seen<'s, 'e>(pub(super) &'s Event<'e>, pub(super) &'s [Asked]);
+
+impl<'e> Attributes<'e> for Seen<'_, 'e> {
+    #[inline]
+    fn get(&self, position: u16) -> Option<Value<'e>> {
+        let Self(event, asked) = self;
+        let sent = match asked.get(usize::from(position))? {
+            Asked::Known(attribute) => event.get(*attribute),
+            Asked::Extension(name) => event.attribute(name),
+        };
+        sent.map(value)
+    }
+}
+
+#[inline]
+fn value(sent: Sent<'_>) -> Value<'_> {
+    match sent {
+        Sent::Text(text) => Value::Text(Text::plain(text)),
+        Sent::Millis(unix_ms) => {
+            Value::Moment(Moment::from_millis(i64::try_from(unix_ms).unwrap_or(i64::MAX)))
+        }
+        Sent::Json("true") => Value::Bool(true),
+        Sent::Json("false") => Value::Bool(false),
+        Sent::Json(raw) => match raw.strip_prefix('"').and_then(|raw| raw.strip_suffix('"')) {
+            Some(inner) => Value::Text(Text::json(inner, inner.contains('\\'))),
+            None => Value::number(raw),
+        },
+    }
+}
+
+/// The payload, if it is JSON.
+pub(super) fn payload<'e>(event: &Event<'e>) -> Option<&'e str> {
+    match event.data {
+        Data::Json(json) => std::str::from_utf8(json).ok(),
+        _ => None,
+    }
+}
