@@ -87,6 +87,34 @@ impl Plan {
         self.nodes.len() == 1
     }
 
+    /// The paths that are looked for, as expressions write them, each once.
+    pub fn paths(&self) -> Vec<String> {
+        let mut paths = Vec::new();
+        self.write_paths(Place::ROOT, "data", &mut paths);
+        paths
+    }
+
+    /// Those at `place` that nothing is looked for below.
+    fn write_paths(&self, place: Place, path: &str, paths: &mut Vec<String>) {
+        let Some(node) = self.node(place).filter(|node| !node.keys.is_empty() || !node.indexes.is_empty())
+        else {
+            if place != Place::ROOT {
+                paths.push(path.to_owned());
+            }
+            return;
+        };
+        for Key { name, place } in &node.keys {
+            let name = String::from_utf8_lossy(name);
+            let plain = name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+                && !name.starts_with(|c: char| c.is_ascii_digit());
+            let path = if plain { format!("{path}.{name}") } else { format!("{path}[{name:?}]") };
+            self.write_paths(*place, &path, paths);
+        }
+        for (index, place) in &node.indexes {
+            self.write_paths(*place, &format!("{path}[{index}]"), paths);
+        }
+    }
+
     /// How many places there are.
     pub(crate) fn len(&self) -> usize {
         self.nodes.len()

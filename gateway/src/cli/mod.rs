@@ -3,6 +3,7 @@
 mod blame;
 mod certs;
 mod check;
+mod explain;
 mod health;
 mod serve;
 pub mod tail;
@@ -36,6 +37,8 @@ enum Command {
     Tail(tail::TailArgs),
     /// Says whether the configuration is right, and if not, what is wrong where.
     Check,
+    /// Says what the rules cost and what they would do with events, without sending any.
+    Explain(explain::ExplainArgs),
     /// Asks the gateway that runs by this configuration how it is: 0 if it answers well, 1 if not.
     Health(health::HealthArgs),
     /// Makes a certificate for development.
@@ -51,6 +54,7 @@ pub fn run(cli: Cli) -> Result<()> {
         Command::Serve => serve::run(&loaded()?),
         Command::Tail(args) => tail::run(args, &loaded()?.config),
         Command::Check => check::run(&loaded()?, cli.config.as_deref()),
+        Command::Explain(args) => explain::run(&args, &loaded()?.config),
         Command::Health(args) => health::run(&args, &loaded()?.config),
         Command::Certs(args) => certs::run(&args, wall_clock()),
         Command::Token(args) => token::run(&args),

@@ -8,11 +8,13 @@ mod filter;
 mod route;
 mod seen;
 mod stamp;
+mod trace;
 
 use tidegate_wire::{Aliases, Code, Event, Limits, Raw, Reject};
 
 pub use self::filter::{Counts, Rule};
 pub use self::stamp::{Ids, Stamp};
+pub use self::trace::{Cost, Outline, Trace, Untold};
 use crate::access::Grant;
 use crate::config::Route;
 use crate::record::{Encoding, Records};
@@ -65,6 +67,11 @@ impl Pipeline {
         self.routes.rules()
     }
 
+    /// What the rules of each route cost and look at, in their order.
+    pub fn outlines(&self) -> Vec<Outline> {
+        self.routes.outlines()
+    }
+
     /// Takes one event at `index` of its frame: adds its record, or says why there is none.
     pub fn run(
         &self,
@@ -74,12 +81,26 @@ impl Pipeline {
         stamp: &mut Stamp<'_>,
         records: &mut Records,
     ) -> Result<(), Reject> {
+        self.run_traced(raw, index, sender, stamp, records, &mut Untold)
+    }
+
+    /// As [`Pipeline::run`], and tells what each rule said.
+    #[inline]
+    pub fn run_traced(
+        &self,
+        raw: &Raw<'_>,
+        index: u32,
+        sender: Sender<'_>,
+        stamp: &mut Stamp<'_>,
+        records: &mut Records,
+        trace: &mut impl Trace,
+    ) -> Result<(), Reject> {
         let mut event = Event::default();
         event.fill(raw, sender.aliases, &self.limits)?;
         admit(&event, stamp.now_ms())?;
         let (stamp, key) = stamp.complete(&mut event, index);
-        let route =
-            self.routes.take(&event, self.limits.max_json_depth, |target| permit(sender.grant, target))?;
+        let permits = |target: &Target| permit(sender.grant, target);
+        let route = self.routes.take(&event, self.limits.max_json_depth, permits, trace)?;
         let encoding = match self.encodes {
             Encodes::ByRoute => route.encoding,
             Encodes::Structured => Encoding::Structured,

@@ -7,6 +7,7 @@ use tidegate_wire::{Attribute, Code, Event, Reject};
 
 use super::filter::{Filter, Rule};
 use super::seen::{Asked, Seen, payload};
+use super::trace::{Cost, Outline, Trace};
 use crate::config::Route;
 use crate::record::{Encoding, TopicId};
 
@@ -118,38 +119,77 @@ impl Table {
         self.routes.iter().flat_map(|route| route.filters.iter().map(|filter| filter.rule(&route.name)))
     }
 
+    /// What the rules of each route cost and look at.
+    pub(super) fn outlines(&self) -> Vec<Outline> {
+        self.routes.iter().map(|route| route.outline(&self.conditions)).collect()
+    }
+
     /// Where the event goes; `permits` is asked before the filters are.
     pub(super) fn take(
         &self,
         event: &Event<'_>,
         max_depth: u32,
         permits: impl FnOnce(&Target) -> Result<(), Reject>,
+        trace: &mut impl Trace,
     ) -> Result<&Target, Reject> {
         FINDINGS.with_borrow_mut(|findings| {
             self.conditions.read(event, max_depth, findings)?;
-            let taken = self.routes.iter().find(|route| {
-                route
-                    .when
-                    .as_ref()
-                    .is_none_or(|when| self.conditions.holds(when, event, findings) == Ok(true))
+            let taken = self.routes.iter().enumerate().find(|(index, route)| {
+                let Some(when) = &route.when else { return true };
+                let said = self.conditions.holds(when, event, findings);
+                trace.condition(*index, said);
+                said == Ok(true)
             });
-            let route = taken.ok_or_else(|| unrouted(event))?;
+            let (_, route) = taken.ok_or_else(|| unrouted(event))?;
             permits(&route.target)?;
-            if !route.filters.is_empty() {
-                let look = route.look.as_ref();
-                if let Some(look) = look {
-                    look.read(event, max_depth, findings)?;
-                }
-                let look = look.unwrap_or(&self.conditions);
-                for filter in &route.filters {
-                    if !filter.keeps(look.holds(filter.program(), event, findings)) {
-                        return Err(Reject { code: Code::Filtered, message: "".into() });
-                    }
-                }
-            }
+            route.filter(&self.conditions, event, max_depth, findings, trace)?;
             Ok(&route.target)
         })
     }
+}
+
+impl Compiled {
+    /// Asks all filters.
+    #[inline]
+    fn filter(
+        &self,
+        conditions: &Look,
+        event: &Event<'_>,
+        max_depth: u32,
+        findings: &mut Findings,
+        trace: &mut impl Trace,
+    ) -> Result<(), Reject> {
+        if self.filters.is_empty() {
+            return Ok(());
+        }
+        if let Some(look) = &self.look {
+            look.read(event, max_depth, findings)?;
+        }
+        let look = self.look.as_ref().unwrap_or(conditions);
+        for (index, filter) in self.filters.iter().enumerate() {
+            let said = look.holds(filter.program(), event, findings);
+            let goes_on = filter.keeps(said);
+            trace.filter(index, said, goes_on);
+            if !goes_on {
+                return Err(Reject { code: Code::Filtered, message: "".into() });
+            }
+        }
+        Ok(())
+    }
+
+    fn outline(&self, conditions: &Look) -> Outline {
+        let look = self.look.as_ref().unwrap_or(conditions);
+        Outline {
+            name: self.name.clone(),
+            condition: self.when.as_ref().map(cost),
+            filters: self.filters.iter().map(|filter| cost(filter.program())).collect(),
+            fields: look.plan.paths(),
+        }
+    }
+}
+
+fn cost(program: &Program) -> Cost {
+    Cost { steps: program.cost(), looks_at_payload: program.looks_at_payload() }
 }
 
 fn unrouted(event: &Event<'_>) -> Reject {

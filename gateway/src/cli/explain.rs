@@ -1,0 +1,306 @@
+//! `tidegate explain`: what the rules cost, and what they would do with events.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read as _, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, ensure};
+use tidegate_cel::Fault;
+use tidegate_wire::{Aliases, Limits, Raw};
+use uuid::Uuid;
+
+use crate::access::Grant;
+use crate::config::{Condition, Config, Filter, OnError, Route};
+use crate::pipeline::{Cost, Encodes, Ids, Outline, Pipeline, Sender, Stamp, Trace};
+use crate::record::{Encoding, Record, Records};
+
+/// The longest line, an event, that is read.
+const LINE_BYTES_MAX: u64 = 2 << 20;
+
+/// Says in which order rules are asked, what they look at and what that costs at most, and for each event what every rule
+/// said and the record it would become. Nothing is sent; dedup windows, rates and the like are not touched.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub(super) struct ExplainArgs {
+    /// Events as structured `CloudEvents`, one a line, `-` for standard input. Without it only the rules are explained.
+    #[arg(value_name = "EVENTS")]
+    pub events: Option<PathBuf>,
+    /// The client that would send them.
+    #[arg(long, value_name = "NAME", default_value = "explain")]
+    pub client: String,
+}
+
+/// Runs the command.
+pub(super) fn run(args: &ExplainArgs, config: &Config) -> Result<()> {
+    let mut out = io::stdout().lock();
+    let topics = config.topics();
+    let pipeline = Pipeline::new(Limits::default(), &config.routes, &topics, Encodes::ByRoute)?;
+    let explained = Explained { config, topics: &topics, pipeline: &pipeline, client: &args.client };
+    explained.rules(&mut out)?;
+    let Some(path) = &args.events else { return Ok(()) };
+    let events: Box<dyn io::Read> = match path == Path::new("-") {
+        true => Box::new(io::stdin()),
+        false => Box::new(File::open(path).with_context(|| format!("cannot open {}", path.display()))?),
+    };
+    explained.events(BufReader::new(events), &mut out)
+}
+
+struct Explained<'a> {
+    config: &'a Config,
+    topics: &'a [String],
+    pipeline: &'a Pipeline,
+    client: &'a str,
+}
+
+impl Explained<'_> {
+    fn rules(&self, out: &mut impl Write) -> Result<()> {
+        let to_events = [Route::to_events()];
+        let routes = if self.config.routes.is_empty() { &to_events[..] } else { &self.config.routes };
+        for (index, (route, outline)) in routes.iter().zip(self.pipeline.outlines()).enumerate() {
+            writeln!(out, "route {}{} -> topic {}", index + 1, named(route), route.topic)?;
+            match (&route.when, outline.condition) {
+                (Some(when), Some(cost)) => writeln!(out, "  when {}\n    {}", one_line(when), shown(cost))?,
+                _ => writeln!(out, "  takes everything that comes here")?,
+            }
+            filters(route, &outline, out)?;
+        }
+        writeln!(out, "an event that no route takes is refused as `unrouted`")?;
+        Ok(())
+    }
+
+    fn events(&self, mut events: impl BufRead, out: &mut impl Write) -> Result<()> {
+        let mut line = Vec::new();
+        for number in 1u64.. {
+            line.clear();
+            let read = events.by_ref().take(LINE_BYTES_MAX + 1).read_until(b'\n', &mut line)?;
+            if read == 0 {
+                break;
+            }
+            ensure!(
+                line.len() as u64 <= LINE_BYTES_MAX,
+                "line {number} is longer than {LINE_BYTES_MAX} bytes"
+            );
+            let event = line.trim_ascii();
+            if !event.is_empty() {
+                writeln!(out, "\nline {number}")?;
+                self.event(event, out)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn event(&self, event: &[u8], out: &mut impl Write) -> Result<()> {
+        let source = format!("/default/{}", self.client);
+        let now = super::wall_clock().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+        let now_ms = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
+        let mut stamp = Stamp::new(now_ms, &source, Some(self.client), Ids::Unnumbered(Uuid::now_v7()));
+        let sender = Sender { grant: &Grant::open(), aliases: &Aliases::default() };
+        let mut records = Records::default();
+        let mut told = Told { routes: &self.config.routes, lines: Vec::new(), taken: 0 };
+        let raw = Raw::Structured(event);
+        let ran = self.pipeline.run_traced(&raw, 0, sender, &mut stamp, &mut records, &mut told);
+        for line in told.lines {
+            writeln!(out, "  {line}")?;
+        }
+        match (ran, records.get(0)) {
+            (Err(reject), _) => {
+                let why =
+                    if reject.message.is_empty() { String::new() } else { format!(": {}", reject.message) };
+                writeln!(out, "  goes nowhere: {}{why}", reject.code.name())?;
+            }
+            (Ok(()), Some(record)) => self.record(&record, out)?,
+            (Ok(()), None) => {}
+        }
+        Ok(())
+    }
+
+    fn record(&self, record: &Record<'_>, out: &mut impl Write) -> Result<()> {
+        let topic = self.topics.get(usize::from(record.topic.0)).map_or("", String::as_str);
+        let key = record.key.map(String::from_utf8_lossy).unwrap_or_default();
+        let encoding = if record.encoding == Encoding::Binary { "binary" } else { "structured" };
+        writeln!(
+            out,
+            "  record for topic {topic}, {encoding}, key `{key}`, timestamp {}",
+            record.timestamp_ms
+        )?;
+        for (name, value) in record.headers() {
+            writeln!(out, "    {name}: {}", String::from_utf8_lossy(value))?;
+        }
+        match record.value {
+            Some(value) => writeln!(out, "    {}", String::from_utf8_lossy(value))?,
+            None => writeln!(out, "    without a value")?,
+        }
+        Ok(())
+    }
+}
+
+fn filters(route: &Route, outline: &Outline, out: &mut impl Write) -> Result<()> {
+    for (index, (filter, cost)) in route.filters.iter().zip(&outline.filters).enumerate() {
+        let shadow = if filter.shadow { ", as a shadow: only counts" } else { "" };
+        writeln!(out, "  filter {}: {}", name(filter, index), verb(filter))?;
+        writeln!(
+            out,
+            "    {}, without an answer: {}{shadow}",
+            shown(*cost),
+            without_answer(filter.on_error)
+        )?;
+    }
+    match outline.fields.as_slice() {
+        [] => writeln!(out, "  looks at nothing of the payload but whether it is JSON")?,
+        fields => writeln!(out, "  looks in one pass for {}", fields.join(", "))?,
+    }
+    Ok(())
+}
+
+/// Writes down what each rule says.
+struct Told<'a> {
+    routes: &'a [Route],
+    lines: Vec<String>,
+    taken: usize,
+}
+
+impl Trace for Told<'_> {
+    fn condition(&mut self, route: usize, said: Result<bool, Fault>) {
+        let name = self.routes.get(route).map(named).unwrap_or_default();
+        self.lines.push(format!("route {}{name}: {}", route + 1, answer(said)));
+        // The next one takes what this one does not; it says so unless it takes everything.
+        self.taken = if said == Ok(true) { route } else { route + 1 };
+    }
+
+    fn filter(&mut self, filter: usize, said: Result<bool, Fault>, goes_on: bool) {
+        let Some(written) = self.routes.get(self.taken).and_then(|route| route.filters.get(filter)) else {
+            return;
+        };
+        let then = match (goes_on, written.shadow) {
+            (false, _) => "dropped",
+            (true, true) if would_drop(written, said) => "would be dropped",
+            (true, _) => "goes on",
+        };
+        let name = name(written, filter);
+        self.lines.push(format!("filter {name}: {}, {then}", answer(said)));
+    }
+}
+
+fn would_drop(filter: &Filter, said: Result<bool, Fault>) -> bool {
+    said.map_or(filter.on_error == OnError::Drop, |holds| holds == filter.drop.is_some())
+}
+
+fn answer(said: Result<bool, Fault>) -> String {
+    match said {
+        Ok(true) => "yes".to_owned(),
+        Ok(false) => "no".to_owned(),
+        Err(fault) => format!("no answer, {fault}"),
+    }
+}
+
+fn named(route: &Route) -> String {
+    route.name.as_ref().map(|name| format!(" {name}")).unwrap_or_default()
+}
+
+fn name(filter: &Filter, index: usize) -> String {
+    filter.name.clone().unwrap_or_else(|| (index + 1).to_string())
+}
+
+fn verb(filter: &Filter) -> String {
+    match (&filter.keep, &filter.drop) {
+        (Some(keep), _) => format!("keep {}", one_line(keep)),
+        (None, Some(drop)) => format!("drop {}", one_line(drop)),
+        (None, None) => "keep all".to_owned(),
+    }
+}
+
+fn without_answer(on_error: OnError) -> &'static str {
+    match on_error {
+        OnError::Keep => "goes on",
+        OnError::Drop => "dropped",
+    }
+}
+
+fn shown(cost: Cost) -> String {
+    let looks = if cost.looks_at_payload { "into the payload" } else { "at attributes only" };
+    format!("at most {} steps, looks {looks}", cost.steps)
+}
+
+fn one_line(condition: &Condition) -> String {
+    condition.text().split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CONFIG: &str = r#"
+        [[routes]]
+        name = "sensors"
+        when = 'type.startsWith("sensor.")'
+        topic = "sensors"
+        encoding = "binary"
+        [[routes.filters]]
+        name = "hot"
+        keep = "data.celsius > 20.0"
+        [[routes.filters]]
+        drop = "data.tags.exists(t, t == 'test')"
+        on_error = "drop"
+        shadow = true
+        [[routes]]
+        topic = "rest"
+    "#;
+
+    fn explain(events: &str) -> String {
+        let config = Config::parse("t.toml", CONFIG).unwrap();
+        let topics = config.topics();
+        let pipeline = Pipeline::new(Limits::default(), &config.routes, &topics, Encodes::ByRoute).unwrap();
+        let explained = Explained { config: &config, topics: &topics, pipeline: &pipeline, client: "c" };
+        let mut out = Vec::new();
+        match events {
+            "" => explained.rules(&mut out).unwrap(),
+            events => explained.events(events.as_bytes(), &mut out).unwrap(),
+        }
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn rules_are_shown_with_what_they_cost() {
+        let expected = "\
+route 1 sensors -> topic sensors
+  when type.startsWith(\"sensor.\")
+    at most 10 steps, looks at attributes only
+  filter hot: keep data.celsius > 20.0
+    at most 3 steps, looks into the payload, without an answer: goes on
+  filter 2: drop data.tags.exists(t, t == 'test')
+    at most 1023 steps, looks into the payload, without an answer: dropped, as a shadow: only counts
+  looks in one pass for data.celsius, data.tags
+route 2 -> topic rest
+  takes everything that comes here
+  looks at nothing of the payload but whether it is JSON
+an event that no route takes is refused as `unrouted`
+";
+        assert_eq!(explain(""), expected);
+    }
+
+    #[test]
+    fn events_are_followed_through_the_rules() {
+        let shown =
+            |event: &str| explain(event).lines().skip(1).map(str::trim).collect::<Vec<_>>().join(" | ");
+        for (event, expected) in [
+            (
+                r#"{"type":"sensor.a","id":"1","time":"2020-01-01T00:00:00Z","data":{"celsius":21,"tags":["test"]}}"#,
+                "line 1 | route 1 sensors: yes | filter hot: yes, goes on | filter 2: yes, would be dropped | \
+                 record for topic sensors, binary, key `c`, timestamp ",
+            ),
+            (
+                r#"{"type":"sensor.a","data":{"celsius":1}}"#,
+                "line 1 | route 1 sensors: yes | filter hot: no, dropped | goes nowhere: filtered",
+            ),
+            (
+                r#"{"type":"sensor.a","data":{"celsius":"x"}}"#,
+                "line 1 | route 1 sensors: yes | filter hot: no answer, a value has another type than the rule expects, goes on | \
+                 filter 2: no answer, a field is absent, would be dropped | record for topic sensors",
+            ),
+            (r#"{"type":"a"}"#, "line 1 | route 1 sensors: no | record for topic rest, structured, key `c`"),
+            ("[]", "line 1 | goes nowhere: malformed: "),
+        ] {
+            assert!(shown(event).starts_with(expected), "{event}: {}", shown(event));
+        }
+        assert!(explain("\n\n{\"type\":\"a\"}\n").contains("line 3"));
+    }
+}
