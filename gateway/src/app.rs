@@ -371,7 +371,8 @@ mod tests {
 
 fn rule_counts(pipeline: &Pipeline) -> Vec<RuleCounts> {
     let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
-    let rules = pipeline.rules().map(|rule| RuleCounts {
+    let current = pipeline.rules();
+    let rules = current.filters().map(|rule| RuleCounts {
         route: rule.route.to_owned(),
         rule: rule.name.to_owned(),
         is_shadow: rule.is_shadow,

@@ -55,7 +55,7 @@ impl Explained<'_> {
     fn rules(&self, out: &mut impl Write) -> Result<()> {
         let to_events = [Route::to_events()];
         let routes = if self.config.routes.is_empty() { &to_events[..] } else { &self.config.routes };
-        for (index, (route, outline)) in routes.iter().zip(self.pipeline.outlines()).enumerate() {
+        for (index, (route, outline)) in routes.iter().zip(self.pipeline.rules().outlines()).enumerate() {
             writeln!(out, "route {}{} -> topic {}", index + 1, named(route), route.topic)?;
             match (&route.when, outline.condition) {
                 (Some(when), Some(cost)) => writeln!(out, "  when {}\n    {}", one_line(when), shown(cost))?,
@@ -97,7 +97,7 @@ impl Explained<'_> {
         let mut records = Records::default();
         let mut told = Told { routes: &self.config.routes, lines: Vec::new(), taken: 0 };
         let raw = Raw::Structured(event);
-        let ran = self.pipeline.run_traced(&raw, 0, sender, &mut stamp, &mut records, &mut told);
+        let ran = self.pipeline.rules().run(&raw, 0, sender, &mut stamp, &mut records, &mut told);
         for line in told.lines {
             writeln!(out, "  {line}")?;
         }

@@ -1,5 +1,6 @@
 //! Which of a route's events are kept.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use tidegate_cel::{Compiler, Fault, Problem, Program};
@@ -15,7 +16,9 @@ pub(super) struct Filter {
     on_error: OnError,
     is_shadow: bool,
     name: String,
-    counts: Counts,
+    /// Of the same filter before, too, where rules were replaced.
+    counts: Arc<Counts>,
+    text: String,
 }
 
 /// What a filter has done since the start.
@@ -55,8 +58,17 @@ impl Filter {
             on_error: written.on_error,
             is_shadow: written.shadow,
             name: written.name.clone().unwrap_or_else(|| (index + 1).to_string()),
-            counts: Counts::default(),
+            counts: Arc::default(),
+            text: condition.to_owned(),
         })
+    }
+
+    /// Goes on counting where `before` is, if that is the same filter.
+    pub(super) fn succeed(&mut self, before: &Self) {
+        let what = |filter: &Self| (filter.drops, filter.on_error, filter.is_shadow);
+        if self.name == before.name && self.text == before.text && what(self) == what(before) {
+            self.counts = Arc::clone(&before.counts);
+        }
     }
 
     pub(super) fn program(&self) -> &Program {

@@ -10,6 +10,9 @@ mod seen;
 mod stamp;
 mod trace;
 
+use std::sync::Arc;
+
+use arc_swap::{ArcSwap, Guard};
 use tidegate_wire::{Aliases, Code, Event, Limits, Raw, Reject};
 
 pub use self::filter::{Counts, Rule};
@@ -20,11 +23,20 @@ use crate::config::Route;
 use crate::record::{Encoding, Records};
 use route::{Table, Target};
 
-/// The rules, compiled from the configuration.
+/// The rules, compiled from the configuration, which may be replaced while events pass.
 #[derive(Debug)]
 pub struct Pipeline {
     limits: Limits,
-    routes: Table,
+    topics: Vec<String>,
+    routes: ArcSwap<Table>,
+    encodes: Encodes,
+}
+
+/// The rules as they are now: one frame's events are all judged by these.
+#[derive(Debug)]
+pub struct Rules<'a> {
+    limits: &'a Limits,
+    routes: Guard<Arc<Table>>,
     encodes: Encodes,
 }
 
@@ -54,25 +66,26 @@ impl Pipeline {
         topics: &[String],
         encodes: Encodes,
     ) -> Result<Self, tidegate_cel::Problem> {
-        Ok(Self { limits, routes: Table::new(routes, topics)?, encodes })
+        let table = Table::new(routes, topics)?;
+        Ok(Self { limits, topics: topics.to_vec(), routes: ArcSwap::from_pointee(table), encodes })
     }
 
-    /// The protocol's limits as configured.
-    pub fn limits(&self) -> &Limits {
-        &self.limits
+    /// Judges events by `routes` from now on, which the configuration has checked and which lead to no other topics than
+    /// those before. Filters that stay as they were go on counting.
+    pub fn replace(&self, routes: &[Route]) -> Result<(), tidegate_cel::Problem> {
+        let mut table = Table::new(routes, &self.topics)?;
+        table.succeed(&self.routes.load());
+        self.routes.store(Arc::new(table));
+        Ok(())
     }
 
-    /// The rules of all routes and what they have done.
-    pub fn rules(&self) -> impl Iterator<Item = Rule<'_>> {
-        self.routes.rules()
+    /// The rules as they are now.
+    #[inline]
+    pub fn rules(&self) -> Rules<'_> {
+        Rules { limits: &self.limits, routes: self.routes.load(), encodes: self.encodes }
     }
 
-    /// What the rules of each route cost and look at, in their order.
-    pub fn outlines(&self) -> Vec<Outline> {
-        self.routes.outlines()
-    }
-
-    /// Takes one event at `index` of its frame: adds its record, or says why there is none.
+    /// As [`Rules::run`], by the rules as they are now.
     pub fn run(
         &self,
         raw: &Raw<'_>,
@@ -81,12 +94,30 @@ impl Pipeline {
         stamp: &mut Stamp<'_>,
         records: &mut Records,
     ) -> Result<(), Reject> {
-        self.run_traced(raw, index, sender, stamp, records, &mut Untold)
+        self.rules().run(raw, index, sender, stamp, records, &mut Untold)
     }
 
-    /// As [`Pipeline::run`], and tells what each rule said.
+    /// The protocol's limits as configured.
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+}
+
+impl Rules<'_> {
+    /// The filters of all routes and what they have done.
+    pub fn filters(&self) -> impl Iterator<Item = Rule<'_>> {
+        self.routes.rules()
+    }
+
+    /// What the rules of each route cost and look at, in their order.
+    pub fn outlines(&self) -> Vec<Outline> {
+        self.routes.outlines()
+    }
+
+    /// Takes one event at `index` of its frame: adds its record, or says why there is none. `trace` is told what each rule
+    /// said.
     #[inline]
-    pub fn run_traced(
+    pub fn run(
         &self,
         raw: &Raw<'_>,
         index: u32,
@@ -96,7 +127,7 @@ impl Pipeline {
         trace: &mut impl Trace,
     ) -> Result<(), Reject> {
         let mut event = Event::default();
-        event.fill(raw, sender.aliases, &self.limits)?;
+        event.fill(raw, sender.aliases, self.limits)?;
         admit(&event, stamp.now_ms())?;
         let (stamp, key) = stamp.complete(&mut event, index);
         let permits = |target: &Target| permit(sender.grant, target);

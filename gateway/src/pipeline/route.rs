@@ -114,6 +114,16 @@ impl Table {
         Ok(Self { routes, conditions: Look::new(&compiler) })
     }
 
+    /// Filters that `before` had too go on counting.
+    pub(super) fn succeed(&mut self, before: &Self) {
+        for route in &mut self.routes {
+            let Some(same) = before.routes.iter().find(|other| other.name == route.name) else { continue };
+            for filter in &mut route.filters {
+                same.filters.iter().for_each(|other| filter.succeed(other));
+            }
+        }
+    }
+
     /// The filters of all routes.
     pub(super) fn rules(&self) -> impl Iterator<Item = Rule<'_>> {
         self.routes.iter().flat_map(|route| route.filters.iter().map(|filter| filter.rule(&route.name)))

@@ -291,6 +291,7 @@ fn what_rules_have_done_is_counted() {
     }
     let counts: Vec<_> = pipeline
         .rules()
+        .filters()
         .map(|Rule { route, name, counts: Counts { kept, dropped, faults }, .. }| {
             let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
             (route.to_owned(), name.to_owned(), read(kept), read(dropped), read(faults))
@@ -298,4 +299,28 @@ fn what_rules_have_done_is_counted() {
         .collect();
     let line = |name: &str, kept, dropped, faults| ("1".to_owned(), name.to_owned(), kept, dropped, faults);
     assert_eq!(counts, [line("hot", 2, 1, 1), line("2", 1, 1, 0)]);
+}
+
+#[test]
+fn rules_are_replaced_and_what_stays_goes_on_counting() {
+    let named = |name: &str, condition: &str| Filter { name: Some(name.into()), ..keep(condition) };
+    let routes = |filters: Vec<Filter>| [Route { filters, ..route(None, "t", Encoding::Structured) }];
+    let before = routes(vec![named("a", "data.a > 1"), named("b", "data.b > 1")]);
+    let pipeline = Pipeline::new(Limits::default(), &before, &["t".to_owned()], Encodes::ByRoute).unwrap();
+    let access = Access::new(&Config::default().auth, &Config::default().origins, &["t".to_owned()]);
+    let grant = access.authenticate(None).unwrap();
+    let aliases = Aliases::default();
+    let run = || {
+        let event = Raw::Structured(br#"{"type":"t","data":{"a":2,"b":2}}"#);
+        let mut stamp = Stamp::new(NOW_MS, "/shop/web-1", None, numbered());
+        let sender = Sender { grant: &grant, aliases: &aliases };
+        pipeline.run(&event, 0, sender, &mut stamp, &mut Records::default()).map_err(|reject| reject.code)
+    };
+    let kept = || {
+        let rules = pipeline.rules();
+        rules.filters().map(|rule| rule.counts.kept.load(Ordering::Relaxed)).collect::<Vec<_>>()
+    };
+    assert_eq!((run(), kept()), (Ok(()), vec![1, 1]));
+    pipeline.replace(&routes(vec![named("b", "data.b > 1"), named("a", "data.a > 2")])).unwrap();
+    assert_eq!((run(), kept()), (Err(Code::Filtered), vec![2, 0]));
 }

@@ -10,7 +10,7 @@ use super::core::Core;
 use super::inflight::InFlight;
 use crate::carrier::Carrier;
 use crate::metrics::Stage;
-use crate::pipeline::{Sender, Stamp};
+use crate::pipeline::{Sender, Stamp, Untold};
 use crate::record::Records;
 use crate::ticket::Ticket;
 
@@ -45,8 +45,9 @@ pub(super) fn prepare<'a>(
     let started_at = super::now();
     let mut records = BUFFER.take().unwrap_or_default();
     let mut index = repeated;
+    let rules = core.pipeline.rules();
     for raw in events.skip(repeated as usize) {
-        match core.pipeline.run(&raw, index, sender, stamp, &mut records) {
+        match rules.run(&raw, index, sender, stamp, &mut records, &mut Untold) {
             Ok(()) => inflight.going += 1,
             Err(reject) => inflight.reject(index, reject),
         }
