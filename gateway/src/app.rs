@@ -2,12 +2,12 @@
 
 mod announce;
 mod destination;
+mod rules;
 mod signals;
 mod sockets;
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context as _, Result, bail};
@@ -21,10 +21,11 @@ use tokio_util::task::TaskTracker;
 
 use self::announce::announce;
 use self::destination::Destination;
+use self::rules::{Refused, Reload};
 use self::signals::Signals;
 use self::sockets::{Sockets, first_port};
 use crate::access::Access;
-use crate::config::{self, Config};
+use crate::config::{self, Config, Loaded};
 use crate::deliver::log::Follow;
 use crate::deliver::{Health, Sink};
 use crate::listen::http::{Arrivals, Discovery, Http, PublicUrl, Settings};
@@ -32,7 +33,6 @@ use crate::listen::quic_key::QuicKey;
 use crate::listen::tls::Certificates;
 use crate::listen::{tcp, udp};
 use crate::metrics::Metrics;
-use crate::metrics::rules::{self, RuleCounts};
 use crate::ops::{Ops, Readiness};
 use crate::pipeline::Pipeline;
 use crate::rates::Rates;
@@ -45,9 +45,9 @@ const LAST_WORDS: Duration = Duration::from_millis(500);
 
 /// Serves until SIGTERM or SIGINT, then drains; a second signal ends the drain at once. Errors are of the start, what
 /// cannot be bound, read or made, and of a drain that was ended.
-pub async fn run(config: &Config) -> Result<()> {
+pub async fn run(loaded: &Loaded) -> Result<()> {
     let mut signals = Signals::listen()?;
-    let gateway = Gateway::start(config)?;
+    let gateway = Gateway::start(loaded)?;
     signals.next().await;
     tokio::select! {
         () = gateway.stop() => Ok(()),
@@ -80,10 +80,13 @@ struct Common {
     metrics: Metrics,
     limits: Limits,
     connections: Arc<Semaphore>,
+    /// Why the configuration file is not what is in use.
+    refused: Refused,
 }
 
 impl Gateway {
-    fn start(config: &Config) -> Result<Self> {
+    fn start(loaded: &Loaded) -> Result<Self> {
+        let config = &loaded.config;
         let (metrics, mut registry) = Metrics::register();
         let topics: Arc<[String]> = config.topics().into();
         let access = Arc::new(Access::new(&config.auth, &config.origins, &topics));
@@ -96,8 +99,8 @@ impl Gateway {
         let pipeline =
             Pipeline::new(limits, &config.routes, &topics, encodes).context("the rules of the routes")?;
         let pipeline = Arc::new(pipeline);
-        let counted = Arc::clone(&pipeline);
-        rules::register(&mut registry, move || rule_counts(&counted));
+        rules::count(&pipeline, &mut registry);
+        let reload = Reload::new(loaded, Arc::clone(&pipeline), metrics.reloads.clone())?;
         let (reasons, reason) = watch::channel(Reason::Ok);
         let sessions = Sessions::new(Parts {
             metrics: Arc::new(metrics.clone()),
@@ -125,7 +128,9 @@ impl Gateway {
             gateway.sessions.restore(&gateway.snapshot);
         }
         gateway.tasks.spawn(report_health(sessions.clone(), reasons, gateway.shutdown.clone()));
-        let common = Common { sessions, access, rates, metrics, limits, connections };
+        let refused = reload.refused();
+        gateway.tasks.spawn(reload.watch(gateway.shutdown.clone()));
+        let common = Common { sessions, access, rates, metrics, limits, connections, refused };
         announce(config, &sockets, &topics);
         gateway.serve(config, sockets, certificates, common, registry)?;
         Ok(gateway)
@@ -143,7 +148,7 @@ impl Gateway {
         let certificates = Arc::new(certificates);
         let http = http(config, &sockets, &common, Arc::clone(&certificates));
         let idle_ms = config.limits.idle_ms;
-        let Common { sessions, access, rates, metrics, limits, connections } = common;
+        let Common { sessions, access, rates, metrics, limits, connections, refused } = common;
         let entrance = |listeners: Vec<std::net::TcpListener>, tls| -> Result<tcp::Entrance> {
             let listeners =
                 listeners.into_iter().map(TcpListener::from_std).collect::<std::io::Result<_>>()?;
@@ -171,7 +176,7 @@ impl Gateway {
             patience: udp::Patience::new(idle_ms),
         };
         let (sessions, shutdown) = (sessions.clone(), self.shutdown.clone());
-        let readiness = readiness(Arc::clone(&self.sink), self.leaving.clone());
+        let readiness = readiness(Arc::clone(&self.sink), self.leaving.clone(), refused);
         let series = metrics.clone();
         self.tasks.spawn(async move {
             if let Err(error) = udp::serve(udp, sessions, access, series, shutdown).await {
@@ -301,7 +306,11 @@ async fn report_health(sessions: Sessions, reasons: watch::Sender<Reason>, shutd
     }
 }
 
-fn readiness(sink: Arc<dyn Sink>, leaving: CancellationToken) -> Arc<dyn Fn() -> Readiness + Send + Sync> {
+fn readiness(
+    sink: Arc<dyn Sink>,
+    leaving: CancellationToken,
+    refused: Refused,
+) -> Arc<dyn Fn() -> Readiness + Send + Sync> {
     Arc::new(move || {
         let mut why = Vec::new();
         if leaving.is_cancelled() {
@@ -310,7 +319,9 @@ fn readiness(sink: Arc<dyn Sink>, leaving: CancellationToken) -> Arc<dyn Fn() ->
         if let Health::Away { detail, .. } | Health::Impaired { detail } = sink.health() {
             why.push(detail);
         }
-        Readiness { ready: why.is_empty(), why }
+        let ready = why.is_empty();
+        why.extend(refused.why());
+        Readiness { ready, why }
     })
 }
 
@@ -367,18 +378,4 @@ mod tests {
         let limits = wire_limits(&configured);
         assert_eq!((limits.max_batch_events, limits.max_event_bytes), (7, 256 << 10));
     }
-}
-
-fn rule_counts(pipeline: &Pipeline) -> Vec<RuleCounts> {
-    let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
-    let current = pipeline.rules();
-    let rules = current.filters().map(|rule| RuleCounts {
-        route: rule.route.to_owned(),
-        rule: rule.name.to_owned(),
-        is_shadow: rule.is_shadow,
-        kept: read(&rule.counts.kept),
-        dropped: read(&rule.counts.dropped),
-        faults: read(&rule.counts.faults),
-    });
-    rules.collect()
 }

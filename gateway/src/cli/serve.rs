@@ -13,7 +13,7 @@ use crate::config::{Format, Loaded, Logging};
 pub(super) fn run(loaded: &Loaded) -> Result<()> {
     log_to_stderr(&loaded.config.logging)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    let served = runtime.context("cannot start the runtime")?.block_on(app::run(&loaded.config));
+    let served = runtime.context("cannot start the runtime")?.block_on(app::run(loaded));
     served.map_err(|error| blame::blame(loaded, error))
 }
 

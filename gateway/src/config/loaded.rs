@@ -1,6 +1,6 @@
 //! A configuration with the text it came from, so that what is found wrong later is shown in its place too.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::document::Document;
 use super::findings::Findings;
@@ -13,6 +13,8 @@ use super::{Config, ConfigError, read};
 pub struct Loaded {
     /// What it says.
     pub config: Config,
+    /// Where it was read; none for the defaults.
+    pub path: Option<PathBuf>,
     name: String,
     text: String,
 }
@@ -22,13 +24,13 @@ impl Loaded {
     pub fn read(path: Option<&Path>) -> Result<Self, ConfigError> {
         let Some(path) = path else { return Ok(Self::default()) };
         let text = read(path).map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
-        Self::parse(path.display().to_string(), text)
+        Ok(Self { path: Some(path.to_owned()), ..Self::parse(path.display().to_string(), text)? })
     }
 
     /// Reads `text`; `name` is what errors call it.
     pub(super) fn parse(name: String, text: String) -> Result<Self, ConfigError> {
         let config = Config::parse(&name, &text)?;
-        Ok(Self { config, name, text })
+        Ok(Self { config, path: None, name, text })
     }
 
     /// An error that shows the value at `key`, such as `tls.certificate`, or the nearest part that the file says: what

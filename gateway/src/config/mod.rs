@@ -6,6 +6,7 @@
 mod address;
 mod age;
 mod auth;
+mod change;
 mod condition;
 mod destination;
 mod document;

@@ -25,6 +25,7 @@ pub use self::latency::Latency;
 pub use self::rates::RateSeries;
 use self::refusals::Refusals;
 pub use self::refusals::Surface;
+use self::rules::ReloadSeries;
 use crate::carrier::Carrier;
 use crate::outcome::Outcome;
 
@@ -84,6 +85,8 @@ pub struct Metrics {
     pub clients: ClientSeries,
     /// Who came up against a rate.
     pub rates: RateSeries,
+    /// What became of configuration files that changed.
+    pub reloads: ReloadSeries,
 }
 
 /// The series of one carrier.
@@ -215,6 +218,7 @@ impl Metrics {
             kafka: KafkaSeries::default(),
             clients: ClientSeries::default(),
             rates: RateSeries::default(),
+            reloads: ReloadSeries::default(),
         };
         metrics.register_gateway(&mut registry);
         metrics.register_log(&mut registry);
@@ -222,6 +226,7 @@ impl Metrics {
         metrics.register_kafka(&mut registry);
         metrics.clients.register(&mut registry);
         metrics.rates.register(&mut registry);
+        metrics.reloads.register(&mut registry);
         process::register(&mut registry);
         (metrics, registry)
     }

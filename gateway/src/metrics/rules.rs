@@ -5,7 +5,53 @@ use std::fmt;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, MetricEncoder};
 use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::counter::{ConstCounter, Counter};
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
+
+use super::Labels;
+
+/// Series of what became of configuration files that changed.
+#[derive(Clone, Debug, Default)]
+pub struct ReloadSeries {
+    reloads: Family<Labels<1>, Counter>,
+    is_stale: Gauge,
+}
+
+impl ReloadSeries {
+    /// The rules were replaced.
+    pub fn applied(&self) {
+        self.reloads.get_or_create(&[("result", "applied")]).inc();
+    }
+
+    /// What is written was not taken up.
+    pub fn refused(&self) {
+        self.reloads.get_or_create(&[("result", "refused")]).inc();
+        self.is_stale.set(1);
+    }
+
+    /// What is written is in use.
+    pub fn in_use(&self) {
+        self.is_stale.set(0);
+    }
+
+    pub(super) fn register(&self, registry: &mut Registry) {
+        for result in ["applied", "refused"] {
+            drop(self.reloads.get_or_create(&[("result", result)]));
+        }
+        registry.register(
+            "config_reloads",
+            "Times the configuration file had changed, by whether it was taken up",
+            self.reloads.clone(),
+        );
+        registry.register(
+            "config_stale",
+            "1 while the configuration file is not what is in use",
+            self.is_stale.clone(),
+        );
+    }
+}
 
 /// One rule and what it has done since the start.
 #[derive(Clone, Debug)]
@@ -67,7 +113,7 @@ fn counter(
 ) -> Result<(), fmt::Error> {
     let mut labels = vec![("route", rule.route.as_str()), ("rule", rule.rule.as_str())];
     labels.extend(more);
-    let counter = prometheus_client::metrics::counter::ConstCounter::new(count);
+    let counter = ConstCounter::new(count);
     counter.encode(metric.encode_family(&labels)?)
 }
 
