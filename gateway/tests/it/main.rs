@@ -46,6 +46,7 @@ mod reconnect;
 mod recordings;
 mod records;
 mod restart;
+mod rules;
 mod sink;
 mod swallow;
 mod tls;
