@@ -14,6 +14,9 @@ mod ast;
 mod compare;
 mod compile;
 mod fault;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod lex;
 mod moment;
 mod parse;
