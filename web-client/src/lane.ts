@@ -85,6 +85,8 @@ export function startLane(parts: LaneParts): Lane {
   let routes: readonly Route[] = [];
   let elsewhere: string | undefined;
   let transport: TransportName | undefined;
+  /** Another token was given since the last HELLO: what the gateway refuses is not that one. */
+  let fresh = false;
   /** The token function has been asked since the last token that did something. */
   let renewed = false;
   /** Until then a takeover may be our own doing. */
@@ -119,9 +121,11 @@ export function startLane(parts: LaneParts): Lane {
       };
     });
 
-  const rest = (delayMs: number | null, causes: string) => {
-    become("waiting");
-    return pause(delayMs, causes);
+  /** What those do who are told of the state cuts the wait short, too. */
+  const rest = (next: Lane["status"], delayMs: number | null, causes: string) => {
+    const paused = pause(delayMs, causes);
+    become(next);
+    return paused;
   };
 
   /** Runs `work`, which must end when its signal is aborted: when it takes too long, or is given up. */
@@ -162,7 +166,7 @@ export function startLane(parts: LaneParts): Lane {
     const better = preference.order(routes.slice(0, rank));
     try {
       const link = await open(better);
-      if (!old.isOpen()) return link.close();
+      if (closing || !old.isOpen()) return link.close();
       old.pause(true);
       mayTakeOver(OVERTAKEN_MS);
       heir = converse(link, token.current());
@@ -185,13 +189,13 @@ export function startLane(parts: LaneParts): Lane {
       for (let left = preference.order(routes); ; ) {
         // While nothing is open that would have to wait for it.
         const secret = await token.get();
+        fresh = false;
         const link = await open(left);
         current = converse(link, secret);
         let ending = await current.ended;
-        while (heir) {
-          const next: Connection = heir;
-          heir = null;
-          const later = await next.ended;
+        for (let next = heir; next; next = heir) {
+          const later: Ending = await next.ended;
+          if (heir === next) heir = null;
           if (later.welcomed) ending = later;
         }
         cancelUpgrade();
@@ -216,13 +220,12 @@ export function startLane(parts: LaneParts): Lane {
     error = cause;
     let asked = retryMs;
     const isAuth = code === CloseCode.auth || code === CloseCode.auth_expired;
-    if (isAuth && !renewed && token.refused()) {
-      renewed = true;
+    if (isAuth && (fresh || (!renewed && token.refused()))) {
+      renewed = !fresh;
     } else if (ADVICE[code]) {
       error = new RefusedError(code, `the gateway refused the session (${cause.message}): ${ADVICE[code]}`);
       if (closing) return end();
-      become("stopped");
-      return pause(null, "token");
+      return rest("stopped", null, "token");
     } else if (code === CloseCode.taken_over) {
       if (!ours) return end(true);
     } else if (code === CloseCode.stale_epoch) {
@@ -231,18 +234,17 @@ export function startLane(parts: LaneParts): Lane {
       await outbox.restart(outbox.client, Math.max(outbox.epoch + 1, now())).catch(() => {});
     } else if ((code === CloseCode.idle || code === CloseCode.done) && outbox.length === 0) {
       error = null;
-      await rest(null, "stored token");
+      await rest("waiting", null, "stored token");
       asked = 0;
     }
-    await rest(backoff.next(asked), asked ? "network token" : SOON);
+    await rest("waiting", backoff.next(asked), asked ? "network token" : SOON);
   };
 
   const run = async () => {
-    if (parts.delayMs > 0) await rest(parts.delayMs, SOON);
+    if (parts.delayMs > 0) await rest("waiting", parts.delayMs, SOON);
     while (!isOver()) {
       if (!page.online) {
-        become("offline");
-        await pause(OFFLINE_MAX_MS, "network");
+        await rest("offline", OFFLINE_MAX_MS, "network");
         if (isOver()) break;
       }
       become("connecting");
@@ -260,6 +262,7 @@ export function startLane(parts: LaneParts): Lane {
 
   const settled = () => {
     if (!closing || outbox.length > 0) return;
+    if (heir !== current) heir?.stop();
     if (current?.isOpen()) current.finish();
     else end();
   };
@@ -319,6 +322,7 @@ export function startLane(parts: LaneParts): Lane {
     },
     authenticate: () => {
       renewed = false;
+      fresh = true;
       wake("token");
     },
     post: (farewell) => {

@@ -11,7 +11,7 @@ export interface Page {
   /** False where the browser says that there is no network. */
   readonly online: boolean;
   readonly visible: boolean;
-  /** Calls `tell` from now on, until the returned function is called. */
+  /** Calls `tell` from now on, after all others who listen, until the returned function is called. */
   listen(tell: (signal: PageSignal) => void): () => void;
 }
 
@@ -30,10 +30,13 @@ export const thisPage: Page = {
       // A page that was loaded is shown, too.
       else if (type !== "pageshow" || (event as PageTransitionEvent).persisted) tell(type);
     };
+    // Whoever else listens shall have sent what there is to send: what listens only now is called last.
+    const before = ({ type, target, bubbles }: Event) =>
+      (bubbles ? globalThis : target)?.addEventListener(type, heard, { once: true });
     // On their way to the document its events come through here, whether they bubble or not.
-    for (const name of EVENTS) globalThis.addEventListener?.(name, heard, true);
+    for (const name of EVENTS) globalThis.addEventListener?.(name, before, true);
     return () => {
-      for (const name of EVENTS) globalThis.removeEventListener?.(name, heard, true);
+      for (const name of EVENTS) globalThis.removeEventListener?.(name, before, true);
     };
   },
 };

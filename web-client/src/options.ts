@@ -20,8 +20,8 @@ export type Token = string | (() => TokenAnswer | Promise<TokenAnswer>);
 export interface Options {
   /**
    * Proves who sends; none by default. A function is called at the start, before its answer's `expiresAt` (after 80 % of the
-   * token's life or 60 s before its end, whichever is earlier), and once when the gateway refuses a token. A plain string that
-   * is refused stops the client until `authenticate`.
+   * token's life or 60 s before its end, whichever is earlier, but not in its first half), and once when the gateway refuses a
+   * token. A plain string that is refused stops the client until `authenticate`.
    */
   readonly token?: Token | undefined;
   /** First part of the names that the gateway knows this browser by, 1-64 of `A-Z a-z 0-9 . _ : -`. Default `web`. Tokens may be limited to it. */

@@ -59,7 +59,7 @@ export const ADOPT_MAX_MS = 30 * 60_000;
 
 /** For the application's token function. */
 export const ANSWER_TIMEOUT_MS = 30_000;
-/** A token is renewed so long before its end, or earlier. */
+/** A token is renewed so long before its end, or earlier, but not in the first half of its life. */
 export const BEFORE_END_MS = 60_000;
 /** And no sooner than this. */
 export const RENEW_MIN_MS = 5_000;

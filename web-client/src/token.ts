@@ -63,7 +63,7 @@ export function tokenSource(
     failed(null);
     backoff.reset();
     // One that has ended already, by this device's clock, is for the gateway to judge.
-    if (lifeMs > 0) renewAfter(Math.max(Math.min(lifeMs * 0.8, lifeMs - BEFORE_END_MS), RENEW_MIN_MS));
+    if (lifeMs > 0) renewAfter(Math.max(Math.min(lifeMs * 0.8, lifeMs - BEFORE_END_MS), lifeMs / 2, RENEW_MIN_MS));
   };
 
   const renewAfter = (delayMs: number) => {

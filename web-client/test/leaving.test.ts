@@ -5,6 +5,7 @@ import { memoryLease } from "../src/outbox/memory.js";
 import type { Lease } from "../src/outbox/store.js";
 import { Bench, START } from "./support/bench.js";
 import { idle } from "./support/clock.js";
+import { inPage } from "./support/dom.js";
 import { GatewayEnd } from "./support/gateway.js";
 
 const offers = ["webtransport", "https"] as const;
@@ -219,4 +220,26 @@ test("somebody who looks again does not wait for the next attempt", async () => 
 test("without a page there is nothing to listen to, and it counts as visible and online", () => {
   assert.deepEqual([thisPage.online, thisPage.visible], [true, true]);
   thisPage.listen(() => assert.fail())();
+});
+
+test("the client hears of the page last, so that what others send as it goes is sent with the rest", () => {
+  inPage((window, document) => {
+    const order: string[] = [];
+    const stop = thisPage.listen((signal) => order.push(signal));
+    const other = () => order.push("another");
+    window.addEventListener("pagehide", other);
+    document.addEventListener("visibilitychange", other);
+    window.addEventListener("visibilitychange", other);
+    document.addEventListener("freeze", other);
+    document.visibilityState = "hidden";
+    document.fire("visibilitychange", true);
+    document.fire("freeze", false);
+    window.fire("pagehide", false);
+    window.fire("pagehide", false);
+    const last = ["another", "pagehide"];
+    assert.deepEqual(order, ["another", "another", "hidden", "another", "freeze", ...last, ...last]);
+    stop();
+    window.fire("pagehide", false);
+    assert.equal(order.length, 10);
+  });
 });

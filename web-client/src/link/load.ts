@@ -1,5 +1,6 @@
 import { Backoff } from "../backoff.js";
 import { systemClock } from "../clock.js";
+import { part } from "../part.js";
 import type { Farewell } from "./farewell.js";
 import type { Open } from "./link.js";
 import { ask } from "./request.js";
@@ -12,14 +13,11 @@ export interface Https {
   farewell(fetcher: typeof fetch): Farewell;
 }
 
-/** Loads it, once. Where that fails the next call tries again; in Safari it does so only after the page was loaded anew. */
+const load = part("https", () => import("./https.js"));
+
+/** Loads it, once. Where that fails the next call tries again. */
 export async function loadHttps(): Promise<Https> {
-  const { https, farewell } = await import("./https.js").catch((error: Error) => {
-    // Until 2026 browsers remembered a file that could not be had, and asked for it no more: then it is asked for by another address.
-    const url = /https?:\S+/.exec(error.message)?.[0];
-    if (!url) throw error;
-    return import(/* webpackIgnore: true */ /* @vite-ignore */ `${url}?${Date.now()}`);
-  });
+  const { https, farewell } = await load();
   return {
     open: (limits) => async (url, signal) => {
       signal.throwIfAborted();
