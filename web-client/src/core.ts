@@ -9,21 +9,14 @@ import type { TidegateError } from "./errors/tidegate-error.js";
 import { type CloudEvent, decodeEvent, encodeEvent } from "./event.js";
 import { type Lane, startLane } from "./lane.js";
 import type { PageSignal } from "./lifecycle.js";
-import type { Farewell } from "./link/farewell.js";
+import { loadSession } from "./loading.js";
 import { checkToken, type Settings } from "./options.js";
 import { type DropReason, type Outbox, openOutbox, type Settlement } from "./outbox/outbox.js";
 import type { Lease, Slots, StoredEvent } from "./outbox/store.js";
 import type { Platform } from "./platform.js";
 import { newReporter, type Reporter } from "./report.js";
-import {
-  ADOPT_MAX_MS,
-  ADOPT_MS,
-  CLOSE_TIMEOUT_MS,
-  FAREWELL_AFTER_MS,
-  LEAVING_TURNS,
-  RELEASE_TIMEOUT_MS,
-} from "./timing.js";
-import { tokenSource } from "./token.js";
+import type { Session, StartSession } from "./session/session.js";
+import { ADOPT_MAX_MS, ADOPT_MS, CLOSE_TIMEOUT_MS, LEAVING_TURNS, RELEASE_TIMEOUT_MS } from "./timing.js";
 import { CloseCode } from "./wire/close-code.js";
 import type { Welcome } from "./wire/frames.js";
 
@@ -43,19 +36,11 @@ export function startClient(settings: Settings, platform: Platform): Client {
   const reporter = newReporter();
   const lanes = new Set<Lane>();
   const flushes = new Set<Flush>();
-  const token = tokenSource(settings.token, platform, {
-    renewed: (secret) => {
-      for (const lane of lanes) lane.connection?.reauth(secret);
-    },
-    failed: (error) => {
-      tokenError = error;
-      publish();
-    },
-  });
   let slots: Slots | null = null;
   let own: Lane | null = null;
+  let { token } = settings;
   let tokenError: TidegateError | null = null;
-  let farewell: Farewell | null = null;
+  let session: Session | null = null;
   /** At first the most that any gateway may be configured to take. */
   let eventBytesMax = 1024 * 1024;
   /** No more events are taken; then nothing is sent any more; then all is over. */
@@ -71,10 +56,10 @@ export function startClient(settings: Settings, platform: Platform): Client {
   /** Where events go: to our slot, and while there is none to where they wait for one. */
   let early = newEarly();
   let outbox = early.outbox;
+  const loading = loadSession(platform, begin, publish);
   let told = state();
   const stopListening = page.listen(heed);
   signal?.addEventListener("abort", abort);
-  const cancelLoad = clock.after(FAREWELL_AFTER_MS, loadFarewell);
   // Not before the caller has the client in hand.
   const ended = Promise.resolve()
     .then(live)
@@ -84,8 +69,8 @@ export function startClient(settings: Settings, platform: Platform): Client {
       stopListening();
       signal?.removeEventListener("abort", abort);
       cancelLook();
-      cancelLoad();
-      token.replace(undefined);
+      loading.stop();
+      session?.stop();
       failFlushes(new ClosedError("the client is closed"));
       publish();
     });
@@ -108,8 +93,8 @@ export function startClient(settings: Settings, platform: Platform): Client {
       const checked = checkToken(given);
       if (closed) return;
       tokenError = null;
-      token.replace(checked);
-      for (const lane of lanes) lane.authenticate();
+      token = checked;
+      session?.authenticate(token);
       publish();
     },
   };
@@ -117,12 +102,12 @@ export function startClient(settings: Settings, platform: Platform): Client {
   function state(): State {
     const link = own?.connection?.isOpen() ? own.connection : null;
     // A lane that ended is followed by the next one, unless the client ends too.
-    const status = own && (own.status !== "closed" || closing) ? own.status : "connecting";
+    const status = own && (own.status !== "closed" || closing) ? own.status : loading.status;
     return {
       status: closed ? "closed" : status,
       transport: link?.name ?? null,
       reason: link?.reason ?? "ok",
-      error: tokenError ?? own?.error ?? null,
+      error: tokenError ?? (own ?? loading).error,
       unsettled: { events: outbox.length, bytes: outbox.bytes },
       persistent: slots?.persistent ?? false,
       client: own && outbox.client,
@@ -135,6 +120,18 @@ export function startClient(settings: Settings, platform: Platform): Client {
     if (keys.every((key) => key === "unsettled" || now[key] === told[key])) return;
     told = now;
     emit("state", () => now);
+  }
+
+  function begin(start: StartSession): Session {
+    session = start({
+      settings: { ...settings, token },
+      platform,
+      tokenFailed: (error) => {
+        tokenError = error;
+        publish();
+      },
+    });
+    return session;
   }
 
   /** From opening storage to giving it back. */
@@ -195,7 +192,7 @@ export function startClient(settings: Settings, platform: Platform): Client {
         },
       },
     });
-    const lane = startLane({ outbox: box, settings, platform, token, reporter: to, delayMs, changed });
+    const lane = startLane({ outbox: box, reporter: to, delayMs, changed }, loading, platform);
     lanes.add(lane);
     void lane.ended.then(() => lanes.delete(lane));
     if (ending) lane.end();
@@ -207,10 +204,7 @@ export function startClient(settings: Settings, platform: Platform): Client {
   }
 
   function changed(welcome?: Welcome): void {
-    if (welcome) {
-      eventBytesMax = welcome.max_event_bytes;
-      loadFarewell();
-    }
+    if (welcome) eventBytesMax = welcome.max_event_bytes;
     publish();
     lookOnce();
   }
@@ -288,6 +282,7 @@ export function startClient(settings: Settings, platform: Platform): Client {
   }
 
   function heed(signal: PageSignal): void {
+    loading.heed(signal);
     for (const lane of lanes) lane.heed(signal);
     if (signal === "visible") look();
     else if (signal === "pagehide") void leave();
@@ -303,19 +298,8 @@ export function startClient(settings: Settings, platform: Platform): Client {
     sayFarewell();
   }
 
-  function loadFarewell(): void {
-    // A chunk that could not be had may stay so until the page is loaded anew.
-    if (farewell || !settings.farewell || !page.online) return;
-    platform.farewell().then(
-      (loaded) => {
-        farewell = loaded;
-      },
-      () => {},
-    );
-  }
-
   function sayFarewell(): void {
-    if (farewell && !closed) own?.post(farewell);
+    if (!closed) own?.post();
   }
 
   function encode(event: CloudEvent) {

@@ -38,8 +38,8 @@ export interface Options {
   /** Aborting it is `close()` without waiting: nothing more is sent, events stay in the outbox. */
   readonly signal?: AbortSignal | undefined;
   /**
-   * Whether a page that is left posts what it has not handed to a connection, with `fetch(keepalive)`, at most 60 KiB. Default
-   * `true`. Without it those events wait for the next visit.
+   * Whether a page that is left posts what it has not handed to a connection, with `fetch(keepalive)`, at most 60 KiB, as soon as
+   * what does that is loaded (2 s after the start, or once connected). Default `true`. Without it those events wait for the next visit.
    */
   readonly farewell?: boolean | undefined;
 }

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { FrameError } from "../src/errors/frame-error.js";
+import { join } from "../src/wire/join.js";
 import { split } from "../src/wire/split.js";
-import { join } from "../src/wire/writer.js";
 
 /** Type, length and body of three frames; the second is empty, the third has a length of two bytes. */
 const frames = [

@@ -1,6 +1,6 @@
+import { join } from "../../src/wire/join.js";
 import { split } from "../../src/wire/split.js";
 import { varint } from "../../src/wire/varint.js";
-import { join } from "../../src/wire/writer.js";
 
 /** Type of the frame that acknowledges. */
 const ACK = 0x04;

@@ -2,8 +2,8 @@ import type { Bytes } from "../wire/bytes.js";
 import { decode } from "../wire/decode.js";
 import { encode, encodeLossy } from "../wire/encode.js";
 import type { Welcome } from "../wire/frames.js";
+import { join } from "../wire/join.js";
 import { split } from "../wire/split.js";
-import { join } from "../wire/writer.js";
 import { FRAME_BYTES_MAX, WAITING_MAX } from "./bounds.js";
 import type { Link, TransportName } from "./link.js";
 

@@ -1,6 +1,4 @@
-import { Backoff } from "../backoff.js";
-import { systemClock } from "../clock.js";
-import { part } from "../part.js";
+import { Backoff, part, systemClock } from "../session/shared.js";
 import type { Farewell } from "./farewell.js";
 import type { Open } from "./link.js";
 import { ask } from "./request.js";
@@ -13,10 +11,11 @@ export interface Https {
   farewell(fetcher: typeof fetch): Farewell;
 }
 
-const load = part("https", () => import("./https.js"));
+let load: (() => Promise<typeof import("./https.js")>) | undefined;
 
 /** Loads it, once. Where that fails the next call tries again. */
 export async function loadHttps(): Promise<Https> {
+  load ??= part("https", () => import("./https.js"));
   const { https, farewell } = await load();
   return {
     open: (limits) => async (url, signal) => {

@@ -75,7 +75,7 @@ export interface Outbox extends SlotState {
   /** Numbers up to here are on their way on the current link, and never dropped; to be set to `upto` when it ends. */
   sentUpto: number;
   /**
-   * To be set while no time is left to wait for storage: events are in `from` at once, as far as their numbers are reserved. Where
+   * To be set while there may be no time left to wait for storage, as on a page that is hidden: events are in `from` at once, as far as their numbers are reserved. Where
    * they are not stored in the end, nobody uses their numbers again.
    */
   hurried: boolean;

@@ -1,4 +1,4 @@
-import { FrameError } from "../errors/frame-error.js";
+import { FrameError } from "../session/shared.js";
 import { readVarint } from "./varint.js";
 
 /**

@@ -29,7 +29,7 @@ after(() => rmSync(application, { recursive: true }));
 
 test("the package has what an application needs, and nothing else", () => {
   const belongs =
-    /^(LICENSE|README\.md|package\.json|dist\/(index|https|leases|page|tidegate\.iife|page\.iife)\.js(\.map)?|dist\/types\/.+\.d\.ts)$/;
+    /^(LICENSE|README\.md|package\.json|dist\/(index|session|https|leases|page|tidegate\.iife|page\.iife)\.js(\.map)?|dist\/types\/.+\.d\.ts)$/;
   assert.deepEqual(
     files.filter((file) => !belongs.test(file)),
     [],

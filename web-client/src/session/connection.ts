@@ -1,9 +1,13 @@
-import { FrameError } from "./errors/frame-error.js";
-import { LinkError } from "./errors/link-error.js";
-import { TidegateError } from "./errors/tidegate-error.js";
-import type { LaneParts } from "./lane.js";
-import type { Link, TransportName } from "./link/link.js";
+import type { LinkError as Broken } from "../errors/link-error.js";
+import type { TidegateError as Failure } from "../errors/tidegate-error.js";
+import type { Link, TransportName } from "../link/link.js";
+import type { Bytes } from "../wire/bytes.js";
+import { CloseCode } from "../wire/close-code.js";
+import type { Level, Reason } from "../wire/codes.js";
+import type { ClientFrame, GatewayFrame, Verdict, Welcome } from "../wire/frames.js";
+import type { RunParts } from "./lane.js";
 import { type FrameLimits, type Sender, sender } from "./sender.js";
+import { FrameError, LinkError, TidegateError } from "./shared.js";
 import {
   FINISH_TIMEOUT_MS,
   PINGS_MISSED,
@@ -17,15 +21,11 @@ import {
   WELCOME_HTTPS_MS,
   WELCOME_TIMEOUT_MS,
 } from "./timing.js";
-import type { Bytes } from "./wire/bytes.js";
-import { CloseCode } from "./wire/close-code.js";
-import type { Level, Reason } from "./wire/codes.js";
-import type { ClientFrame, GatewayFrame, Verdict, Welcome } from "./wire/frames.js";
 
 /** How a connection ended, and what that means for the next one. */
 export interface Ending {
   /** What ended it. */
-  readonly error: TidegateError;
+  readonly error: Failure;
   /** CLOSE code of the protocol, where one came. */
   readonly code?: number | undefined;
   /** The gateway asked for this wait. */
@@ -72,14 +72,14 @@ const SDK = "tidegate-js/0.1.0";
 
 /** Says HELLO over `link`. `opened` is called with WELCOME. */
 export function connection(
-  parts: LaneParts,
+  parts: RunParts,
   limits: FrameLimits,
   link: Link,
   token: string | undefined,
   opened: (connection: Connection, welcome: Welcome) => void,
 ): Connection {
-  const { outbox, reporter, changed, platform } = parts;
-  const { clock, random, preference } = platform;
+  const { outbox, reporter, changed, platform, preference } = parts;
+  const { clock, random } = platform;
   const { name } = link;
   const isHttps = name === "https";
   const silenceMs = isHttps ? SILENCE_HTTPS_MS : SILENCE_MS;
@@ -107,7 +107,7 @@ export function connection(
 
   const isOpen = () => sending !== null && end === null;
 
-  const over = (error: TidegateError, code?: number, retryMs?: number) => {
+  const over = (error: Failure, code?: number, retryMs?: number) => {
     end ??= { error, code, retryMs };
     link.close();
   };
@@ -115,7 +115,7 @@ export function connection(
   const fail = (error: unknown) => {
     const failure = LinkError.from(name, error);
     // A WebSocket may bring the code of a CLOSE that was not seen; others are its own.
-    const { code = 0 } = failure as Partial<LinkError>;
+    const { code = 0 } = failure as Partial<Broken>;
     over(failure, code >= CloseCode.drain ? code : undefined);
   };
 
