@@ -187,7 +187,7 @@ export function startClient(settings: Settings, platform: Platform): Client {
         dropped,
         lost: (unstored) => {
           abandon(box);
-          for (const { payload } of unstored) handled(outbox.push(payload));
+          for (const { payload, at } of unstored) handled(outbox.push(payload, at));
           lane.end(true);
         },
       },

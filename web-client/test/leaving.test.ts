@@ -243,3 +243,25 @@ test("the client hears of the page last, so that what others send as it goes is 
     assert.equal(order.length, 10);
   });
 });
+
+test("what was posted is not given up as long as it may be acknowledged", async () => {
+  const link = new GatewayEnd();
+  const bench = new Bench([link], { outbox: { maxBytes: 4096 } }, { offers });
+  await link.welcome({ limit: 0 });
+  const big = (data: number) => ({ type: "t", data, padding: "x".repeat(900) });
+  link.break();
+  await idle();
+  for (let data = 1; data <= 3; data += 1) void bench.client.send(big(data));
+  await idle();
+  await bench.page.becomes("hidden");
+  assert.equal(bench.posted[0]?.lines.length, 3);
+  // An attempt fails meanwhile.
+  await bench.clock.advance(2_000);
+  for (let data = 4; data <= 5; data += 1) bench.client.send(big(data)).catch(() => {});
+  await idle();
+  bench.posted[0]?.answer(200, { accepted: 3, rejected: [], level: "stored", upto: 3, limit: 100 });
+  await idle();
+  const dropped = bench.dropped.flatMap(({ events }) => events.map(({ data }) => data));
+  assert.deepEqual([bench.acknowledgedCount, dropped], [3, [4]]);
+  await bench.end();
+});

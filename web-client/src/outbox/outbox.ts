@@ -83,11 +83,11 @@ export interface Outbox extends SlotState {
   onStored: () => void;
 
   /**
-   * Takes an event and numbers it at once; resolves when it is stored, or when it is clear that storage does not take it and it
+   * Takes an event, handed over now or `at` (Unix ms), and numbers it at once; resolves when it is stored, or when it is clear that storage does not take it and it
    * lives in memory alone. Oldest events that are not on their way make room and are reported. Rejects with `OutboxFullError`
    * when that is not enough, and with `StorageError` once the slot is not ours any more: the event was not taken then.
    */
-  push(payload: Bytes): Promise<void>;
+  push(payload: Bytes, at?: number): Promise<void>;
   /** Resolves when unsettled bytes are at most `roomBytes`, and when the outbox is over. */
   room(): Promise<void>;
   /** Stored events (`hurried`: and others) in order, from `seq` on; expired ones are dropped on the way. The outbox may change meanwhile. */
@@ -95,7 +95,7 @@ export interface Outbox extends SlotState {
   /** Remembers a refusal until the number is settled. Verdicts that only inform, and numbers not waiting, change nothing. */
   judge(verdict: Verdict): void;
   /**
-   * Settles everything up to `upto`, a number that was sent, and returns how many numbers that were. Of those below `knownFrom`
+   * Settles everything up to `upto`, a number that was sent, and returns how many numbers that were: none once the slot is lost. Of those below `knownFrom`
    * without a refusal nobody knows whether they had one.
    */
   settle(upto: number, level: Level, knownFrom?: number): number;
@@ -252,7 +252,7 @@ export function openOutbox({ state, store }: Lease, { limits, now, listener }: O
     hurried: false,
     onStored: () => {},
 
-    push: (payload) => {
+    push: (payload, at = now()) => {
       const { length } = payload;
       if (gone) return Promise.reject(gone);
       if (!makeRoom(length)) {
@@ -260,7 +260,7 @@ export function openOutbox({ state, store }: Lease, { limits, now, listener }: O
       }
       last += 1;
       bytes += length;
-      events.push({ seq: last, payload, at: now() });
+      events.push({ seq: last, payload, at });
       if (outbox.hurried && last <= sendable()) queueMicrotask(() => outbox.onStored());
       return save();
     },
@@ -287,6 +287,8 @@ export function openOutbox({ state, store }: Lease, { limits, now, listener }: O
     },
 
     settle: (to, level, knownFrom = 0) => {
+      // What is lost is not ours to settle.
+      if (gone?.reason === "lost") return 0;
       const end = Math.min(to, last);
       const count = end - upto;
       if (count <= 0) return 0;

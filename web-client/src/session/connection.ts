@@ -89,6 +89,8 @@ export function connection(
   let heardAt = startedAt;
   /** When something must have been heard. */
   let answerBy = startedAt + (isHttps ? WELCOME_HTTPS_MS : WELCOME_TIMEOUT_MS);
+  /** It was asked for a word after a sleep, and has not been heard since. */
+  let woken = false;
   /** Silence would not be the transport's fault. */
   let excused = false;
   let pingMs = 0;
@@ -147,8 +149,9 @@ export function connection(
     const silentMs = now - heardAt;
     const slept = now - tickedAt > SLEPT_MS;
     tickedAt = now;
-    if (slept) {
-      // What had to be heard meanwhile may be on its way in just now.
+    if (slept && !woken) {
+      // What had to be heard meanwhile may be on its way in just now. Where timers come once a minute each tick follows a sleep.
+      woken = true;
       heardAt = now;
       answerBy = Number.POSITIVE_INFINITY;
       probe();
@@ -196,23 +199,24 @@ export function connection(
 
   const receive = ({ type, body }: Exclude<GatewayFrame, { type: "unknown" }>) => {
     heardAt = clock.now();
-    excused = false;
+    excused = woken = false;
     if (end) return;
     switch (type) {
       case "welcome":
         welcomed(body);
         break;
       case "ack":
+        if (!sending) throw new FrameError("ACK before WELCOME");
         if (!settle(body.upto, body.level, body.list)) return;
         reason = body.reason;
         changed();
-        sending?.acknowledged(body);
+        sending.acknowledged(body);
         break;
       case "ping":
         void send({ type: "pong", body });
         break;
       case "goaway":
-        if (leaveAt) break;
+        if (leaveAt || finishing) break;
         leaveAt = heardAt + body.after_ms + random() * body.jitter_ms;
         url = body.url;
         cancelLeave = clock.after(leaveAt - heardAt, () => stop("the gateway asked to reconnect"));
@@ -275,10 +279,11 @@ export function connection(
     finish: async () => {
       if (finishing) return;
       finishing = true;
+      cancelLeave();
+      // Before anything that a link may hold up.
+      cancelLeave = clock.after(FINISH_TIMEOUT_MS, () => stop());
       await report();
       void send({ type: "close", body: { code: CloseCode.done, reason: "done" } });
-      cancelLeave();
-      cancelLeave = clock.after(FINISH_TIMEOUT_MS, () => stop());
     },
     stop: () => stop(),
   };

@@ -57,6 +57,9 @@ export function runLane(parts: RunParts): Lane {
   let renewed = false;
   /** Until then a takeover may be our own doing. */
   let oursUntil = 0;
+  /** Up to here a request of the page's has taken events, which it may be told of until then. */
+  let posted = 0;
+  let postedUntil = 0;
   let closing = false;
   let giveUp = () => {};
   let wake: (cause?: Cause) => void = () => {};
@@ -196,6 +199,7 @@ export function runLane(parts: RunParts): Lane {
       if (!ours) return end(true);
     } else if (code === CloseCode.stale_epoch) {
       become("waiting");
+      postedUntil = 0;
       // Storage that fails is the outbox's matter: it lives on in memory, or tells that the slot is lost.
       await outbox.restart(outbox.client, Math.max(outbox.epoch + 1, now())).catch(() => {});
     } else if ((code === CloseCode.idle || code === CloseCode.done) && outbox.length === 0) {
@@ -216,7 +220,7 @@ export function runLane(parts: RunParts): Lane {
       become("connecting");
       const ending = await attempt();
       if (hasEnded()) return;
-      outbox.sentUpto = outbox.upto;
+      outbox.sentUpto = Math.max(outbox.upto, clock.now() < postedUntil ? posted : 0);
       if (!isOver()) await recover(ending);
     }
     end();
@@ -295,6 +299,8 @@ export function runLane(parts: RunParts): Lane {
       const url = routes.find(({ transport }) => transport === "https")?.url;
       const last = url && parts.farewell()?.(url, outbox, token.current());
       if (!last) return;
+      posted = last;
+      postedUntil = clock.now() + POSTED_MS;
       outbox.sentUpto = Math.max(outbox.sentUpto, last);
       mayTakeOver(POSTED_MS);
     },

@@ -88,7 +88,7 @@ export function sender(
     count = records.length;
     lone = idle && count === 1 ? records[0]?.payload : undefined;
     cursor = first + count;
-    outbox.sentUpto = cursor - 1;
+    outbox.sentUpto = Math.max(outbox.sentUpto, cursor - 1);
     return { first_seq: first, records };
   };
 
