@@ -6,21 +6,10 @@ import { CloseCode } from "../wire/close-code.js";
 import type { Level, Reason } from "../wire/codes.js";
 import type { ClientFrame, GatewayFrame, Verdict, Welcome } from "../wire/frames.js";
 import type { RunParts } from "./lane.js";
+import { newLiveness } from "./liveness.js";
 import { type FrameLimits, type Sender, sender } from "./sender.js";
 import { FrameError, LinkError, TidegateError } from "./shared.js";
-import {
-  FINISH_TIMEOUT_MS,
-  PINGS_MISSED,
-  REPORT_FIRST_TICKS,
-  REPORT_TICKS,
-  SILENCE_HTTPS_MS,
-  SILENCE_MS,
-  SLEPT_MS,
-  TICK_MS,
-  USEFUL_AFTER_MS,
-  WELCOME_HTTPS_MS,
-  WELCOME_TIMEOUT_MS,
-} from "./timing.js";
+import { FINISH_TIMEOUT_MS, REPORT_FIRST_TICKS, REPORT_TICKS, USEFUL_AFTER_MS } from "./timing.js";
 
 /** How a connection ended, and what that means for the next one. */
 export interface Ending {
@@ -82,18 +71,8 @@ export function connection(
   const { clock, random } = platform;
   const { name } = link;
   const isHttps = name === "https";
-  const silenceMs = isHttps ? SILENCE_HTTPS_MS : SILENCE_MS;
   const startedAt = clock.now();
   const next = outbox.upto + 1;
-  let tickedAt = startedAt;
-  let heardAt = startedAt;
-  /** When something must have been heard. */
-  let answerBy = startedAt + (isHttps ? WELCOME_HTTPS_MS : WELCOME_TIMEOUT_MS);
-  /** It was asked for a word after a sleep, and has not been heard since. */
-  let woken = false;
-  /** Silence would not be the transport's fault. */
-  let excused = false;
-  let pingMs = 0;
   let sending: Sender | null = null;
   let paused = false;
   let useful = false;
@@ -104,7 +83,6 @@ export function connection(
   let reportIn = REPORT_FIRST_TICKS;
   let end: Pick<Ending, "error" | "code" | "retryMs"> | null = null;
   let reason: Reason = "ok";
-  let cancelTick = () => {};
   let cancelLeave = () => {};
 
   const isOpen = () => sending !== null && end === null;
@@ -131,41 +109,27 @@ export function connection(
       },
     );
 
-  const ping = () => {
-    answerBy = Math.min(answerBy, clock.now() + silenceMs);
-    if (isOpen()) void send({ type: "ping", body: new Uint8Array(0) });
-  };
-  const probe = () => {
-    excused = true;
-    ping();
-  };
   const report = async () => {
     if (!isHttps) await reporter?.tell((body) => send({ type: "report", body }));
   };
 
-  const tick = () => {
-    cancelTick = clock.after(TICK_MS, tick);
-    const now = clock.now();
-    const silentMs = now - heardAt;
-    const slept = now - tickedAt > SLEPT_MS;
-    tickedAt = now;
-    if (slept && !woken) {
-      // What had to be heard meanwhile may be on its way in just now. Where timers come once a minute each tick follows a sleep.
-      woken = true;
-      heardAt = now;
-      answerBy = Number.POSITIVE_INFINITY;
-      probe();
-    } else if (now >= answerBy) {
+  const liveness = newLiveness({
+    clock,
+    isHttps,
+    waits: () => outbox.length > 0,
+    ping: () => {
+      if (isOpen()) void send({ type: "ping", body: new Uint8Array(0) });
+    },
+    silent: (excused) => {
       if (!excused) preference.stalled(name);
       stop("the gateway fell silent");
-    } else if (answerBy === Number.POSITIVE_INFINITY && silentMs >= silenceMs) {
-      // The gateway's own PINGs show that it is there while nothing is sent.
-      if (outbox.length > 0 || silentMs > PINGS_MISSED * pingMs) ping();
-    }
-    if (!isOpen() || finishing || --reportIn > 0) return;
-    reportIn = REPORT_TICKS;
-    void report();
-  };
+    },
+    ticked: () => {
+      if (!isOpen() || finishing || --reportIn > 0) return;
+      reportIn = REPORT_TICKS;
+      void report();
+    },
+  });
 
   /** False where that settles what was never sent: our numbers were given out before, and are of no use any more. */
   const settle = (upto: number, level: Level, verdicts: readonly Verdict[], settled = upto, knownFrom = 0) => {
@@ -191,15 +155,14 @@ export function connection(
     const settled = rej_more && rej.length === 0 ? next - 1 : upto;
     const knownFrom = rej_more ? Math.min(upto + 1, ...rej.map(({ seq }) => seq)) : 0;
     if (!settle(upto, level, rej, settled, knownFrom)) return;
-    pingMs = welcome.ping_ms;
+    liveness.quiet(welcome.ping_ms);
     sending = sender(parts, limits, welcome, settled, send, () => end || paused || finishing || leaveAt);
     opened(self, welcome);
     sending.pump();
   };
 
   const receive = ({ type, body }: Exclude<GatewayFrame, { type: "unknown" }>) => {
-    heardAt = clock.now();
-    excused = woken = false;
+    liveness.heard();
     if (end) return;
     switch (type) {
       case "welcome":
@@ -215,16 +178,18 @@ export function connection(
       case "ping":
         void send({ type: "pong", body });
         break;
-      case "goaway":
+      case "goaway": {
         if (leaveAt || finishing) break;
-        leaveAt = heardAt + body.after_ms + random() * body.jitter_ms;
+        const leaveMs = body.after_ms + random() * body.jitter_ms;
+        leaveAt = clock.now() + leaveMs;
         url = body.url;
-        cancelLeave = clock.after(leaveAt - heardAt, () => stop("the gateway asked to reconnect"));
+        cancelLeave = clock.after(leaveMs, () => stop("the gateway asked to reconnect"));
         break;
+      }
       case "close":
         over(new TidegateError(body.reason + (body.msg ? `: ${body.msg}` : "")), body.code, body.retry_ms);
     }
-    if (sending) answerBy = Number.POSITIVE_INFINITY;
+    if (sending) liveness.quiet();
   };
 
   const run = async (): Promise<Ending> => {
@@ -240,7 +205,7 @@ export function connection(
       fail(error);
     }
     stop();
-    cancelTick();
+    liveness.stop();
     cancelLeave();
     sending?.stop();
     const { error, code, retryMs = 0 } = end as unknown as Ending;
@@ -267,7 +232,7 @@ export function connection(
     handed: () => isOpen() && (isHttps ? outbox.length === 0 : sending?.done() === true),
     stored: () => sending?.stored(),
     pump: () => sending?.pump(),
-    probe,
+    probe: liveness.probe,
     pause: (value) => {
       paused = value;
       if (!paused) sending?.pump();
@@ -287,6 +252,5 @@ export function connection(
     },
     stop: () => stop(),
   };
-  tick();
   return self;
 }
