@@ -10,8 +10,10 @@ import type { Welcome } from "../wire/frames.js";
 import { type Connection, connection, type Ending } from "./connection.js";
 import type { Network, SessionParts } from "./session.js";
 import { Backoff, LinkError, RefusedError } from "./shared.js";
-import { OFFLINE_MAX_MS, OPEN_TIMEOUT_MS, OVERTAKEN_MS, POSTED_MS, STAGGER_MS, UPGRADE_MIN_MS } from "./timing.js";
+import { OFFLINE_MAX_MS, OPEN_TIMEOUT_MS, OVERTAKEN_MS, POSTED_MS, STAGGER_MS } from "./timing.js";
 import type { TokenSource } from "./token.js";
+import { newUpgrade } from "./upgrade.js";
+import { newWait } from "./wait.js";
 
 /** What a lane, its connections and their senders work with. */
 export interface RunParts extends LaneParts, Pick<Network, "dial" | "preference"> {
@@ -21,9 +23,6 @@ export interface RunParts extends LaneParts, Pick<Network, "dial" | "preference"
   /** What posts a page's last events, once it is loaded. */
   readonly farewell: () => Farewell | null;
 }
-
-/** What may cut a wait short. */
-type Cause = "network" | "visible" | "token" | "stored";
 
 /** What cuts a wait short that nobody has asked for. */
 const SOON = "network token visible";
@@ -42,12 +41,11 @@ export function runLane(parts: RunParts): Lane {
   const { clock, now, random, page } = platform;
   const usual = dial(settings.endpoint, settings.transports);
   const backoff = new Backoff(random);
+  const wait = newWait(clock);
   const limits = { ...settings.batch };
   let status: Lane["status"] = "connecting";
   let error: TidegateError | null = null;
   let current: Connection | null = null;
-  /** What is to take over from it. */
-  let heir: Connection | null = null;
   let routes: readonly Route[] = [];
   let elsewhere: string | undefined;
   let transport: TransportName | undefined;
@@ -62,8 +60,6 @@ export function runLane(parts: RunParts): Lane {
   let postedUntil = 0;
   let closing = false;
   let giveUp = () => {};
-  let wake: (cause?: Cause) => void = () => {};
-  let cancelUpgrade = () => {};
   let cancelClose = () => {};
   let tellEnd: (left: boolean) => void;
 
@@ -75,24 +71,10 @@ export function runLane(parts: RunParts): Lane {
   };
   const isOver = () => hasEnded() || (closing && outbox.length === 0);
 
-  /** Waits for the time (`null`: any time) or for one of `causes`, but not beyond the lane's end. */
-  const pause = (delayMs: number | null, causes: string) =>
-    new Promise<void>((resolve) => {
-      if (hasEnded()) return resolve();
-      const done = () => {
-        cancel();
-        wake = () => {};
-        resolve();
-      };
-      const cancel = delayMs === null ? () => {} : clock.after(delayMs, done);
-      wake = (cause) => {
-        if (!cause || causes.includes(cause)) done();
-      };
-    });
-
   /** What those do who are told of the state cuts the wait short, too. */
-  const rest = (next: Lane["status"], delayMs: number | null, causes: string) => {
-    const paused = pause(delayMs, causes);
+  const rest = async (next: Lane["status"], delayMs: number | null, causes: string) => {
+    if (hasEnded()) return;
+    const paused = wait.until(delayMs, causes);
     become(next);
     return paused;
   };
@@ -119,35 +101,21 @@ export function runLane(parts: RunParts): Lane {
     transport = mine.name;
     status = "open";
     changed(welcome);
-    planUpgrade(mine);
+    upgrade.plan(mine);
     settled();
   };
 
-  const planUpgrade = (old: Connection) => {
-    cancelUpgrade();
-    const delayMs = preference.betterAfter(old.name, routes);
-    if (delayMs !== null) cancelUpgrade = clock.after(Math.max(delayMs, UPGRADE_MIN_MS), () => upgrade(old));
-  };
-
-  /** Opens something better beside `old`, which takes over when the gateway answers there. */
-  const upgrade = async (old: Connection) => {
-    const rank = routes.findIndex(({ transport }) => transport === old.name);
-    const better = preference.order(routes.slice(0, rank));
-    try {
-      const link = await open(better);
-      if (closing || !old.isOpen()) return link.close();
-      old.pause(true);
+  const upgrade = newUpgrade({
+    clock,
+    preference,
+    open,
+    routes: () => routes,
+    isOver: () => closing || hasEnded(),
+    converse: (link) => {
       mayTakeOver(OVERTAKEN_MS);
-      heir = converse(link, token.current());
-      if ((await heir.ended).welcomed) return;
-    } catch {
-      if (old.isOpen()) for (const { transport } of better) preference.stalled(transport);
-    }
-    heir = null;
-    if (!old.isOpen()) return;
-    old.pause(false);
-    planUpgrade(old);
-  };
+      return converse(link, token.current());
+    },
+  });
 
   /** Tries one transport after the other until one gets as far as WELCOME, and stays until that is over, and what took over. */
   const attempt = async (): Promise<Ending> => {
@@ -161,15 +129,11 @@ export function runLane(parts: RunParts): Lane {
         fresh = false;
         const link = await open(left);
         current = converse(link, secret);
-        let ending = await current.ended;
-        for (let next = heir; next; next = heir) {
-          const later: Ending = await next.ended;
-          if (heir === next) heir = null;
-          if (later.welcomed) ending = later;
-        }
-        cancelUpgrade();
+        const ending = await current.ended;
+        const later = await upgrade.heirs();
         giveUp();
         left = left.filter(({ transport }) => transport !== link.name);
+        if (later) return later;
         if (ending.welcomed || ending.code || isOver() || left.length === 0) return ending;
       }
     } catch (cause) {
@@ -232,7 +196,7 @@ export function runLane(parts: RunParts): Lane {
 
   const settled = () => {
     if (!closing || outbox.length > 0) return;
-    if (heir !== current) heir?.stop();
+    upgrade.forgo(current);
     if (current?.isOpen()) current.finish();
     else end();
   };
@@ -245,19 +209,18 @@ export function runLane(parts: RunParts): Lane {
 
   const end = (left = false) => {
     if (hasEnded()) return;
-    cancelUpgrade();
     cancelClose();
     giveUp();
-    heir?.stop();
+    upgrade.forgo(current);
     current?.stop();
     become("closed");
-    wake();
+    wait.wake();
     tellEnd(left);
   };
 
   outbox.onStored = () => {
     current?.stored();
-    wake("stored");
+    wait.wake("stored");
   };
   hurry(!page.visible);
   void Promise.resolve().then(run);
@@ -278,22 +241,22 @@ export function runLane(parts: RunParts): Lane {
     settled,
     heed: (signal) => {
       hurry(signal === "pagehide" || !page.visible);
-      if (signal === "visible") wake(signal);
+      if (signal === "visible") wait.wake(signal);
       else if (signal === "pageshow") {
         // After the page was in the back/forward cache no link is what it was.
         backoff.reset();
         current?.stop();
         // Once the end has been noticed there is a wait to cut short.
-        clock.after(0, () => wake("network"));
+        clock.after(0, () => wait.wake("network"));
       } else if (signal === "online" || signal === "offline" || signal === "resume") {
         current?.probe();
-        wake("network");
+        wait.wake("network");
       }
     },
     authenticate: () => {
       renewed = false;
       fresh = true;
-      wake("token");
+      wait.wake("token");
     },
     post: () => {
       const url = routes.find(({ transport }) => transport === "https")?.url;
@@ -310,7 +273,7 @@ export function runLane(parts: RunParts): Lane {
       if (timeoutMs) {
         if (status === "stopped" || status === "offline") return end();
         cancelClose = clock.after(timeoutMs, () => end());
-        wake("network");
+        wait.wake("network");
       }
       hurry(true);
       settled();
