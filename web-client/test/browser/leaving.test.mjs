@@ -59,6 +59,17 @@ for (const browser of ["chromium", "firefox"]) {
     assertArrived(await stage.gateway.settled(20 + COUNT), { a: 10 + COUNT, b: 10 });
   });
 
+  test(`${browser} leaves a page that sends in its own pagehide, over HTTPS: that is posted with the rest`, async (t) => {
+    const stage = await Stage.set(t);
+    const tab = await Tab.open(await stage[browser](), stage.site);
+    await tab.connect(stage.network, { transports: ["https"] });
+    await tab.send("a", 1, 10);
+    await tab.flush();
+    await tab.call("sendAsItGoes", { tab: "a", first: 11, last: 20, padding: 0 });
+    await tab.leave();
+    assertArrived(await stage.gateway.settled(20), { a: 20 });
+  });
+
   test(`${browser} visits a page ${VISITS} times and waits for nothing: all arrives once`, async (t) => {
     const stage = await Stage.set(t);
     const tab = await Tab.open(await stage[browser](), stage.site);

@@ -32,6 +32,15 @@ export class FakeTarget {
     );
   };
 
+  /** As Chromium does with events of the window: all in one go, those who listen when it begins. */
+  fireAtOnce(type: string): void {
+    const listeners = this.#listeners.filter((own) => own.type === type);
+    for (const { listener, capture, once } of listeners) {
+      if (once) this.removeEventListener(type, listener, capture);
+      listener({ type, target: this, bubbles: false });
+    }
+  }
+
   fire(type: string, bubbles: boolean): void {
     const event = { type, target: this, bubbles };
     const above = this.#parent ? [this.#parent] : [];
