@@ -6,11 +6,11 @@ import { transform } from "esbuild";
 
 const KIB = 1024;
 const BUDGETS = [
-  { file: "index.js", gzip: 9.2, brotli: 8.5 },
+  { file: "index.js", gzip: 9.3, brotli: 8.5 },
   { file: "session.js", gzip: 9.2, brotli: 8.4 },
   { file: "https.js", gzip: 2.7, brotli: 2.5 },
   { file: "leases.js", gzip: 0.4, brotli: 0.4 },
-  { file: "tidegate.iife.js", gzip: 20.1, brotli: 18.3 },
+  { file: "tidegate.iife.js", gzip: 20.2, brotli: 18.3 },
   { file: "page.js", gzip: 3.4, brotli: 3 },
   { file: "page.iife.js", gzip: 3.5, brotli: 3.2 },
 ];
