@@ -34,7 +34,14 @@ test("the package has what an application needs, and nothing else", () => {
     files.filter((file) => !belongs.test(file)),
     [],
   );
-  for (const file of ["LICENSE", "README.md", "dist/types/index.d.ts", "dist/types/page/index.d.ts"]) {
+  for (const file of [
+    "LICENSE",
+    "README.md",
+    "dist/session.js",
+    "dist/https.js",
+    "dist/types/index.d.ts",
+    "dist/types/page/index.d.ts",
+  ]) {
     assert.ok(files.includes(file), `${file} is missing`);
   }
   const manifest = JSON.parse(readFileSync(join(installed, "package.json"), "utf8"));
