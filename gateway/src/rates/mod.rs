@@ -176,6 +176,11 @@ impl Rates {
         connections.connect(self.prefix.of(address), is_verified, self.since_start(now)).map(Some)
     }
 
+    /// The bits of `address` that count here: whoever shares them shares its limits.
+    pub fn prefix(&self, address: IpAddr) -> (bool, u128) {
+        self.prefix.of(address)
+    }
+
     fn since_start(&self, now: Instant) -> u64 {
         nanos(now, self.started)
     }

@@ -3,6 +3,7 @@
 //! A connection is one task that reads and writes at once; its numbering outlives it. Time is asked for here
 //! and in `deliver`, nowhere else.
 
+mod accounts;
 mod budget;
 mod connection;
 mod core;
@@ -12,6 +13,7 @@ mod hold;
 mod idle;
 mod inflight;
 mod ingest;
+mod need;
 mod numbering;
 mod orders;
 mod post;

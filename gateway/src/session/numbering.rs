@@ -48,6 +48,8 @@ pub(super) struct Used {
     pub(super) over: bool,
     /// It would have more if there were more memory.
     pub(super) is_cut: bool,
+    /// The rates hold it back and have left it nothing: no events of it are taken until they let go.
+    pub(super) is_barred: bool,
 }
 
 /// What there is to tell a client.
@@ -285,12 +287,15 @@ impl Numbering {
         let received = state.window.received();
         // With nothing unsettled a client may always send one event, whatever its size; but not one after the other
         // while its credit is held back.
-        let unsettled = state.window.in_flight() > 0 || state.connection.held_back().is_some();
+        let is_held_back = state.connection.held_back().is_some();
+        let unsettled = state.window.in_flight() > 0 || is_held_back;
+        let is_spent = received >= limit.seq || state.sent_bytes >= limit.bytes;
         Used {
-            up: unsettled && (received >= limit.seq || state.sent_bytes >= limit.bytes),
+            up: unsettled && is_spent,
             over: unsettled && (received > limit.seq || state.sent_bytes > limit.bytes)
                 || state.window.is_full_of_refusals(),
             is_cut: state.is_cut,
+            is_barred: is_held_back && is_spent,
         }
     }
 

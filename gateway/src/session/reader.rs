@@ -17,6 +17,8 @@ use super::core::Core;
 use super::hello::{self, Opened, Session};
 use super::hold::Connection;
 use super::idle::Idle;
+use super::need::Need;
+use super::numbering::Used;
 use super::orders::{Order, Orders};
 use crate::access::Grant;
 use crate::carrier::Carrier;
@@ -98,14 +100,6 @@ impl<'a, R: LinkReader> Reader<'a, R> {
                 Ok(packet) => packet,
                 Err(end) => return end,
             };
-            // Nobody waits for a datagram: it has a share if there is one.
-            if !matches!(packet, Packet::Datagram(_)) {
-                tokio::select! {
-                    biased;
-                    () = self.memory(packet.len()) => {}
-                    end = &mut ended => return end,
-                }
-            }
             let taken = self.take(packet).await;
             self.share = None;
             match taken {
@@ -115,7 +109,7 @@ impl<'a, R: LinkReader> Reader<'a, R> {
             }
             tokio::select! {
                 biased;
-                () = self.credit() => {}
+                () = self.credit(false) => {}
                 end = &mut ended => return end,
             }
             idle.heard();
@@ -140,10 +134,15 @@ impl<'a, R: LinkReader> Reader<'a, R> {
             (Packet::Text(text), Coding::Json) => {
                 let text = std::str::from_utf8(&text)
                     .map_err(|_| violated(Violation::bad_frame("a text message must be UTF-8")))?;
-                let frame = ClientFrame::from_json(text, self.core.pipeline.limits()).map_err(violated)?;
+                let limits = *self.core.pipeline.limits();
+                self.room(Need::of_text(text.len(), limits.max_batch_events, &limits)).await?;
+                let frame = ClientFrame::from_json(text, &limits).map_err(violated)?;
                 self.frame(frame, received_at, received_at).await
             }
-            (Packet::Text(text), Coding::CloudEvents) => self.event(&text, received_at).await,
+            (Packet::Text(text), Coding::CloudEvents) => {
+                self.room(Need::of_text(text.len(), 1, self.core.pipeline.limits())).await?;
+                self.event(&text, received_at).await
+            }
             (Packet::Datagram(bytes), _) => {
                 self.datagram(&bytes, received_at);
                 Ok(())
@@ -157,10 +156,14 @@ impl<'a, R: LinkReader> Reader<'a, R> {
         let limits = core.pipeline.limits();
         let mut began_at = received_at;
         for (position, frame) in Frames::new(bytes, limits).enumerate() {
+            let frame = frame.map_err(violated)?;
+            self.share = None;
             if position > 0 {
                 self.between(position).await?;
             }
-            let frame = frame.map_err(violated)?;
+            if let Some(need) = Need::of_frame(&frame, limits) {
+                self.room(need).await?;
+            }
             self.frame_bytes = frame.body.len();
             let frame = ClientFrame::from_binary(frame, limits).map_err(violated)?;
             self.frame(frame, received_at, began_at).await?;
@@ -174,41 +177,51 @@ impl<'a, R: LinkReader> Reader<'a, R> {
         if position.is_multiple_of(FRAMES_AT_ONCE) {
             tokio::task::yield_now().await;
         }
-        if self.share.is_none() {
-            let account = &self.session.numbering.account;
-            // The next frame may be another size, and is counted as what it is.
-            self.share = self.core.budget.try_hold(account, account.estimate(self.frame_bytes));
+        if self.session.numbering.credit_used().over || self.core.closing.is_cancelled() {
+            Box::pin(self.halt(None)).await?;
         }
-        if self.share.is_some()
-            && !self.session.numbering.credit_used().over
-            && !self.core.closing.is_cancelled()
-        {
-            return Ok(());
-        }
-        Box::pin(self.halt()).await
+        Ok(())
     }
 
-    /// Waits for credit and for a share of the budget, unless the session ends first.
-    async fn halt(&mut self) -> Result<(), Stop> {
+    /// Takes a share of the budget for the frame that comes next, before anything of it is decoded: nobody waits with
+    /// what is decoded. Nor is it taken while the rates have left the client no credit at all: who comes again while it
+    /// owes does not get a frame through for it.
+    async fn room(&mut self, need: Need) -> Result<(), Stop> {
+        self.frame_bytes = need.came_bytes;
+        let Session { numbering, connection } = &*self.session;
+        let is_barred =
+            need.has_events && connection.held_back().is_some() && numbering.credit_used().is_barred;
+        if !is_barred {
+            let account = &numbering.account;
+            let bytes = account.estimate(need.came_bytes, need.most_bytes);
+            self.share = self.core.budget.try_hold(account, bytes);
+            if self.share.is_some() {
+                return Ok(());
+            }
+        }
+        // Waits are boxed: they are rare, and an idle session should not hold the room for all of them.
+        Box::pin(self.halt(Some(need))).await
+    }
+
+    /// Waits for credit, and for a share of the budget for the frame that comes next, unless the session ends first.
+    async fn halt(&mut self, next: Option<Need>) -> Result<(), Stop> {
         let (core, session, gone) = (Arc::clone(self.core), Arc::clone(&self.session), self.gone.clone());
-        self.share = None;
-        let frame_bytes = self.frame_bytes;
         tokio::select! {
             biased;
             _ = ended(&core, &gone, &session.connection) => Err(Stop::Ended),
             () = async {
-                self.credit().await;
-                self.memory(frame_bytes).await;
+                self.credit(next.is_some_and(|need| need.has_events)).await;
+                if let Some(need) = next {
+                    self.memory(need).await;
+                }
             } => Ok(()),
         }
     }
 
-    /// Waits for a share of the budget before anything is decoded: nobody waits with what is decoded.
-    async fn memory(&mut self, packet_bytes: usize) {
-        self.frame_bytes = packet_bytes;
+    async fn memory(&mut self, need: Need) {
         let Session { numbering, connection } = &*self.session;
         let (budget, account) = (&self.core.budget, &numbering.account);
-        let bytes = account.estimate(packet_bytes);
+        let bytes = account.estimate(need.came_bytes, need.most_bytes);
         self.share = budget.try_hold(account, bytes);
         if self.share.is_none() {
             connection.stall(Reason::Memory);
@@ -277,8 +290,9 @@ impl<'a, R: LinkReader> Reader<'a, R> {
         Ok(())
     }
 
-    /// Waits while the client is beyond its credit: nothing more of it is read meanwhile.
-    async fn credit(&mut self) {
+    /// Waits while the client is beyond its credit, or, with events that come next, has none while the rates hold it
+    /// back: nothing more of it is read meanwhile.
+    async fn credit(&mut self, with_events: bool) {
         let Session { numbering, connection } = &*self.session;
         let mut used = numbering.credit_used();
         if used.up && !self.is_used_up {
@@ -289,11 +303,12 @@ impl<'a, R: LinkReader> Reader<'a, R> {
             self.core.metrics.stalled(reason);
         }
         self.is_used_up = used.up;
-        if !used.over {
+        let must_wait = |used: Used| used.over || with_events && used.is_barred;
+        if !must_wait(used) {
             return;
         }
         connection.pause(true);
-        while used.over {
+        while must_wait(used) {
             connection.renewed().await;
             used = numbering.credit_used();
         }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use prometheus_client::metrics::gauge::Gauge;
 
-use super::budget::Budget;
+use super::budget::{Account, Budget};
 use super::credit::Windows;
 use super::hold::Connection;
 use super::numbering::{Names, Numbering, Resumed};
@@ -165,6 +165,11 @@ impl Registry {
     /// Whether the numbering `epoch` of `key` is known.
     pub(super) fn knows(&self, key: &Key, epoch: u64) -> bool {
         self.lock().by_key.get(key).is_some_and(|entry| entry.numbering.epoch == epoch)
+    }
+
+    /// What the numbering of `key` holds of the budget, if it is known.
+    pub(super) fn account(&self, key: &Key) -> Option<Arc<Account>> {
+        self.lock().by_key.get(key).map(|entry| Arc::clone(&entry.numbering.account))
     }
 
     /// Says that `connection` has ended; its numbering is kept for a while if it still is its own.

@@ -72,6 +72,7 @@ async fn take<G: Gate>(
         respond_async: respond_async(&head.headers),
         grant: &grant,
         meter: &meter,
+        from,
     };
     ratelimit::tell(answer::reply(http.gate.post(post).await), &meter)
 }

@@ -27,7 +27,8 @@ async fn post_as(gateway: &Gateway, body: &str, first_seq: Option<u64>, respond_
     let grant = access.authenticate(None).unwrap();
     let numbering = first_seq.map(|first_seq| Numbering { client: "a", epoch: 1, first_seq });
     let (kind, body) = (BodyKind::Lines, body.as_bytes());
-    let post = Post { kind, body, numbering, respond_async, grant: &grant, meter };
+    let from = [127, 0, 0, 1].into();
+    let post = Post { kind, body, numbering, respond_async, grant: &grant, meter, from };
     gateway.sessions.post(post).await
 }
 
