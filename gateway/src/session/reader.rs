@@ -284,7 +284,11 @@ impl<'a, R: LinkReader> Reader<'a, R> {
             return Err(denied("REAUTH must be for the same tenant and client".to_owned()));
         }
         if grant.token != self.grant.token {
-            self.meter = hello::meter(self.core, self.client.as_deref(), &grant, self.peer);
+            let connection = &self.session.connection;
+            let (meter, held_until) =
+                hello::with_token(self.core, &self.meter, grant.token.as_deref(), connection);
+            self.meter = meter;
+            self.held_until = held_until.or(self.held_until);
         }
         self.grant = grant;
         Ok(())

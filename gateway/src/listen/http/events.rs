@@ -45,6 +45,7 @@ async fn take<G: Gate>(
     let grant = request::authenticate(&http.access, request::token(&head.headers, &query)?)?;
     request::allowed_origin(&head.headers, &http.access)?;
     let numbering = request::numbering(&head.headers)?;
+    request::name(&grant, numbering.as_ref())?;
     let kind = kind(head, &query);
     // A request that only asks needs no content type; whether it is one shows when the body has been read.
     if numbering.is_none()
