@@ -11,6 +11,7 @@ use tidegate_wire::Reason;
 use tidegate_wire::body::{self as wire_body, BodyKind};
 
 use super::answer::{self, Refusal};
+use super::bodies::Owner;
 use super::query::Query;
 use super::{Inner, Reply, body, ratelimit, request};
 use crate::listen::link::{Gate, Post};
@@ -59,7 +60,8 @@ async fn take<G: Gate>(
     }
     let meter = ratelimit::meter(&http.rates, &grant, numbering.as_ref(), from);
     ratelimit::check(&meter, incoming, &http.metrics)?;
-    let body = body::read(incoming, &http.limits, &http.bodies, http.body_patience).await?;
+    let held = http.bodies.begin(Owner::of(&grant, numbering.as_ref(), &http.rates, from))?;
+    let body = body::read(incoming, &http.limits, held, http.body_patience).await?;
     let body = body.inflated(encoding, &http.limits, &http.bodies).await?;
     let kind = match kind {
         _ if numbering.is_some() && body.bytes.is_empty() => BodyKind::Lines,

@@ -335,8 +335,11 @@ async fn bodies_share_a_budget_and_announcing_takes_none_of_it() {
     let mut server = Server::start(Options { bodies_bytes: 48 << 10, ..small() });
     let http = server.http();
     let [url, _] = server.urls("/v1/events");
-    let post =
-        |bytes: usize| http.post(&url).header("content-type", "application/json").body(vec![b' '; bytes]);
+    let named = |client: &'static str| {
+        let request = http.post(&url).header("content-type", "application/json");
+        request.header("tidegate-client", client).header("tidegate-epoch", 1).header("tidegate-seq", 1)
+    };
+    let post = |bytes: usize, client| named(client).body(vec![b' '; bytes]);
     // It announces nearly all there is, sends nothing, and holds what every request holds.
     let mut slow = TcpStream::connect(server.plain).await.unwrap();
     let head = "POST /v1/events HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\nexpect: 100-continue\r\ncontent-length: 40000\r\n\r\n";
@@ -344,16 +347,44 @@ async fn bodies_share_a_budget_and_announcing_takes_none_of_it() {
     within(slow.read_exact(&mut [0; 25])).await.unwrap();
 
     server.gate.holds.send_replace(true);
-    let first = tokio::spawn(post(30 << 10).send());
+    let first = tokio::spawn(post(30 << 10, "a").send());
     assert!(matches!(server.seen().await, Seen::Post { .. }));
-    let (status_of_second, answer) = status(post(30 << 10)).await;
+    let (status_of_second, answer) = status(post(30 << 10, "b")).await;
     assert_eq!(status_of_second, 503);
     assert_ne!(header(&answer, "retry-after"), "");
     let problem: serde_json::Value = answer.json().await.unwrap();
     assert_eq!(problem["reason"], "memory");
     server.gate.holds.send_replace(false);
     assert_eq!(first.await.unwrap().unwrap().status(), 200);
-    assert_eq!(status(post(30 << 10)).await.0, 200, "what was held comes back");
+    assert_eq!(status(post(30 << 10, "b")).await.0, 200, "what was held comes back");
+}
+
+#[tokio::test]
+async fn a_body_for_which_there_is_never_room_is_told_so() {
+    let server = Server::start(Options { bodies_bytes: 48 << 10, ..small() });
+    let [url, _] = server.urls("/v1/events");
+    let post = server.http().post(&url).header("content-type", "application/json");
+    let (status, answer) = status(post.body(vec![b' '; 50 << 10])).await;
+    assert_eq!(status, 413);
+    let problem: serde_json::Value = answer.json().await.unwrap();
+    assert!(problem["detail"].as_str().unwrap().contains("49152 for all bodies"), "{problem}");
+}
+
+#[tokio::test]
+async fn the_names_of_clients_that_a_token_is_not_for_are_not_kept() {
+    let rates = config::Rates {
+        client: config::Rate { events_per_second: Some(10), ..config::Rate::default() },
+        ..config::Rates::default()
+    };
+    let server = Server::start(Options { needs_token: true, token_clients: Some("web-*"), rates, ..small() });
+    let [url, _] = server.urls("/v1/events");
+    for (client, expected) in [("stranger-1", 403), ("stranger-2", 403), ("web-1", 200)] {
+        let request = server.http().post(&url).bearer_auth(&server.token).body(EVENT);
+        let request = request.header("content-type", "application/json").header("tidegate-client", client);
+        let request = request.header("tidegate-epoch", 1).header("tidegate-seq", 1);
+        assert_eq!(status(request).await.0, expected, "{client}");
+    }
+    assert_eq!(server.metric("tidegate_rate_keys{limit=\"client\"}"), 1);
 }
 
 #[tokio::test]
