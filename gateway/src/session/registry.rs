@@ -11,7 +11,7 @@ use super::budget::{Account, Budget};
 use super::credit::Windows;
 use super::hold::Connection;
 use super::numbering::{Names, Numbering, Resumed};
-use super::snapshot::{Kept, Refused};
+use super::snapshot::{Kept, Refused, Snapshot};
 use super::window::{Refusal, Window};
 
 /// Numbers and epochs are JSON integers of any language.
@@ -98,6 +98,8 @@ struct Entry {
     mode: Mode,
     /// `None` while connected.
     absence: Option<u64>,
+    /// Another gateway has served since this was known: the client may be further.
+    may_lag: bool,
 }
 
 impl Registry {
@@ -125,6 +127,9 @@ impl Registry {
         let mut clients = self.lock();
         self.forget_old(&mut clients, now);
         let known = clients.by_key.get(key).map(|entry| (Arc::clone(&entry.numbering), entry.is_request()));
+        // What lies between was settled by a gateway in between: the client gives nothing up.
+        let is_behind =
+            clients.by_key.get(key).is_some_and(|entry| entry.may_lag && next > entry.numbering.upto() + 1);
         let attached = match known {
             Some((_, true)) if mode == Mode::Request => return Err(Conflict::Busy),
             Some((numbering, _)) if epoch.is_some_and(|epoch| epoch < numbering.epoch) => {
@@ -139,7 +144,9 @@ impl Registry {
             {
                 return Err(Conflict::Lost);
             }
-            Some((numbering, _)) if epoch == Some(numbering.epoch) && !numbering.is_broken() => {
+            Some((numbering, _))
+                if epoch == Some(numbering.epoch) && !numbering.is_broken() && !is_behind =>
+            {
                 // A request may only ask, so it gives nothing up before it has sent something.
                 let seen = if mode == Mode::Request { 1 } else { next };
                 let Resumed { upto, abandoned, refusals, forgotten } = numbering.resume(seen);
@@ -155,7 +162,7 @@ impl Registry {
             }
         };
         attached.numbering.attach(connection);
-        let entry = Entry { numbering: Arc::clone(&attached.numbering), mode, absence: None };
+        let entry = Entry { numbering: Arc::clone(&attached.numbering), mode, absence: None, may_lag: false };
         let before = clients.by_key.insert(key.clone(), entry);
         clients.absent -= usize::from(before.is_some_and(|before| before.absence.is_some()));
         self.count(&clients);
@@ -214,8 +221,9 @@ impl Registry {
     }
 
     /// Takes up what a gateway before this one knew, before anybody is attached; how many clients that were.
-    pub(super) fn restore(&self, kept: Vec<Kept>, at: (Instant, u64)) -> usize {
+    pub(super) fn restore(&self, snapshot: Snapshot, at: (Instant, u64)) -> usize {
         let (now, now_ms) = at;
+        let Snapshot { clients: kept, is_last_word } = snapshot;
         let mut clients = self.lock();
         for client in kept {
             let Kept { tenant, client, epoch, upto, away_since, refused, forgotten_upto } = client;
@@ -230,7 +238,12 @@ impl Registry {
             let Some(since) = now.checked_sub(away_for).filter(|_| away_for < self.keep) else { continue };
             clients.absences += 1;
             let absence = clients.absences;
-            let entry = Entry { numbering: Arc::new(numbering), mode: Mode::Session, absence: Some(absence) };
+            let entry = Entry {
+                numbering: Arc::new(numbering),
+                mode: Mode::Session,
+                absence: Some(absence),
+                may_lag: !is_last_word,
+            };
             if clients.by_key.insert(key.clone(), entry).is_none() {
                 clients.absent += 1;
             }
@@ -431,10 +444,30 @@ mod tests {
 
     /// What a gateway that starts at `seconds` makes of what `before` knew at its end.
     fn after_restart(before: &Fixture, ended: u64, seconds: u64) -> Fixture {
-        let snapshot = before.registry.snapshot(before.at(ended));
+        taken_up(before.registry.snapshot(before.at(ended)), true, before, seconds)
+    }
+
+    fn taken_up(clients: Vec<Kept>, is_last_word: bool, before: &Fixture, seconds: u64) -> Fixture {
         let after = Fixture { start: before.start, ..Fixture::keeping(before.registry.keep_most) };
-        after.registry.restore(snapshot, after.at(seconds));
+        after.registry.restore(Snapshot { clients, is_last_word }, after.at(seconds));
         after
+    }
+
+    #[test]
+    fn who_is_further_than_an_older_word_says_gives_nothing_up_and_who_is_not_continues() {
+        let before = Fixture::keeping(10);
+        for client in ["further", "same"] {
+            let (attached, connection) = before.attach(client, Some(1), 21, 0);
+            before.registry.detach(&key(client), &attached.numbering, &connection, before.at(0).0);
+        }
+        let clients = before.registry.snapshot(before.at(1));
+        for (is_last_word, expected) in [(true, (true, 30, 10)), (false, (false, 30, 0))] {
+            let after = taken_up(clients.clone(), is_last_word, &before, 2);
+            let (further, _) = after.attach("further", Some(1), 31, 2);
+            assert_eq!((further.resumed, further.upto, further.abandoned), expected);
+            let (same, _) = after.attach("same", Some(1), 11, 2);
+            assert_eq!((same.resumed, same.upto), (true, 20));
+        }
     }
 
     #[test]
