@@ -76,6 +76,33 @@ async fn calm(client: &mut Client, first_seq: u64, count: u64) -> Vec<Duration> 
     took
 }
 
+/// The same while others flood: how many events were settled, theirs with it, while each of its own was on its way. What
+/// it is told is what it would be told alone.
+async fn calm_among_others(gateway: &Gateway, client: &mut Client, first_seq: u64, count: u64) -> Vec<f64> {
+    let first_window = client.welcome.limit - client.welcome.upto;
+    let mut settled_meanwhile = Vec::new();
+    for seq in first_seq..first_seq + count {
+        let before = settled(gateway).await;
+        client.events(seq, &[event()]).await.unwrap();
+        loop {
+            let GatewayFrame::Ack(ack) = client.next().await.unwrap() else { continue };
+            assert_eq!(ack.reason, Reason::Ok, "what is told to one who is calm");
+            assert!(ack.limit >= ack.upto + first_window, "its credit: {ack:?}");
+            if ack.upto >= seq {
+                break;
+            }
+        }
+        settled_meanwhile.push(settled(gateway).await - before);
+    }
+    settled_meanwhile.sort_by(f64::total_cmp);
+    settled_meanwhile
+}
+
+/// Events that are durable, of everybody.
+async fn settled(gateway: &Gateway) -> f64 {
+    gateway.metrics().await.sum("tidegate_events_total", "outcome=\"stored\"")
+}
+
 /// What the gateway has of the machine's memory.
 fn resident_bytes(gateway: &Gateway) -> f64 {
     let status = format!("/proc/{}/status", gateway.pid().as_raw_nonzero());
@@ -151,9 +178,10 @@ async fn with_kafka_frozen_memory_stays_within_its_cap_and_everything_flows_when
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_ignores_credit_sends_slowly_never_reads_or_leaves_holds_up_nobody() {
+    const BUDGET_BYTES: f64 = 16.0 * 1024.0 * 1024.0;
     let gateway = Arc::new(Gateway::start("limits.budget_bytes = \"16MiB\"").await);
     let mut calm_client = Client::open(&gateway, Carrier::Quic, "calm", 1).await;
-    let alone = calm(&mut calm_client, 1, 100).await;
+    calm_among_others(&gateway, &mut calm_client, 1, 10).await;
     let mut others = JoinSet::new();
     for number in 0..4 {
         let carrier = [Carrier::Quic, Carrier::WebSocket][number % 2];
@@ -181,15 +209,18 @@ async fn who_ignores_credit_sends_slowly_never_reads_or_leaves_holds_up_nobody()
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     });
-    let among_them = calm(&mut calm_client, 101, 100).await;
+    // Not before they flood: there is something to wait behind.
+    let flooded = settled(&gateway).await;
+    while settled(&gateway).await < flooded + 10_000.0 {}
+    let meanwhile = calm_among_others(&gateway, &mut calm_client, 11, 100).await;
     let held = gateway.metrics().await.get("tidegate_bytes_in_flight");
-    println!(
-        "p50 alone {:?}, among them {:?}; longest {:?} and {:?}",
-        alone[50], among_them[50], alone[99], among_them[99]
-    );
-    assert!(held <= 16.0 * 1024.0 * 1024.0, "{held} bytes held");
-    // The machine is shared with those who flood, so this says no more than that nobody waits for them to stop.
-    assert!(among_them[50] < Duration::from_secs(2), "{:?} while others flood", among_them[50]);
+    // What one event of the others holds at least.
+    let fit = BUDGET_BYTES / (512.0 + event().len() as f64);
+    println!("settled while one was on its way: p50 {}, most {}; {fit} fit in", meanwhile[50], meanwhile[99]);
+    assert!(held <= BUDGET_BYTES, "{held} bytes held");
+    // Who waited behind those who flood would see all that they may hold settle first, as often as not. It is counted in
+    // events, since the machine is shared with those who flood; `make bench` measures the time.
+    assert!(meanwhile[50] < fit / 2.0, "{} of the others' came first", meanwhile[50]);
     others.shutdown().await;
     calm_client.vanish();
     gateway.idle().await;
