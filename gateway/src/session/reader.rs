@@ -26,8 +26,10 @@ use crate::listen::link::{Coding, LinkError, LinkReader, Packet, Peer};
 use crate::metrics::Stage;
 use crate::rates::Meter;
 
-/// Frames of one packet that are taken before other tasks have their turn.
-const FRAMES_AT_ONCE: usize = 16;
+/// Events that are taken before other tasks have their turn: about half a millisecond's work.
+const EVENTS_AT_ONCE: u32 = 256;
+/// What a frame counts for at least.
+const FRAME_AS_EVENTS: u32 = 16;
 
 /// The reading half of a session.
 pub(super) struct Reader<'a, R> {
@@ -48,6 +50,8 @@ pub(super) struct Reader<'a, R> {
     share: Option<Held>,
     /// Of the frame that is being taken, as it came.
     frame_bytes: usize,
+    /// Events taken since other tasks had their turn.
+    events_at_once: u32,
     /// Whether the client has used up its credit, so that this is counted once each time.
     is_used_up: bool,
 }
@@ -75,6 +79,7 @@ impl<'a, R: LinkReader> Reader<'a, R> {
             gone,
             share: None,
             frame_bytes: 0,
+            events_at_once: 0,
             is_used_up: false,
         }
     }
@@ -137,11 +142,16 @@ impl<'a, R: LinkReader> Reader<'a, R> {
                 let limits = *self.core.pipeline.limits();
                 self.room(Need::of_text(text.len(), limits.max_batch_events, &limits)).await?;
                 let frame = ClientFrame::from_json(text, &limits).map_err(violated)?;
-                self.frame(frame, received_at, received_at).await
+                self.frame(frame, received_at, received_at).await?;
+                self.give_way().await;
+                Ok(())
             }
             (Packet::Text(text), Coding::CloudEvents) => {
                 self.room(Need::of_text(text.len(), 1, self.core.pipeline.limits())).await?;
-                self.event(&text, received_at).await
+                self.event(&text, received_at).await?;
+                self.events_at_once += FRAME_AS_EVENTS;
+                self.give_way().await;
+                Ok(())
             }
             (Packet::Datagram(bytes), _) => {
                 self.datagram(&bytes, received_at);
@@ -159,7 +169,7 @@ impl<'a, R: LinkReader> Reader<'a, R> {
             let frame = frame.map_err(violated)?;
             self.share = None;
             if position > 0 {
-                self.between(position).await?;
+                self.between().await?;
             }
             if let Some(need) = Need::of_frame(&frame, limits) {
                 self.room(need).await?;
@@ -167,16 +177,23 @@ impl<'a, R: LinkReader> Reader<'a, R> {
             self.frame_bytes = frame.body.len();
             let frame = ClientFrame::from_binary(frame, limits).map_err(violated)?;
             self.frame(frame, received_at, began_at).await?;
+            self.give_way().await;
             began_at = super::now();
         }
         Ok(())
     }
 
-    /// Between the frames of one packet: what [`Reader::read`] looks at between packets.
-    async fn between(&mut self, position: usize) -> Result<(), Stop> {
-        if position.is_multiple_of(FRAMES_AT_ONCE) {
+    /// Lets other tasks have their turn: who always has something to say would keep them waiting for long, since nothing
+    /// here waits while there is room.
+    async fn give_way(&mut self) {
+        if self.events_at_once >= EVENTS_AT_ONCE {
+            self.events_at_once = 0;
             tokio::task::yield_now().await;
         }
+    }
+
+    /// Between the frames of one packet: what [`Reader::read`] looks at between packets.
+    async fn between(&mut self) -> Result<(), Stop> {
         if self.session.numbering.credit_used().over || self.core.closing.is_cancelled() {
             Box::pin(self.halt(None)).await?;
         }
@@ -237,8 +254,10 @@ impl<'a, R: LinkReader> Reader<'a, R> {
         received_at: Instant,
         began_at: Instant,
     ) -> Result<(), Stop> {
+        self.events_at_once += FRAME_AS_EVENTS;
         match frame {
             ClientFrame::Events(batch) => {
+                self.events_at_once += batch.count;
                 let decode = super::now() - began_at;
                 self.core
                     .metrics
