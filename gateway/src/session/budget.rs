@@ -173,11 +173,17 @@ impl Budget {
         account.set_held(held);
         let free = queue.free + signed(before) - signed(after);
         self.set_free(&mut queue, free);
-        if held == 0 {
-            queue.emptied(account);
+        if queue.has_waiters() {
+            if held == 0 {
+                queue.emptied(account);
+            }
+            if before > after {
+                return self.serve(queue);
+            }
         }
-        if before > after {
-            self.serve(queue);
+        if free == signed(self.0.total) {
+            drop(queue);
+            self.0.emptied.notify_waiters();
         }
     }
 

@@ -224,9 +224,9 @@ async fn who_ignores_credit_sends_slowly_never_reads_or_leaves_holds_up_nobody()
         meanwhile[50], meanwhile[99]
     );
     assert!(held <= BUDGET_BYTES, "{held} bytes held");
-    // Who waited behind those who flood would see all that they may hold go first, as often as not. It is counted in events,
-    // since the machine is shared with those who flood; `make bench` measures the time.
-    assert!(meanwhile[50] < fit / 2, "{} of the others' went first", meanwhile[50]);
+    // Who waited behind those who flood would see a good part of what they may hold go first, as often as not. It is counted
+    // in events, since the machine is shared with those who flood; `make bench` measures the time.
+    assert!(meanwhile[50] < fit / 4, "{} of the others' went first", meanwhile[50]);
     others.shutdown().await;
     calm_client.vanish();
     gateway.idle().await;

@@ -100,6 +100,12 @@ impl Queue {
         self.empty_handed.remove(&ticket).or_else(|| self.take_other(ticket))
     }
 
+    /// Whether anybody waits.
+    #[inline]
+    pub(super) fn has_waiters(&self) -> bool {
+        !self.empty_handed.is_empty() || !self.others.is_empty()
+    }
+
     /// Says that `account` holds nothing any more: what waits of it is in turn from here on.
     pub(super) fn emptied(&mut self, account: &Account) {
         let place = place(account);
