@@ -76,7 +76,7 @@ mod tests {
         let plain = |bytes: usize| [&[0, 1, 1][..], &vec![b'x'; bytes]].concat();
         assert!(estimate(&plain(100)).unwrap() < 6 << 10, "one small event");
         assert!(estimate(&plain(300_000)).unwrap() < 410_000, "one large event");
-        let another = [&[1, 1, 0x43, 0xe8][..], &[0; 500_000]].concat();
+        let another = [&[1, 1, 0x43, 0xe8][..], &vec![0; 500_000]].concat();
         assert!(estimate(&another).unwrap() < 12 << 20, "whatever it inflates to, {:?}", estimate(&another));
     }
 

@@ -44,6 +44,7 @@ pub(super) struct Resumed {
 
 /// How much of its credit a connection has used.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[expect(clippy::struct_excessive_bools, reason = "facts of one moment, each asked for by itself")]
 pub(super) struct Used {
     /// To the last event or byte.
     pub(super) up: bool,

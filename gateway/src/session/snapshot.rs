@@ -211,8 +211,8 @@ mod tests {
         vec![client("a", vec![]), client("b", refused)]
     }
 
-    fn said(clients: Vec<Kept>, is_last_word: bool) -> Option<Snapshot> {
-        Some(Snapshot { clients, is_last_word })
+    fn said(clients: Vec<Kept>, is_last_word: bool) -> Snapshot {
+        Snapshot { clients, is_last_word }
     }
 
     #[test]
@@ -224,14 +224,18 @@ mod tests {
         assert_eq!(write(&path, &clients()).unwrap(), 2);
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         for _ in 0..2 {
-            assert_eq!(read(&path).unwrap(), said(clients(), true), "a start that fails takes nothing");
+            assert_eq!(
+                read(&path).unwrap().unwrap(),
+                said(clients(), true),
+                "a start that fails takes nothing"
+            );
         }
         for _ in 0..2 {
             use_up(&path).unwrap();
-            assert_eq!(read(&path).unwrap(), said(clients(), false), "after a crash");
+            assert_eq!(read(&path).unwrap().unwrap(), said(clients(), false), "after a crash");
         }
         write(&path, &clients()[..1]).unwrap();
-        assert_eq!(read(&path).unwrap(), said(clients()[..1].to_vec(), true));
+        assert_eq!(read(&path).unwrap().unwrap(), said(clients()[..1].to_vec(), true));
         assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1, "nothing else is left");
     }
 

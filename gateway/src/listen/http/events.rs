@@ -60,8 +60,8 @@ async fn take<G: Gate>(
     }
     let meter = ratelimit::meter(&http.rates, &grant, numbering.as_ref(), from);
     ratelimit::check(&meter, incoming, &http.metrics)?;
-    let held = http.bodies.begin(Owner::of(&grant, numbering.as_ref(), &http.rates, from))?;
-    let body = body::read(incoming, &http.limits, held, http.body_patience).await?;
+    let share = http.bodies.begin(Owner::of(&grant, numbering.as_ref(), &http.rates, from))?;
+    let body = body::read(incoming, &http.limits, share, http.body_patience).await?;
     let body = body.inflated(encoding, &http.limits, &http.bodies).await?;
     let kind = match kind {
         _ if numbering.is_some() && body.bytes.is_empty() => BodyKind::Lines,

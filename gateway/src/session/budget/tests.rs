@@ -190,13 +190,13 @@ async fn who_comes_to_hold_nothing_is_served_before_those_who_come_later() {
 async fn who_gives_up_waiting_while_it_holds_something_leaves_nothing_behind_either() {
     let budget = budget(8_000);
     let account: Arc<Account> = Arc::default();
-    let _held = flood(&budget, &account, 500);
+    let shares = flood(&budget, &account, 500);
     for _ in 0..1_000 {
         let mut waits = Box::pin(budget.hold(&account, 1_000));
         assert!(futures_util::poll!(&mut waits).is_pending());
     }
     assert_eq!(budget.lock().len(), 0);
-    assert_eq!(Arc::strong_count(&account), 1 + _held.len());
+    assert_eq!(Arc::strong_count(&account), 1 + shares.len());
 }
 
 /// What one of a few clients does next.
