@@ -159,9 +159,11 @@ impl Registry {
                 if let Some((before, _)) = &known {
                     before.take_over();
                 }
-                let least = known.map_or(0, |(before, _)| before.epoch + 1);
+                let least = known.as_ref().map_or(0, |(before, _)| before.epoch + 1);
                 let epoch = epoch.unwrap_or_else(|| now_ms.max(least).min(NUMBER_MAX));
-                self.start(key, epoch, next)
+                // What the client holds it holds under whatever epoch.
+                let account = known.map(|(before, _)| Arc::clone(&before.account));
+                self.start(key, epoch, next, account.unwrap_or_default())
             }
         };
         attached.numbering.attach(connection);
@@ -263,9 +265,11 @@ impl Registry {
         self.lock().by_key.get(&key).map(|entry| Arc::clone(&entry.numbering))
     }
 
-    fn start(&self, key: &Key, epoch: u64, next: u64) -> Attached {
+    fn start(&self, key: &Key, epoch: u64, next: u64, account: Arc<Account>) -> Attached {
         let kept_refusals = Arc::clone(&self.kept_refusals);
-        let numbering = Numbering::new(epoch, next, names(key, epoch), self.credit.clone(), kept_refusals);
+        let mut numbering =
+            Numbering::new(epoch, next, names(key, epoch), self.credit.clone(), kept_refusals);
+        numbering.account = account;
         Attached::fresh(Arc::new(numbering))
     }
 

@@ -66,6 +66,16 @@ fn an_older_epoch_is_stale_a_newer_one_starts_again() {
 }
 
 #[test]
+fn another_epoch_is_no_other_share_of_the_memory() {
+    let fixture = Fixture::keeping(10);
+    let (first, _) = fixture.attach("a", Some(7), 1, 0);
+    let (newer, _) = fixture.attach("a", Some(8), 1, 0);
+    assert!(Arc::ptr_eq(&first.numbering.account, &newer.numbering.account));
+    let (other, _) = fixture.attach("b", Some(7), 1, 0);
+    assert!(!Arc::ptr_eq(&first.numbering.account, &other.numbering.account));
+}
+
+#[test]
 fn without_an_epoch_a_higher_one_is_given_each_time() {
     let fixture = Fixture::keeping(10);
     let (first, _) = fixture.attach("a", None, 1, 0);
