@@ -113,14 +113,18 @@ impl Gateway {
             times: config.shutdown.clone(),
             snapshot: config.sessions.snapshot.clone(),
         };
-        // Used up by reading it, so not before this gateway has its addresses.
-        if !gateway.snapshot.as_os_str().is_empty() {
+        let has_snapshot = !gateway.snapshot.as_os_str().is_empty();
+        if has_snapshot {
             gateway.sessions.restore(&gateway.snapshot);
         }
         gateway.tasks.spawn(report_health(sessions.clone(), reasons, gateway.shutdown.clone()));
         let common = Common { sessions, access, rates, metrics, limits, connections };
         announce(config, &sockets, &topics);
         gateway.serve(config, sockets, certificates, common, registry)?;
+        // Not before: a start that fails leaves it as it was.
+        if has_snapshot {
+            gateway.sessions.use_up(&gateway.snapshot);
+        }
         Ok(gateway)
     }
 
