@@ -36,6 +36,13 @@ pub trait Sink: Send + Sync + 'static {
     /// Fewer than all means full: wait for [`Sink::room`] and offer the rest. Never blocks.
     fn submit(&self, records: &Records, from: usize, ticket: &Ticket) -> usize;
 
+    /// As [`Sink::submit`], of records whose clients hold an acknowledgement already. None is refused for its topic: while
+    /// that is missing, or may not be written to, they are not taken or are kept, and [`Sink::health`] says why. What is
+    /// refused would be so in whatever state the topic is: too large, or not valid.
+    fn forward(&self, records: &Records, from: usize, ticket: &Ticket) -> usize {
+        self.submit(records, from, ticket)
+    }
+
     /// The id of a topic by its name, for records that come with names; `None` for one that this sink cannot write to.
     fn topic(&self, name: &str) -> Option<TopicId> {
         let _ = name;
