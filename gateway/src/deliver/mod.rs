@@ -55,6 +55,11 @@ pub trait Sink: Send + Sync + 'static {
     /// Whether records are becoming durable now. Cheap enough to ask for every acknowledgement.
     fn health(&self) -> Health;
 
+    /// What an operator is told by `/readyz` although records are becoming durable: one sentence on what else is amiss.
+    fn note(&self) -> Option<String> {
+        None
+    }
+
     /// The gateway is going away, its time is nearly over, and something taken has not settled: puts what can be made
     /// durable elsewhere there, at most within `deadline`, so that it settles while its clients can still be told. What
     /// cannot is left to [`Sink::drain`].

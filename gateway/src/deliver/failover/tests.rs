@@ -28,7 +28,7 @@ impl Bench {
         let log = Arc::new(open_log(home.path()));
         let series = ForwardSeries::default();
         let forwarder = Forwarder::new(Arc::clone(&log), kafka.clone(), series.clone()).unwrap();
-        let (shared, switch) = parts(&log, kafka.clone(), away, series.clone());
+        let (shared, switch) = parts(&log, kafka.clone(), forwarder.standing(), away, series.clone());
         Self { shared, switch, forwarder, kafka: Arc::clone(kafka), series, now: now() }
     }
 

@@ -34,6 +34,8 @@ pub(super) struct Shared {
     room: Notify,
     /// Wakes a drain.
     finished: Notify,
+    /// Wakes who waits for what was taken to settle.
+    told: Notify,
     /// Rung when more is durable, and when there is room again.
     bell: Arc<Bell>,
     /// Whether [`Shared::health`] has to look closer.
@@ -47,8 +49,10 @@ struct State {
     next: u64,
     /// Records before it are durable.
     durable: u64,
-    /// Records before it are not needed any more: their segments may be deleted.
-    released: u64,
+    /// The tickets of records before it are settled.
+    told: u64,
+    /// Records before it are not needed any more: their segments may be deleted. None where nothing forwards them.
+    released: Option<u64>,
     /// Where the oldest segment ends, for it is the next to be deleted.
     oldest_end: u64,
     /// Whether the writer should look for segments to delete.
@@ -122,13 +126,14 @@ pub(in crate::deliver) struct Taken {
 impl Shared {
     /// For a log of at most `bytes_max` bytes, whose next record has the sequence `next`.
     pub(super) fn new(bytes_max: u64, next: u64) -> Self {
-        let state = State { next, durable: next, oldest_end: u64::MAX, ..State::default() };
+        let state = State { next, durable: next, told: next, oldest_end: u64::MAX, ..State::default() };
         Self {
             state: Mutex::new(state),
             bell: Arc::default(),
             work: Condvar::new(),
             room: Notify::new(),
             finished: Notify::new(),
+            told: Notify::new(),
             away: AtomicBool::new(false),
             bytes_max,
         }
@@ -232,6 +237,17 @@ impl Shared {
         self.recounted_in(state, stored_bytes);
     }
 
+    /// The tickets of everything before `sequence` are settled.
+    pub(super) fn told(&self, sequence: u64) {
+        self.lock().told = sequence;
+        self.told.notify_waiters();
+    }
+
+    /// Resolves once the tickets of everything before `sequence` are settled. Cancel safe.
+    pub(super) async fn settled(&self, sequence: u64) {
+        wait(&self.told, || self.lock().told >= sequence).await;
+    }
+
     /// The log was found to hold `stored_bytes`.
     pub(super) fn recounted(&self, stored_bytes: u64) {
         self.recounted_in(self.lock(), stored_bytes);
@@ -257,8 +273,8 @@ impl Shared {
     /// Records before `sequence` are not needed any more.
     pub(super) fn release(&self, sequence: u64) {
         let mut state = self.lock();
-        state.released = state.released.max(sequence);
-        if state.released >= state.oldest_end || state.at_cap.is_some() || state.trouble.is_some() {
+        state.released = state.released.max(Some(sequence));
+        if state.released >= Some(state.oldest_end) || state.at_cap.is_some() || state.trouble.is_some() {
             state.untidy = true;
             state.writer_waits = false;
             drop(state);
@@ -268,7 +284,12 @@ impl Shared {
 
     /// Records before it are not needed any more.
     pub(super) fn released(&self) -> u64 {
-        self.lock().released
+        self.lock().released.unwrap_or(0)
+    }
+
+    /// Whether what the log holds goes elsewhere.
+    pub(super) fn is_forwarded(&self) -> bool {
+        self.lock().released.is_some()
     }
 
     /// The sequence of the next record that is taken, and of the first that is not durable.
@@ -342,14 +363,14 @@ impl Shared {
     }
 
     /// See [`crate::deliver::Sink::health`].
-    pub(super) fn health(&self, cap_sentence: impl FnOnce() -> String) -> Health {
+    pub(super) fn health(&self, cap_sentence: impl FnOnce(bool) -> String) -> Health {
         if !self.away.load(Ordering::Acquire) {
             return Health::Ready;
         }
         let state = self.lock();
         let detail = match (&state.trouble, state.at_cap) {
             (Some(sentence), _) => sentence.clone(),
-            (None, Some(_)) => cap_sentence(),
+            (None, Some(_)) => cap_sentence(state.released.is_some()),
             (None, None) if state.phase == Phase::Finished => "the log is closed".to_owned(),
             (None, None) => return Health::Ready,
         };

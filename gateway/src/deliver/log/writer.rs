@@ -113,7 +113,8 @@ impl<D: Disk> Writer<D> {
         }
         self.told_full = is_full;
         if is_full {
-            tracing::warn!("{}; until then clients wait", at_cap(&self.directory, ByteSize(self.bytes_max)));
+            let sentence = at_cap(&self.directory, ByteSize(self.bytes_max), self.shared.is_forwarded());
+            tracing::warn!("{sentence}; until then clients wait");
         } else {
             tracing::info!("the log in {} has room again", self.directory.display());
         }
@@ -150,6 +151,7 @@ impl<D: Disk> Writer<D> {
         for (ticket, count) in tickets.drain(..) {
             ticket.stored(count);
         }
+        self.shared.told(next);
         group.clear();
         group.shrink_to(KEEP_BYTES);
     }
