@@ -23,7 +23,8 @@ impl Verdict {
     /// They have settled. What was refused may have been so for its topic, which their clients are not told any more.
     pub(in crate::deliver) fn tell(&self, frame: &Settlement) {
         let of = |is_dead: bool| {
-            let refused = frame.refused.iter().filter(|one| (one.outcome == Outcome::DeadLettered) == is_dead);
+            let refused =
+                frame.refused.iter().filter(|one| (one.outcome == Outcome::DeadLettered) == is_dead);
             refused.map(|one| one.index).collect()
         };
         let told = match frame.lost {

@@ -41,6 +41,7 @@ pub(super) use self::group::Taken;
 use self::directory::SegmentFile;
 use self::disk::{Disk, Os};
 use self::group::Shared;
+use self::retention::Clock;
 use self::writer::Writer;
 use super::bell::Bell;
 use super::{Health, Pending, Sink};
@@ -131,6 +132,8 @@ impl Log {
             segment_bytes: config.segment_bytes.0,
             bytes_max,
             max_age: config.max_age.map(|age| age.0),
+            clock: config.max_age.map(|age| Clock::new(age.0, writer::wall_clock(), writer::now())),
+            told_foreign: 0,
             tidy_at: writer::now(),
             next: found.next,
             active: None,

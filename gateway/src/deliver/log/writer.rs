@@ -10,7 +10,8 @@ use super::at_cap;
 use super::directory::{self, Watermark};
 use super::disk::Disk;
 use super::group::{Shared, Tickets, Work};
-use super::retention;
+use super::retention::{self, Clock, Going};
+use super::scan::Scan;
 use super::segment::{self, HEADER_BYTES};
 use crate::config::ByteSize;
 use crate::metrics::LogSeries;
@@ -35,6 +36,10 @@ pub(super) struct Writer<D> {
     pub bytes_max: u64,
     /// What is older is deleted.
     pub max_age: Option<Duration>,
+    /// Says how late it is, where that matters.
+    pub clock: Option<Clock>,
+    /// Up to which sequence an operator knows that segments of another version are kept.
+    pub told_foreign: u64,
     /// When to look next for what is.
     pub tidy_at: Instant,
     /// The sequence of the next record.
@@ -63,7 +68,7 @@ pub(super) fn now() -> Instant {
 }
 
 #[expect(clippy::disallowed_methods, reason = "files are dated by the wall clock")]
-fn wall_clock() -> SystemTime {
+pub(super) fn wall_clock() -> SystemTime {
     SystemTime::now()
 }
 
@@ -244,10 +249,13 @@ impl<D: Disk> Writer<D> {
         let Ok(mut files) = directory::segments(&self.directory) else { return };
         let being_written = self.active.as_ref().map_or(self.next, |active| active.first);
         files.retain(|file| file.first < being_written);
-        let going =
-            retention::going(&files, being_written, self.shared.released(), self.max_age, wall_clock());
+        let time = self.clock.as_mut().and_then(|clock| clock.read(wall_clock(), now()));
+        let going = retention::going(&files, being_written, self.shared.released(), self.max_age, time);
         let mut expired = 0;
         for going in &going {
+            if self.is_foreign(going) {
+                continue;
+            }
             if let Err(error) = fs::remove_file(&going.path) {
                 tracing::warn!(path = %going.path.display(), %error, "a segment could not be deleted");
                 break;
@@ -265,6 +273,20 @@ impl<D: Disk> Writer<D> {
             );
         }
         self.recount();
+    }
+
+    /// Whether a segment is of another version: then nobody can say what it holds, and it stays.
+    fn is_foreign(&mut self, going: &Going) -> bool {
+        let is_foreign = Scan::open(&going.path, going.first).is_ok_and(|scan| scan.is_foreign());
+        if is_foreign && self.told_foreign <= going.first {
+            self.told_foreign = going.first + 1;
+            let path = going.path.display();
+            tracing::warn!(
+                "{path} was written by another version of tidegate and is not deleted, though it is due: move it away if \
+                 it is not needed"
+            );
+        }
+        is_foreign
     }
 
     /// Looks what is in the directory beside the active segment.
