@@ -34,14 +34,10 @@ pub trait Sink: Send + Sync + 'static {
     /// Takes records from position `from` on, in order, copying what it keeps, and returns how many it took.
     /// Each one taken is settled once through `ticket`, from another thread and possibly before this returns.
     /// Fewer than all means full: wait for [`Sink::room`] and offer the rest. Never blocks.
+    ///
+    /// Of a ticket that is owed none is refused for its topic: while that is missing, or may not be written to, records
+    /// are not taken or are kept, and [`Sink::health`] says why.
     fn submit(&self, records: &Records, from: usize, ticket: &Ticket) -> usize;
-
-    /// As [`Sink::submit`], of records whose clients hold an acknowledgement already. None is refused for its topic: while
-    /// that is missing, or may not be written to, they are not taken or are kept, and [`Sink::health`] says why. What is
-    /// refused would be so in whatever state the topic is: too large, or not valid.
-    fn forward(&self, records: &Records, from: usize, ticket: &Ticket) -> usize {
-        self.submit(records, from, ticket)
-    }
 
     /// The id of a topic by its name, for records that come with names; `None` for one that this sink cannot write to.
     fn topic(&self, name: &str) -> Option<TopicId> {

@@ -64,6 +64,11 @@ impl Kafka {
         })
     }
 
+    /// Whether whoever gave it the next record says that it was acknowledged already.
+    pub(super) fn is_owed(&self) -> bool {
+        self.lock().queue.front().is_some_and(|(_, _, ticket)| ticket.is_owed())
+    }
+
     /// Makes the topic `elsewhere`, or takes it away.
     pub(super) fn set_elsewhere(&self, is_there: bool) {
         self.lock().elsewhere = Some(is_there);
@@ -123,12 +128,16 @@ impl Sink for Kafka {
     }
 
     fn submit(&self, records: &Records, from: usize, ticket: &Ticket) -> usize {
+        let is_owed = ticket.is_owed();
         let mut state = self.lock();
         let room = state.room.map_or(usize::MAX, |room| room.saturating_sub(state.queue.len()));
         let before = state.queue.len();
         let mut refused = Vec::new();
         for record in records.iter_from(from).take(room) {
             if record.topic.0 == 1 && state.elsewhere == Some(false) {
+                if is_owed {
+                    break;
+                }
                 refused.push(record.index);
                 continue;
             }
@@ -141,12 +150,6 @@ impl Sink for Kafka {
             ticket.refused(index, Outcome::BrokerRejected, "its topic is not there".into());
         }
         taken
-    }
-
-    fn forward(&self, records: &Records, from: usize, ticket: &Ticket) -> usize {
-        let is_there = self.lock().elsewhere == Some(true);
-        let fit = records.iter_from(from).take_while(|record| record.topic.0 == 0 || is_there).count();
-        self.submit(&records.copy(from, fit), 0, ticket)
     }
 
     fn topic(&self, name: &str) -> Option<TopicId> {

@@ -127,6 +127,11 @@ impl Frame {
 }
 
 impl Settled for Relay {
+    fn is_owed(&self) -> bool {
+        // Its client hears from the log, or has.
+        !matches!(*self.frame.lock(), State::Direct { .. })
+    }
+
     fn settled(self: Box<Self>, frame: Settlement) {
         self.direct.lock().by_order.remove(&self.frame.order);
         let mut state = self.frame.lock();

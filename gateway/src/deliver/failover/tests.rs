@@ -217,8 +217,10 @@ fn what_kafka_refuses_of_the_copies_is_judged_again_and_what_it_has_is_not_sent_
     let (ticket, told) = ticket(4);
     assert_eq!(bench.shared.submit(&records(["1", "2", "3", "4"]), 0, &ticket), 4);
     drop(ticket);
+    assert!(!kafka.is_owed(), "their client is still to be told");
     kafka.set_up(false);
     bench.goes(Route::Log);
+    assert!(kafka.is_owed());
     assert_eq!(told.recv_timeout(LONG).unwrap().stored, 4);
     kafka.set_up(true);
     kafka.deliver(1);

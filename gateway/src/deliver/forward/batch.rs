@@ -55,6 +55,10 @@ impl Settled for Owner {
         let _ = self.settlement.set(frame);
         self.bell.ring();
     }
+
+    fn is_owed(&self) -> bool {
+        true
+    }
 }
 
 impl Batch {
@@ -92,7 +96,7 @@ impl Batch {
 impl Offered {
     /// Hands over what there is room for; whether that was anything.
     pub(super) fn forward(&mut self, kafka: &dyn Sink) -> bool {
-        let taken = kafka.forward(&self.records, self.taken, &self.ticket);
+        let taken = kafka.submit(&self.records, self.taken, &self.ticket);
         self.taken += taken;
         taken > 0
     }
