@@ -100,9 +100,13 @@ impl Standing {
     }
 
     /// Whether that is new.
-    fn set(&self, sentence: Option<String>) -> bool {
-        let before = std::mem::replace(&mut *self.lock(), sentence.clone());
-        before != sentence
+    fn set(&self, sentence: Option<&str>) -> bool {
+        let mut told = self.lock();
+        let is_new = told.as_deref() != sentence;
+        if is_new {
+            *told = sentence.map(str::to_owned);
+        }
+        is_new
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Option<String>> {
@@ -168,7 +172,7 @@ impl Forwarder {
             self.resume_at = None;
             match self.feed() {
                 Ok(fed) => moved |= fed,
-                Err(why) => self.stumble(now, why),
+                Err(why) => self.stumble(now, &why),
             }
         }
         if self.persist_at.is_none_or(|persist_at| now >= persist_at) {
@@ -328,8 +332,8 @@ impl Forwarder {
         self.series.lag.set(i64::try_from(lag).unwrap_or(i64::MAX));
     }
 
-    fn stumble(&mut self, now: Instant, why: String) {
-        if self.standing.set(Some(why.clone())) {
+    fn stumble(&mut self, now: Instant, why: &str) {
+        if self.standing.set(Some(why)) {
             tracing::warn!("{why}; trying again");
         }
         self.rest(now);
