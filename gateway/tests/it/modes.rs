@@ -287,9 +287,11 @@ async fn topics_of_an_earlier_configuration_are_made_as_configured() {
 
     let kafka = Cluster::shared().await;
     kafka.create_topic("later", 1).await;
+    let path = gateway.path("tidegate.toml");
+    let config = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(path, config.replace("earlier", "later")).unwrap();
     gateway.configure(&format!(
-        "kafka.brokers = \"{}\"\nkafka.topics = {{ missing = \"create\", partitions = 3, replication = 1 }}\n\
-         [[routes]]\ntopic = \"later\"\n",
+        "kafka.brokers = \"{}\"\nkafka.topics = {{ missing = \"create\", partitions = 3, replication = 1 }}",
         kafka.brokers()
     ));
     gateway.launch();
