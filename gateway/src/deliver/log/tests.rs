@@ -360,3 +360,17 @@ fn who_forwards_a_full_log_is_not_told_to_move_it_away() {
     log.release(0);
     assert!(log.shared.is_forwarded());
 }
+
+#[test]
+fn a_segment_that_is_taken_away_while_it_is_written_takes_nothing_later_with_it() {
+    let home = TempDir::new().unwrap();
+    let (log, _metrics) = open(home.path());
+    let active = || directory::segments(home.path()).unwrap().pop().unwrap().path;
+    store(&log, &["a"]);
+    fs::remove_file(active()).unwrap();
+    store(&log, &["b"]);
+    fs::rename(active(), home.path().join("aside")).unwrap();
+    store(&log, &["c"]);
+    end(log);
+    assert_eq!(read(home.path()).0, [(3, "c".to_owned())]);
+}

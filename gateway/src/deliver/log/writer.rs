@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -164,7 +165,9 @@ impl<D: Disk> Writer<D> {
     /// Returns once the group is durable.
     fn commit(&mut self, group: &[u8]) -> io::Result<()> {
         let length = group.len() as u64;
-        if self.active.as_ref().is_some_and(|active| active.used + length > active.capacity) {
+        let is_over =
+            |active: &Active| active.used + length > active.capacity || !self.is_in_its_place(active);
+        if self.active.as_ref().is_some_and(is_over) {
             self.seal();
         }
         let mut active = match self.active.take() {
@@ -179,6 +182,21 @@ impl<D: Disk> Writer<D> {
         self.active = Some(active);
         self.count();
         written
+    }
+
+    /// Whether the active segment's file is where readers look for it. What goes into one that was moved away or deleted
+    /// would be acknowledged and found by nobody.
+    fn is_in_its_place(&self, active: &Active) -> bool {
+        let path = directory::path(&self.directory, active.first);
+        let (own, there) = (active.file.metadata(), fs::metadata(&path));
+        let is_there = own.is_ok_and(|own| there.is_ok_and(|there| there.ino() == own.ino()));
+        if !is_there {
+            let path = path.display();
+            tracing::error!(
+                "{path} was moved away or deleted while it was written: the log goes on without it"
+            );
+        }
+        is_there
     }
 
     /// Begins a segment with room for at least `length` bytes of records.
