@@ -307,7 +307,9 @@ fn readiness(sink: Arc<dyn Sink>, leaving: CancellationToken) -> Arc<dyn Fn() ->
         if let Health::Away { detail, .. } | Health::Impaired { detail } = sink.health() {
             why.push(detail);
         }
-        Readiness { ready: why.is_empty(), why }
+        let ready = why.is_empty();
+        why.extend(sink.note());
+        Readiness { ready, why }
     })
 }
 

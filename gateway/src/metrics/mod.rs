@@ -79,14 +79,20 @@ pub struct LogSeries {
 pub struct ForwardSeries {
     /// Records of the log that Kafka has.
     pub records: Counter,
-    /// Records of the log that Kafka refused for good.
+    /// Records of the log that Kafka refused for good, and that no dead-letter topic has.
     pub refused: Counter,
+    /// Records of the log that Kafka refused for good, and that are in a dead-letter topic.
+    pub dead_lettered: Counter,
+    /// Records of the log whose segments were moved away or deleted before Kafka had them.
+    pub missing: Counter,
     /// Records of the log that could not be read back.
     pub damaged: Counter,
     /// Records of the log handed to Kafka again, because it is not known whether it had them.
     pub repeated: Counter,
     /// Records of the log that Kafka does not have yet.
     pub lag: Gauge,
+    /// Since when none of them has got there.
+    pub stalled_seconds: Gauge,
     /// 1 while new events go to the log because Kafka is away.
     pub failed_over: Gauge,
     /// Times that new events changed from Kafka to the log.
@@ -230,8 +236,18 @@ impl Metrics {
         registry.register("forward_records", "Records of the log that Kafka has", forward.records.clone());
         registry.register(
             "forward_refused",
-            "Records of the log that Kafka refused for good",
+            "Records of the log that Kafka refused for good and that are nowhere",
             forward.refused.clone(),
+        );
+        registry.register(
+            "forward_dead_lettered",
+            "Records of the log that Kafka refused for good and that are in a dead-letter topic",
+            forward.dead_lettered.clone(),
+        );
+        registry.register(
+            "forward_missing",
+            "Records of the log whose segments were gone before Kafka had them",
+            forward.missing.clone(),
         );
         registry.register(
             "forward_damaged",
@@ -247,6 +263,11 @@ impl Metrics {
             "forward_lag",
             "Records of the log that Kafka does not have yet",
             forward.lag.clone(),
+        );
+        registry.register(
+            "forward_stalled_seconds",
+            "Time in which nothing of the log has got to Kafka although something is left",
+            forward.stalled_seconds.clone(),
         );
         registry.register(
             "failover",
