@@ -158,7 +158,7 @@ impl Watch {
             ));
         }
         // What has no leader is no trial of the rest.
-        let waiting = !is_empty && !(stand.is_apart && !stand.is_led);
+        let waiting = !is_empty && (!stand.is_apart || stand.is_led);
         Look::well(Seen::Answer { waiting }, self.impaired())
     }
 
@@ -250,7 +250,7 @@ impl Watch {
     /// What waits for which part of Kafka, as far as librdkafka has told.
     pub(super) fn stand(&self) -> Stand {
         let generation = self.shared.in_flight.generation();
-        self.plan.tally.stand(generation, self.patience.still, now()).unwrap_or_default()
+        self.plan.tally.stand(generation, self.patience.stuck, now()).unwrap_or_default()
     }
 
     /// A producer is in place: its silence counts from now, and so does how long its records travel apart.
