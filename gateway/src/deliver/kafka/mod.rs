@@ -102,22 +102,10 @@ impl KafkaSink {
     }
 
     fn start(plan: Plan, patience: Patience) -> Result<Self, KafkaError> {
-        let room = Arc::new(Room::default());
-        let in_flight = Arc::new(InFlight::new(plan.budget_bytes, Arc::clone(&room)));
-        let producer = Producer::new(&plan, &in_flight, &room)?;
         let awake = Arc::clone(&plan.watch);
-        let detail = format!("connecting to Kafka at {}", plan.brokers);
-        let shared = Arc::new(Shared {
-            live: RwLock::new(Some(producer)),
-            topics: Arc::clone(&plan.topics),
-            in_flight,
-            room,
-            series: plan.series.clone(),
-            health: ArcSwap::from_pointee(Health::Away { reason: Reason::Broker, detail }),
-            closing: AtomicBool::new(false),
-            close_by: Mutex::default(),
-            closed: tokio::sync::watch::Sender::new(false),
-        });
+        let shared = Arc::new(Shared::new(&plan));
+        let producer = Producer::new(&plan, &shared.in_flight, &shared.room)?;
+        *shared.live.write().unwrap_or_else(PoisonError::into_inner) = Some(producer);
         let watch = Watch::new(plan, patience, Arc::clone(&shared));
         let watch = thread::Builder::new().name("kafka-watch".into()).spawn(move || watch.run())?;
         // Set once: this is the only place.
@@ -138,6 +126,22 @@ impl KafkaSink {
 }
 
 impl Shared {
+    fn new(plan: &Plan) -> Self {
+        let room = Arc::new(Room::default());
+        let detail = format!("connecting to Kafka at {}", plan.brokers);
+        Self {
+            live: RwLock::default(),
+            topics: Arc::clone(&plan.topics),
+            in_flight: Arc::new(InFlight::new(plan.budget_bytes, Arc::clone(&room))),
+            room,
+            series: plan.series.clone(),
+            health: ArcSwap::from_pointee(Health::Away { reason: Reason::Broker, detail }),
+            closing: AtomicBool::new(false),
+            close_by: Mutex::default(),
+            closed: tokio::sync::watch::Sender::new(false),
+        }
+    }
+
     /// Gives up what has not settled: its clients are not told that it is safe, and are told no more.
     fn give_up(&self) {
         let lost = self.in_flight.abandon();

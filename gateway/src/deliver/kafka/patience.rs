@@ -13,6 +13,9 @@ pub(super) struct Patience {
     pub(super) report: Duration,
     /// The same although they answer: not ready.
     pub(super) still: Duration,
+    /// With records of one partition waiting, whatever others do: its topic is impaired. Longer than Kafka takes to choose
+    /// another leader.
+    pub(super) stuck: Duration,
     /// With nothing in flight: the brokers are asked.
     pub(super) quiet: Duration,
     /// As `still`, and the producer is replaced. Well beyond the time in which librdkafka itself gives up a request and
@@ -35,6 +38,7 @@ impl Default for Patience {
             answer: Duration::from_secs(1),
             report: Duration::from_millis(1_500),
             still: Duration::from_secs(5),
+            stuck: Duration::from_secs(15),
             quiet: Duration::from_secs(3),
             wedged: Duration::from_secs(90),
             apart: Duration::from_secs(1),

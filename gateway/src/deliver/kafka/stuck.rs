@@ -105,8 +105,11 @@ mod tests {
 
     const STILL: Duration = Duration::from_secs(5);
 
-    /// Partitions as (topic, partition, waiting, acknowledged, leader); of the brokers 1 and 2 only 1 is there.
-    fn said(partitions: &[(&str, u32, u64, u64, i32)]) -> Statistics {
+    /// A topic's partition, how many records wait, how many were acknowledged, and the leader.
+    type Said = (&'static str, u32, u64, u64, i32);
+
+    /// Of the brokers 1 and 2 only 1 is there.
+    fn said(partitions: &[Said]) -> Statistics {
         let mut topics: HashMap<&str, serde_json::Map<String, serde_json::Value>> = HashMap::new();
         for (topic, partition, waiting, acked, leader) in partitions {
             let one = serde_json::json!({"msgs": waiting + acked, "acked_msgid": acked, "leader": leader});
@@ -123,7 +126,7 @@ mod tests {
 
     /// How it stands 10 s after the first of the reports, which come 6 s after each other.
     #[expect(clippy::disallowed_methods, reason = "a beginning; all else is counted from it")]
-    fn after(reports: &[&[(&str, u32, u64, u64, i32)]]) -> Stand {
+    fn after(reports: &[&[Said]]) -> Stand {
         let (mut queues, start) = (Queues::default(), Instant::now());
         for (n, report) in (0..).zip(reports) {
             queues.note(&said(report), start + n * Duration::from_secs(6));

@@ -158,7 +158,7 @@ impl Watch {
             ));
         }
         // What has no leader is no trial of the rest.
-        let waiting = !is_empty && !(stand.is_apart && !stand.is_led);
+        let waiting = !is_empty && (!stand.is_apart || stand.is_led);
         Look::well(Seen::Answer { waiting }, self.impaired())
     }
 
@@ -180,7 +180,7 @@ impl Watch {
             self.plan.apart = true;
             return Some(Retire::gently("suspect", why));
         }
-        if self.plan.apart && now().saturating_duration_since(self.apart_at) >= self.patience.apart {
+        if self.plan.apart && self.apart_is_over(now()) {
             self.plan.apart = false;
             return Some(Retire::gently("together", "records travel together again".to_owned()));
         }
@@ -192,6 +192,11 @@ impl Watch {
             Some((_, text)) => Retire::firmly("blocked", text.clone()),
             None => Retire::gently("again", why.unwrap_or_else(|| "Kafka gave records back".to_owned())),
         })
+    }
+
+    /// Whether records have travelled alone for long enough.
+    pub(super) fn apart_is_over(&self, now: Instant) -> bool {
+        now.saturating_duration_since(self.apart_at) >= self.patience.apart
     }
 
     /// Whether there is reason to ask the brokers although they did well until now.
@@ -245,7 +250,7 @@ impl Watch {
     /// What waits for which part of Kafka, as far as librdkafka has told.
     pub(super) fn stand(&self) -> Stand {
         let generation = self.shared.in_flight.generation();
-        self.plan.tally.stand(generation, self.patience.still, now()).unwrap_or_default()
+        self.plan.tally.stand(generation, self.patience.stuck, now()).unwrap_or_default()
     }
 
     /// A producer is in place: its silence counts from now, and so does how long its records travel apart.
