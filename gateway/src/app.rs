@@ -304,10 +304,14 @@ fn readiness(sink: Arc<dyn Sink>, leaving: CancellationToken) -> Arc<dyn Fn() ->
         if leaving.is_cancelled() {
             why.push("the gateway is shutting down".to_owned());
         }
-        if let Health::Away { detail, .. } | Health::Impaired { detail } = sink.health() {
-            why.push(detail);
+        let mut beside = None;
+        match sink.health() {
+            Health::Ready => {}
+            Health::Away { detail, .. } | Health::Impaired { detail } => why.push(detail),
+            Health::Partly { detail } => beside = Some(detail),
         }
         let ready = why.is_empty();
+        why.extend(beside);
         why.extend(sink.note());
         Readiness { ready, why }
     })

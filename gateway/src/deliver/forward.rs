@@ -95,7 +95,9 @@ impl Standing {
         let own = self.lock().clone();
         own.or_else(|| match kafka.health() {
             Health::Ready => None,
-            Health::Away { detail, .. } | Health::Impaired { detail } => Some(detail),
+            Health::Away { detail, .. } | Health::Impaired { detail } | Health::Partly { detail } => {
+                Some(detail)
+            }
         })
     }
 

@@ -78,6 +78,11 @@ pub enum Health {
         /// What an operator is told by `/readyz`: one sentence.
         detail: String,
     },
+    /// It does, but not with a part of Kafka that stands still: no other gateway could do more, so this one stays ready.
+    Partly {
+        /// What an operator is told by `/readyz`: one sentence.
+        detail: String,
+    },
     /// It does not, for now.
     Away {
         /// What clients are told: `broker` or `full`.

@@ -114,7 +114,7 @@ impl Core {
     pub(super) fn reason_now(&self) -> Reason {
         match self.sink.health() {
             _ if self.draining.is_cancelled() => Reason::Draining,
-            Health::Ready | Health::Impaired { .. } => Reason::Ok,
+            Health::Ready | Health::Impaired { .. } | Health::Partly { .. } => Reason::Ok,
             Health::Away { reason, .. } => reason,
         }
     }

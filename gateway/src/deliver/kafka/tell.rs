@@ -59,11 +59,12 @@ impl Watch {
                 tracing::warn!("{detail}");
                 self.logged = kind;
             }
-            detail
+            (kind, detail)
         });
         let health = match (self.breaker.state(), impaired) {
             (State::Closed, None) => Health::Ready,
-            (State::Closed, Some(detail)) => Health::Impaired { detail },
+            (State::Closed, Some(("stuck", detail))) => Health::Partly { detail },
+            (State::Closed, Some((_, detail))) => Health::Impaired { detail },
             (State::HalfOpen | State::Open, _) => {
                 Health::Away { reason: Reason::Broker, detail: self.detail.clone() }
             }
