@@ -123,8 +123,8 @@ impl Gateway {
             times: config.shutdown.clone(),
             snapshot: config.sessions.snapshot.clone(),
         };
-        // Used up by reading it, so not before this gateway has its addresses.
-        if !gateway.snapshot.as_os_str().is_empty() {
+        let has_snapshot = !gateway.snapshot.as_os_str().is_empty();
+        if has_snapshot {
             gateway.sessions.restore(&gateway.snapshot);
         }
         gateway.tasks.spawn(report_health(sessions.clone(), reasons, gateway.shutdown.clone()));
@@ -133,6 +133,10 @@ impl Gateway {
         let common = Common { sessions, access, rates, metrics, limits, connections, refused };
         announce(config, &sockets, &topics);
         gateway.serve(config, sockets, certificates, common, registry)?;
+        // Not before: a start that fails leaves it as it was.
+        if has_snapshot {
+            gateway.sessions.use_up(&gateway.snapshot);
+        }
         Ok(gateway)
     }
 
@@ -316,10 +320,15 @@ fn readiness(
         if leaving.is_cancelled() {
             why.push("the gateway is shutting down".to_owned());
         }
-        if let Health::Away { detail, .. } | Health::Impaired { detail } = sink.health() {
-            why.push(detail);
+        let mut beside = None;
+        match sink.health() {
+            Health::Ready => {}
+            Health::Away { detail, .. } | Health::Impaired { detail } => why.push(detail),
+            Health::Partly { detail } => beside = Some(detail),
         }
         let ready = why.is_empty();
+        why.extend(beside);
+        why.extend(sink.note());
         why.extend(refused.why());
         Readiness { ready, why }
     })

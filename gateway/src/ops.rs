@@ -21,7 +21,7 @@ const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=
 pub struct Readiness {
     /// Whether a load balancer may send clients.
     pub ready: bool,
-    /// Why not: a sentence each.
+    /// Why not, or what else is amiss: a sentence each.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub why: Vec<String>,
 }

@@ -11,6 +11,12 @@ pub trait Settled: Send {
     /// Called exactly once a ticket, by whichever thread settled the last event: a sink's own, so it must
     /// be short and must not wait.
     fn settled(self: Box<Self>, frame: Settlement);
+
+    /// Whether its events were acknowledged before they were handed over, so that nobody is left to hear of a refusal.
+    /// Asked while a sink decides what becomes of one; must not wait.
+    fn is_owed(&self) -> bool {
+        false
+    }
 }
 
 /// How the events of one frame that went to a sink have ended.
@@ -73,6 +79,13 @@ impl Ticket {
             ticket.0.tell();
         }
         ticket
+    }
+
+    /// Whether the events were acknowledged already, from elsewhere: then a sink refuses none of them for what an
+    /// operator can mend, such as a topic that is missing, but keeps them until it is mended.
+    pub fn is_owed(&self) -> bool {
+        let owner = self.0.owner.lock().unwrap_or_else(PoisonError::into_inner);
+        owner.as_ref().is_some_and(|owner| owner.is_owed())
     }
 
     /// Settles `count` events as durable in Kafka.

@@ -264,10 +264,10 @@ impl Measured {
 
 impl Latency {
     pub(crate) fn of(tally: &crate::tally::Tally) -> Option<Self> {
-        Some(Self { missed: tally.missed, ..Self::over(&tally.latency)? })
+        Self::over(&tally.latency, tally.missed)
     }
 
-    fn over(latency: &Histogram<u64>) -> Option<Self> {
+    fn over(latency: &Histogram<u64>, missed: u64) -> Option<Self> {
         let at = |quantile: f64| float(latency.value_at_quantile(quantile)) / 1_000.0;
         (!latency.is_empty()).then(|| Self {
             p50: at(0.5),
@@ -276,14 +276,17 @@ impl Latency {
             p999: at(0.999),
             max: float(latency.max()) / 1_000.0,
             events: latency.len(),
-            missed: 0,
+            missed,
         })
     }
 }
 
 impl Outage {
     fn of(seen: outage::Seen, tally: &crate::tally::Tally) -> Self {
-        let [before, during, after] = Phase::ALL.map(|phase| Latency::over(tally.phase(phase)?));
+        let [before, during, after] = Phase::ALL.map(|phase| {
+            let part = tally.phase(phase)?;
+            Latency::over(&part.latency, part.missed)
+        });
         let flow_after_ms = seen.flow_after.map(|after| after.as_secs_f64() * 1_000.0);
         Self { began_ms: seen.began_ms, ended_ms: seen.ended_ms, flow_after_ms, before, during, after }
     }

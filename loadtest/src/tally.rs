@@ -48,8 +48,8 @@ pub(crate) struct Tally {
     pub(crate) breaks: u64,
     /// Refused events by their code.
     pub(crate) refusals: BTreeMap<String, u64>,
-    /// Of a run with an outage: the latencies apart, by [`Phase`], as in [`Tally::latency`].
-    phases: Vec<Histogram<u64>>,
+    /// Of a run with an outage: its parts by themselves, by [`Phase`].
+    phases: Vec<Part>,
     /// How often clients were told another reason for less credit, by its name.
     pub(crate) reasons: BTreeMap<String, u64>,
     /// When connections broke, and when their clients had another.
@@ -64,6 +64,15 @@ pub(crate) struct Tally {
     /// Why clients gave up; the first few.
     pub(crate) failures: Vec<String>,
     pub(crate) failed_clients: u64,
+}
+
+/// What was seen of the events that were due in one part of a run with an outage.
+#[derive(Clone)]
+pub(crate) struct Part {
+    /// As in [`Tally::latency`].
+    pub(crate) latency: Histogram<u64>,
+    /// As in [`Tally::missed`].
+    pub(crate) missed: u64,
 }
 
 /// The numbers of one client in the end.
@@ -114,18 +123,28 @@ impl Tally {
     /// The same for an event of a run with an outage.
     pub(crate) fn answered_in(&mut self, phase: Option<Phase>, due: Instant, now: Instant, count: u64) {
         self.answered(due, now, count);
-        if let Some(phase) = phase {
-            let age = micros(now.saturating_duration_since(due));
-            self.phases.resize_with(Phase::ALL.len(), histogram);
-            if let Some(histogram) = self.phases.get_mut(phase as usize) {
-                histogram.saturating_record_n(age, count);
-            }
+        if let Some(part) = phase.and_then(|phase| self.part(phase)) {
+            part.latency.saturating_record_n(micros(now.saturating_duration_since(due)), count);
         }
     }
 
-    /// The latencies of a part of a run with an outage.
-    pub(crate) fn phase(&self, phase: Phase) -> Option<&Histogram<u64>> {
+    /// The same for one that never was answered.
+    fn missed_in(&mut self, phase: Option<Phase>, due: Instant, now: Instant, count: u64) {
+        self.missed += count;
+        self.answered_in(phase, due, now, count);
+        if let Some(part) = phase.and_then(|phase| self.part(phase)) {
+            part.missed += count;
+        }
+    }
+
+    /// A part of a run with an outage.
+    pub(crate) fn phase(&self, phase: Phase) -> Option<&Part> {
         self.phases.get(phase as usize)
+    }
+
+    fn part(&mut self, phase: Phase) -> Option<&mut Part> {
+        self.phases.resize_with(Phase::ALL.len(), Part::new);
+        self.phases.get_mut(phase as usize)
     }
 
     /// A client ends without an answer for these frames, and with what was still to come.
@@ -140,9 +159,8 @@ impl Tally {
         for Unanswered { open, schedule } in std::mem::take(&mut self.unanswered) {
             let unmet = schedule.into_iter().flat_map(|schedule| schedule.unmet(end)).map(|due| (due, batch));
             for (due, count) in open.into_iter().chain(unmet).filter(|(due, _)| window.contains(due)) {
-                self.missed += count;
                 let phase = outage.map(|outage| outage.phase(due, times.measure_from));
-                self.answered_in(phase, due, now, count);
+                self.missed_in(phase, due, now, count);
             }
         }
     }
@@ -159,9 +177,10 @@ impl Tally {
     pub(crate) fn merge(&mut self, other: Self) {
         // Both were made with the same bounds.
         let _ = self.latency.add(&other.latency);
-        self.phases.resize_with(self.phases.len().max(other.phases.len()), histogram);
+        self.phases.resize_with(self.phases.len().max(other.phases.len()), Part::new);
         for (mine, theirs) in self.phases.iter_mut().zip(&other.phases) {
-            let _ = mine.add(theirs);
+            let _ = mine.latency.add(&theirs.latency);
+            mine.missed += theirs.missed;
         }
         self.broke_at.extend(other.broke_at);
         self.back_at.extend(other.back_at);
@@ -182,6 +201,12 @@ impl Tally {
             .statuses
             .into_iter()
             .for_each(|(status, count)| *self.statuses.entry(status).or_default() += count);
+    }
+}
+
+impl Part {
+    fn new() -> Self {
+        Self { latency: histogram(), missed: 0 }
     }
 }
 
@@ -224,6 +249,30 @@ mod tests {
         assert_eq!(tally.missed, 100);
         let age = |quantile| tally.latency.value_at_quantile(quantile) / 1_000_000;
         assert_eq!((age(0.01), age(0.5), age(1.0)), (1, 5, 10));
+    }
+
+    #[test]
+    fn what_an_outage_left_unanswered_is_missed_in_the_part_in_which_it_was_due() {
+        let times = timetable(30);
+        let seconds = Duration::from_secs;
+        let outage = Outage { process: 0, after: seconds(10), lasts: seconds(10) };
+        let at = |second| times.measure_from + seconds(second);
+        let mut tallies = [2, 3].map(|count| {
+            let mut tally = Tally::new();
+            tally.answered_in(Some(Phase::During), at(11), at(21), 5);
+            tally.unanswered(vec![(at(12), count), (at(25), 1)], None);
+            tally
+        });
+        let [one, two] = &mut tallies;
+        one.merge(std::mem::replace(two, Tally::new()));
+        one.close(times, 1, at(60), Some(outage));
+        let missed = Phase::ALL.map(|phase| one.phase(phase).unwrap().missed);
+        assert_eq!((missed, one.missed), ([0, 5, 2], 7));
+        // A thread that has closed its own is added up as well.
+        let mut all = Tally::new();
+        all.merge(std::mem::replace(one, Tally::new()));
+        let during = all.phase(Phase::During).unwrap();
+        assert_eq!((during.missed, during.latency.len()), (5, 15));
     }
 
     /// A warm-up of ten seconds, then so many.

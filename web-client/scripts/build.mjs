@@ -1,6 +1,7 @@
 // Bundles the package into dist/ and the demo page into dist/demo/:
 //
 //   index.js, page.js                     modules: `tidegate` and `tidegate/page`
+//   session.js                            part of `tidegate` that is loaded at once, beside the page's own work
 //   https.js, leases.js                   parts of `tidegate` that are loaded when they are needed
 //   tidegate.iife.js, page.iife.js        for script tags, minified: the globals `Tidegate` and `TidegatePage`
 import { copyFile, mkdir, readdir, rm } from "node:fs/promises";
@@ -14,7 +15,7 @@ await rm("dist/types", { recursive: true, force: true });
 await rm("dist/demo", { recursive: true, force: true });
 await mkdir("dist/demo", { recursive: true });
 
-// One by one, and each part under its own name. What a page loads at the start is one file: a part that imports what an entry has,
+// One by one, and each part under its own name. What a page loads at the start is one file: a part that imports what another has,
 // and is not given it, would make a third of what both need.
 for (const [name, entry] of Object.entries(entries)) {
   const options = { ...library, format: "esm", splitting: true, chunkNames: "[name]", metafile: true };

@@ -15,7 +15,7 @@ export class Backoff {
 
   /** How long to wait before the next attempt, in ms. A wait that the gateway asked for is waited in full, with jitter on top. */
   next(retryMs: number | null = null): number {
-    const delayMs = Math.min(retryMs ?? 0, RETRY_MAX_MS) + this.#random() * this.#ceilingMs;
+    const delayMs = Math.min(Math.max(retryMs ?? 0, 0), RETRY_MAX_MS) + this.#random() * this.#ceilingMs;
     this.#ceilingMs = Math.min(this.#ceilingMs * 2, CEILING_MAX_MS);
     return delayMs;
   }

@@ -3,10 +3,8 @@ import { startClient } from "./core.js";
 import type { TidegateError } from "./errors/tidegate-error.js";
 import type { CloudEvent } from "./event.js";
 import { thisPage } from "./lifecycle.js";
-import { dialer } from "./link/dial.js";
 import type { TransportName } from "./link/link.js";
-import { loadHttps } from "./link/load.js";
-import { Preference } from "./link/preference.js";
+import { loadStartSession } from "./load.js";
 import { type Options, settingsOf } from "./options.js";
 import { openSlots } from "./outbox/open.js";
 import type { DropReason } from "./outbox/outbox.js";
@@ -88,7 +86,10 @@ export interface Client {
   send(event: CloudEvent, options?: { readonly signal?: AbortSignal }): Promise<void>;
   /** At most once: handed to the network now, or dropped. Whether it was handed over. Throws `EventError`. */
   sendLossy(event: CloudEvent): boolean;
-  /** Resolves when everything sent before is settled. Rejects when `signal` is aborted, and with `ClosedError`. */
+  /**
+   * Resolves when everything sent before is settled. Rejects when `signal` is aborted, with `ClosedError`, and with `RefusedError` when another
+   * instance of the client has taken over what is stored: that one sends it.
+   */
   flush(options?: { readonly signal?: AbortSignal }): Promise<void>;
   /** Settles what is possible within 5 s and ends; the rest stays in the outbox for the next visit. */
   close(): Promise<void>;
@@ -111,22 +112,11 @@ export function connect(url: string | URL, options?: Options): Client {
     page: thisPage,
     slots: ({ database, name, storage }, onPersistence) =>
       openSlots({ name: database, prefix: name, kind: storage, now, newId, onPersistence }),
-    dial: dialer,
-    preference: new Preference(settings.endpoint.origin, { now, storage: storageIfAny() }),
-    farewell: async () => (await loadHttps()).farewell((...request) => fetch(...request)),
+    session: loadStartSession,
   });
 }
 
 /** 12 random letters and digits. */
 function newId(): string {
   return Array.from(crypto.getRandomValues(new Uint8Array(12)), (byte) => (byte % 36).toString(36)).join("");
-}
-
-/** Pages may be denied it, workers and Node have none. */
-function storageIfAny(): globalThis.Storage | null {
-  try {
-    return globalThis.localStorage ?? null;
-  } catch {
-    return null;
-  }
 }

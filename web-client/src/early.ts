@@ -1,5 +1,6 @@
 import { memoryLease } from "./outbox/memory.js";
 import { type Outbox, type OutboxParts, openOutbox } from "./outbox/outbox.js";
+import type { StoredEvent } from "./outbox/store.js";
 
 /** Events that come while there is no slot. */
 export interface Early {
@@ -10,18 +11,22 @@ export interface Early {
 }
 
 /** Nobody has sent anything yet. */
-export function earlyOutbox(parts: OutboxParts): Early {
+export function earlyOutbox({ listener, ...parts }: OutboxParts): Early {
   let tellStored: (stored: PromiseLike<unknown>) => void;
+  let next: Outbox;
   const stored = new Promise<unknown>((resolve) => {
     tellStored = resolve;
   });
+  const lost = (events: readonly StoredEvent[]) =>
+    tellStored(Promise.all(events.map(({ payload, at }) => next.push(payload, at))));
   const { state, store } = memoryLease({ client: "", epoch: 0, upto: 0, last: 0, events: [] });
-  const outbox = openOutbox({ state, store: { ...store, save: async () => void (await stored) } }, parts);
+  const kept = { state, store: { ...store, save: async () => void (await stored) } };
+  const outbox = openOutbox(kept, { ...parts, listener: { ...listener, lost } });
   return {
     outbox,
-    moveTo: (next) => {
-      tellStored(Promise.all(outbox.events.map(({ payload }) => next.push(payload))));
-      void outbox.release();
+    moveTo: (given) => {
+      next = given;
+      outbox.lose();
     },
   };
 }

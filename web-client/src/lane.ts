@@ -1,28 +1,15 @@
-import { Backoff } from "./backoff.js";
-import { type Connection, connection, type Ending } from "./connection.js";
-import type { DiscoveryError } from "./errors/discovery-error.js";
-import { LinkError } from "./errors/link-error.js";
-import { RefusedError } from "./errors/refused-error.js";
 import type { TidegateError } from "./errors/tidegate-error.js";
 import type { PageSignal } from "./lifecycle.js";
-import type { Farewell } from "./link/farewell.js";
-import type { Link, Route, TransportName } from "./link/link.js";
-import { race } from "./link/race.js";
-import type { Settings } from "./options.js";
+import type { Loading } from "./loading.js";
 import type { Outbox } from "./outbox/outbox.js";
 import type { Platform } from "./platform.js";
 import type { Reporter } from "./report.js";
-import { OFFLINE_MAX_MS, OPEN_TIMEOUT_MS, OVERTAKEN_MS, POSTED_MS, STAGGER_MS, UPGRADE_MIN_MS } from "./timing.js";
-import type { TokenSource } from "./token.js";
-import { CloseCode } from "./wire/close-code.js";
+import type { Connection } from "./session/connection.js";
 import type { Welcome } from "./wire/frames.js";
 
-/** What a lane, its connections and their senders work with. */
+/** What a lane works with. */
 export interface LaneParts {
   readonly outbox: Outbox;
-  readonly settings: Settings;
-  readonly platform: Platform;
-  readonly token: TokenSource;
   /** What to tell the gateway about this client; `null`: nothing. */
   readonly reporter: Reporter | null;
   /** How long to wait before the first attempt. */
@@ -30,9 +17,6 @@ export interface LaneParts {
   /** Something that a lane shows has changed; `welcome`: the gateway has answered. Must not throw. */
   readonly changed: (welcome?: Welcome) => void;
 }
-
-/** What may cut a wait short. */
-type Cause = "network" | "visible" | "token" | "stored";
 
 /** One slot's life: connects, converses, comes back after breaks, and ends when it is told to. */
 export interface Lane {
@@ -51,292 +35,69 @@ export interface Lane {
   heed(signal: PageSignal): void;
   /** There is another token. */
   authenticate(): void;
-  /** Has what no connection has taken posted, by a request that takes the session over. */
-  post(farewell: Farewell): void;
+  /** Has what no connection has taken posted, by a request that takes the session over, if that can be done at once. */
+  post(): void;
   /** Ends when the outbox is empty; with `timeoutMs` then at the latest, and at once where nothing is being sent. */
   close(timeoutMs?: number): void;
   /** Ends at once; `left`: because another instance has the slot. */
   end(left?: boolean): void;
 }
 
-/** What cuts a wait short that nobody has asked for. */
-const SOON = "network token visible";
-
-/** What the application can do where trying again would not help, by CLOSE code. */
-const ADVICE: Readonly<Record<number, string>> = {
-  [CloseCode.auth]: "give a good token to authenticate()",
-  [CloseCode.auth_expired]: "give a good token to authenticate()",
-  [CloseCode.version]: "update this client or the gateway",
-  [CloseCode.origin]: "allow this page's origin in the gateway's configuration",
-};
-
-/** Begins at once. */
-export function startLane(parts: LaneParts): Lane {
-  const { outbox, settings, platform, token, reporter, changed } = parts;
-  const { clock, now, random, page, preference, dial } = platform;
-  const usual = dial(settings.endpoint, settings.transports);
-  const backoff = new Backoff(random);
-  const limits = { ...settings.batch };
-  let status: Lane["status"] = "connecting";
-  let error: TidegateError | null = null;
-  let current: Connection | null = null;
-  /** What is to take over from it. */
-  let heir: Connection | null = null;
-  let routes: readonly Route[] = [];
-  let elsewhere: string | undefined;
-  let transport: TransportName | undefined;
-  /** The token function has been asked since the last token that did something. */
-  let renewed = false;
-  /** Until then a takeover may be our own doing. */
-  let oursUntil = 0;
+/** A lane that begins as soon as the session is loaded, and until then shows how that goes. */
+export function startLane(parts: LaneParts, loading: Loading, { clock }: Pick<Platform, "clock">): Lane {
+  const { outbox } = parts;
+  let lane: Lane | null = null;
+  let over = false;
   let closing = false;
-  let giveUp = () => {};
-  let wake: (cause?: Cause) => void = () => {};
-  let cancelUpgrade = () => {};
+  let closeMs: number | undefined;
   let cancelClose = () => {};
   let tellEnd: (left: boolean) => void;
-
-  const hasEnded = () => status === "closed";
-  const become = (next: Lane["status"]) => {
-    if (hasEnded()) return;
-    status = next;
-    changed();
-  };
-  const isOver = () => hasEnded() || (closing && outbox.length === 0);
-
-  /** Waits for the time (`null`: any time) or for one of `causes`, but not beyond the lane's end. */
-  const pause = (delayMs: number | null, causes: string) =>
-    new Promise<void>((resolve) => {
-      if (hasEnded()) return resolve();
-      const done = () => {
-        cancel();
-        wake = () => {};
-        resolve();
-      };
-      const cancel = delayMs === null ? () => {} : clock.after(delayMs, done);
-      wake = (cause) => {
-        if (!cause || causes.includes(cause)) done();
-      };
-    });
-
-  const rest = (delayMs: number | null, causes: string) => {
-    become("waiting");
-    return pause(delayMs, causes);
-  };
-
-  /** Runs `work`, which must end when its signal is aborted: when it takes too long, or is given up. */
-  const limited = <T>(work: (signal: AbortSignal) => Promise<T>): Promise<T> => {
-    const controller = new AbortController();
-    giveUp = () => controller.abort();
-    if (hasEnded()) giveUp();
-    const cancel = clock.after(OPEN_TIMEOUT_MS, giveUp);
-    return work(controller.signal).finally(cancel);
-  };
-
-  const open = (better: readonly Route[]): Promise<Link> =>
-    limited((signal) => race(better, { clock, staggerMs: STAGGER_MS, signal }));
-
-  const converse = (link: Link, secret: string | undefined) => connection(parts, limits, link, secret, opened);
-
-  const opened = (mine: Connection, welcome: Welcome) => {
-    if (mine !== current) current?.stop();
-    current = mine;
-    error = null;
-    if (transport && transport !== mine.name) reporter?.count("switches");
-    transport = mine.name;
-    status = "open";
-    changed(welcome);
-    planUpgrade(mine);
-    settled();
-  };
-
-  const planUpgrade = (old: Connection) => {
-    cancelUpgrade();
-    const delayMs = preference.betterAfter(old.name, routes);
-    if (delayMs !== null) cancelUpgrade = clock.after(Math.max(delayMs, UPGRADE_MIN_MS), () => upgrade(old));
-  };
-
-  /** Opens something better beside `old`, which takes over when the gateway answers there. */
-  const upgrade = async (old: Connection) => {
-    const rank = routes.findIndex(({ transport }) => transport === old.name);
-    const better = preference.order(routes.slice(0, rank));
-    try {
-      const link = await open(better);
-      if (!old.isOpen()) return link.close();
-      old.pause(true);
-      mayTakeOver(OVERTAKEN_MS);
-      heir = converse(link, token.current());
-      if ((await heir.ended).welcomed) return;
-    } catch {
-      if (old.isOpen()) for (const { transport } of better) preference.stalled(transport);
-    }
-    heir = null;
-    if (!old.isOpen()) return;
-    old.pause(false);
-    planUpgrade(old);
-  };
-
-  /** Tries one transport after the other until one gets as far as WELCOME, and stays until that is over, and what took over. */
-  const attempt = async (): Promise<Ending> => {
-    const target = elsewhere;
-    elsewhere = undefined;
-    try {
-      routes = await limited(target ? dial(new URL(target), settings.transports) : usual);
-      for (let left = preference.order(routes); ; ) {
-        // While nothing is open that would have to wait for it.
-        const secret = await token.get();
-        const link = await open(left);
-        current = converse(link, secret);
-        let ending = await current.ended;
-        while (heir) {
-          const next: Connection = heir;
-          heir = null;
-          const later = await next.ended;
-          if (later.welcomed) ending = later;
-        }
-        cancelUpgrade();
-        giveUp();
-        left = left.filter(({ transport }) => transport !== link.name);
-        if (ending.welcomed || ending.code || isOver() || left.length === 0) return ending;
-      }
-    } catch (cause) {
-      return { error: LinkError.from("gateway", cause), retryMs: (cause as Partial<DiscoveryError>).retryMs };
-    }
-  };
-
-  /** What follows from how a connection ended: section 10 of the protocol. Codes it does not know are as good as none. */
-  const recover = async ({ code = 0, error: cause, retryMs, url, useful }: Ending) => {
-    if (useful) {
-      backoff.reset();
-      renewed = false;
-    }
-    const ours = clock.now() < oursUntil;
-    mayTakeOver(transport === "https" ? POSTED_MS : OVERTAKEN_MS);
-    elsewhere = url;
-    error = cause;
-    let asked = retryMs;
-    const isAuth = code === CloseCode.auth || code === CloseCode.auth_expired;
-    if (isAuth && !renewed && token.refused()) {
-      renewed = true;
-    } else if (ADVICE[code]) {
-      error = new RefusedError(code, `the gateway refused the session (${cause.message}): ${ADVICE[code]}`);
-      if (closing) return end();
-      become("stopped");
-      return pause(null, "token");
-    } else if (code === CloseCode.taken_over) {
-      if (!ours) return end(true);
-    } else if (code === CloseCode.stale_epoch) {
-      become("waiting");
-      // Storage that fails is the outbox's matter: it lives on in memory, or tells that the slot is lost.
-      await outbox.restart(outbox.client, Math.max(outbox.epoch + 1, now())).catch(() => {});
-    } else if ((code === CloseCode.idle || code === CloseCode.done) && outbox.length === 0) {
-      error = null;
-      await rest(null, "stored token");
-      asked = 0;
-    }
-    await rest(backoff.next(asked), asked ? "network token" : SOON);
-  };
-
-  const run = async () => {
-    if (parts.delayMs > 0) await rest(parts.delayMs, SOON);
-    while (!isOver()) {
-      if (!page.online) {
-        become("offline");
-        await pause(OFFLINE_MAX_MS, "network");
-        if (isOver()) break;
-      }
-      become("connecting");
-      const ending = await attempt();
-      if (hasEnded()) return;
-      outbox.sentUpto = outbox.upto;
-      if (!isOver()) await recover(ending);
-    }
-    end();
-  };
-
-  const mayTakeOver = (ms: number) => {
-    oursUntil = Math.max(oursUntil, clock.now() + ms);
-  };
+  const ended = new Promise<boolean>((resolve) => {
+    tellEnd = resolve;
+  });
 
   const settled = () => {
-    if (!closing || outbox.length > 0) return;
-    if (current?.isOpen()) current.finish();
-    else end();
-  };
-
-  /** Sends without waiting for company from now on, or no more: nobody looks, and time may be short. */
-  const hurry = (hurried: boolean) => {
-    outbox.hurried = hurried;
-    if (hurried) current?.pump();
+    if (lane) lane.settled();
+    else if (closing && outbox.length === 0) end();
   };
 
   const end = (left = false) => {
-    if (hasEnded()) return;
-    cancelUpgrade();
+    over = true;
     cancelClose();
-    giveUp();
-    heir?.stop();
-    current?.stop();
-    become("closed");
-    wake();
-    tellEnd(left);
+    if (lane) lane.end(left);
+    else tellEnd(left);
   };
 
-  outbox.onStored = () => {
-    current?.stored();
-    wake("stored");
-  };
-  hurry(!page.visible);
-  void Promise.resolve().then(run);
+  void loading.session.then((session) => {
+    if (over) return;
+    cancelClose();
+    lane = session.startLane(parts);
+    lane.ended.then(tellEnd);
+    if (closing) lane.close(closeMs);
+  });
   return {
     outbox,
+    ended,
     get status() {
-      return status;
+      return lane?.status ?? (over ? "closed" : loading.status);
     },
     get error() {
-      return error;
+      return lane ? lane.error : loading.error;
     },
     get connection() {
-      return current;
+      return lane?.connection ?? null;
     },
-    ended: new Promise((resolve) => {
-      tellEnd = resolve;
-    }),
     settled,
-    heed: (signal) => {
-      hurry(signal === "pagehide" || !page.visible);
-      if (signal === "visible") wake(signal);
-      else if (signal === "pageshow") {
-        // After the page was in the back/forward cache no link is what it was.
-        backoff.reset();
-        current?.stop();
-        // Once the end has been noticed there is a wait to cut short.
-        clock.after(0, () => wake("network"));
-      } else if (signal === "online" || signal === "offline" || signal === "resume") {
-        current?.probe();
-        wake("network");
-      }
-    },
-    authenticate: () => {
-      renewed = false;
-      wake("token");
-    },
-    post: (farewell) => {
-      const url = routes.find(({ transport }) => transport === "https")?.url;
-      const last = url && farewell(url, outbox, token.current());
-      if (!last) return;
-      outbox.sentUpto = Math.max(outbox.sentUpto, last);
-      mayTakeOver(POSTED_MS);
-    },
+    heed: (signal) => lane?.heed(signal),
+    authenticate: () => lane?.authenticate(),
+    post: () => lane?.post(),
     close: (timeoutMs) => {
+      if (lane) return lane.close(timeoutMs);
       if (closing) return;
       closing = true;
-      if (timeoutMs) {
-        if (status === "stopped" || status === "offline") return end();
-        cancelClose = clock.after(timeoutMs, () => end());
-        wake("network");
-      }
-      hurry(true);
+      closeMs = timeoutMs;
+      if (timeoutMs && loading.status === "offline") return end();
+      if (timeoutMs) cancelClose = clock.after(timeoutMs, () => end());
       settled();
     },
     end,

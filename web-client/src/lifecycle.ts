@@ -11,7 +11,7 @@ export interface Page {
   /** False where the browser says that there is no network. */
   readonly online: boolean;
   readonly visible: boolean;
-  /** Calls `tell` from now on, until the returned function is called. */
+  /** Calls `tell` from now on, after all others who listen, until the returned function is called. */
   listen(tell: (signal: PageSignal) => void): () => void;
 }
 
@@ -24,16 +24,29 @@ export const thisPage: Page = {
     return globalThis.document?.visibilityState !== "hidden";
   },
   listen(tell) {
+    /** The page is being left, and nobody was told yet. */
+    let leaving = false;
     const heard = (event: Event) => {
       const type = event.type as (typeof EVENTS)[number];
+      if (type === "pagehide" || leaving) tell("pagehide");
+      leaving = false;
       if (type === "visibilitychange") tell(thisPage.visible ? "visible" : "hidden");
       // A page that was loaded is shown, too.
-      else if (type !== "pageshow" || (event as PageTransitionEvent).persisted) tell(type);
+      else if (type !== "pagehide" && (type !== "pageshow" || (event as PageTransitionEvent).persisted)) tell(type);
+    };
+    // Whoever else listens shall have sent what there is to send: what listens only now is called last. But for events of the window
+    // in Chromium, where it is not called at all: there a page that is left while it is seen is hidden afterwards, and told so.
+    const before = (event: Event) => {
+      const { type, target, bubbles } = event;
+      if (type === "pagehide") leaving = thisPage.visible;
+      const last = type === "pagehide" ? leaving : type === "visibilitychange" || type === "freeze";
+      if (last) (bubbles ? globalThis : target)?.addEventListener(type, heard, { once: true });
+      else heard(event);
     };
     // On their way to the document its events come through here, whether they bubble or not.
-    for (const name of EVENTS) globalThis.addEventListener?.(name, heard, true);
+    for (const name of EVENTS) globalThis.addEventListener?.(name, before, true);
     return () => {
-      for (const name of EVENTS) globalThis.removeEventListener?.(name, heard, true);
+      for (const name of EVENTS) globalThis.removeEventListener?.(name, before, true);
     };
   },
 };

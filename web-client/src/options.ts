@@ -20,8 +20,8 @@ export type Token = string | (() => TokenAnswer | Promise<TokenAnswer>);
 export interface Options {
   /**
    * Proves who sends; none by default. A function is called at the start, before its answer's `expiresAt` (after 80 % of the
-   * token's life or 60 s before its end, whichever is earlier), and once when the gateway refuses a token. A plain string that
-   * is refused stops the client until `authenticate`.
+   * token's life or 60 s before its end, whichever is earlier, but not in its first half), and once when the gateway refuses a
+   * token. A plain string that is refused stops the client until `authenticate`.
    */
   readonly token?: Token | undefined;
   /** First part of the names that the gateway knows this browser by, 1-64 of `A-Z a-z 0-9 . _ : -`. Default `web`. Tokens may be limited to it. */
@@ -38,8 +38,8 @@ export interface Options {
   /** Aborting it is `close()` without waiting: nothing more is sent, events stay in the outbox. */
   readonly signal?: AbortSignal | undefined;
   /**
-   * Whether a page that is left posts what it has not handed to a connection, with `fetch(keepalive)`, at most 60 KiB. Default
-   * `true`. Without it those events wait for the next visit.
+   * Whether a page that is left posts what it has not handed to a connection, with `fetch(keepalive)`, at most 60 KiB, as soon as
+   * what does that is loaded (2 s after the start, or once connected). Default `true`. Without it those events wait for the next visit.
    */
   readonly farewell?: boolean | undefined;
 }

@@ -20,3 +20,7 @@ test("a wait that the gateway asks for is never cut short, and bounded", () => {
   assert.equal(new Backoff(() => 0.5).next(7_000), 7_250);
   assert.equal(new Backoff(() => 0).next(2 ** 40), 600_000);
 });
+
+test("a wait that makes no sense is none, and never makes the next attempt come sooner", () => {
+  assert.equal(new Backoff(() => 0.5).next(-5_000), 250);
+});

@@ -1,6 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { earlyOutbox } from "../src/early.js";
 import { ClosedError, EventError, OptionError } from "../src/index.js";
+import { memoryLease } from "../src/outbox/memory.js";
+import { openOutbox } from "../src/outbox/outbox.js";
 import { Bench, heardData, START } from "./support/bench.js";
 import { idle } from "./support/clock.js";
 import { GatewayEnd } from "./support/gateway.js";
@@ -280,4 +283,50 @@ test("wrong options are named, with what is allowed", () => {
       (error) => error instanceof OptionError && message.test(error.message),
     );
   }
+});
+
+test("events that wait for a slot keep their age, and are not kept twice", async () => {
+  let open = () => {};
+  const opened = new Promise<void>((resolve) => {
+    open = resolve;
+  });
+  const link = new GatewayEnd();
+  const state = { client: "web-abc-1", epoch: START, upto: 0, last: 0, events: [] };
+  const lease = async () => {
+    await opened;
+    return memoryLease(state);
+  };
+  const slots = { persistent: true, adopt: async () => null, lease };
+  const bench = new Bench([link], { outbox: { maxAgeMs: 10_000 } }, { slots });
+  await bench.clock.advance(1);
+  void bench.client.send({ type: "t", data: 1 });
+  await bench.clock.advance(4_000);
+  void bench.client.send({ type: "t", data: 2 });
+  await bench.clock.advance(7_000);
+  open();
+  await bench.clock.advance(1);
+  await link.welcome();
+  assert.deepEqual(await heardData(link), [2]);
+  link.ack(2);
+  await idle();
+  assert.deepEqual(
+    bench.dropped.map(({ reason, events }) => [reason, events[0]?.data]),
+    [["expired", 1]],
+  );
+  assert(Number(bench.acknowledged[0]?.latencyMs) >= 7_000, `${bench.acknowledged[0]?.latencyMs} ms`);
+  await bench.end();
+});
+
+test("what has moved on is no more where it waited", async () => {
+  const parts = {
+    limits: { bytes: 1_000, roomBytes: 500, ageMs: 1_000 },
+    now: () => START,
+    listener: { settled: () => {}, dropped: () => assert.fail() },
+  };
+  const early = earlyOutbox(parts);
+  const pushed = early.outbox.push(new Uint8Array(100));
+  const next = openOutbox(memoryLease({ client: "c", epoch: 1, upto: 0, last: 0, events: [] }), parts);
+  early.moveTo(next);
+  await pushed;
+  assert.deepEqual([early.outbox.length, early.outbox.bytes, next.length, next.bytes], [0, 0, 1, 100]);
 });

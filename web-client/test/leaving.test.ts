@@ -5,6 +5,7 @@ import { memoryLease } from "../src/outbox/memory.js";
 import type { Lease } from "../src/outbox/store.js";
 import { Bench, START } from "./support/bench.js";
 import { idle } from "./support/clock.js";
+import { type FakeTarget, inPage } from "./support/dom.js";
 import { GatewayEnd } from "./support/gateway.js";
 
 const offers = ["webtransport", "https"] as const;
@@ -219,4 +220,67 @@ test("somebody who looks again does not wait for the next attempt", async () => 
 test("without a page there is nothing to listen to, and it counts as visible and online", () => {
   assert.deepEqual([thisPage.online, thisPage.visible], [true, true]);
   thisPage.listen(() => assert.fail())();
+});
+
+for (const [browser, leave] of [
+  ["a browser", (window: FakeTarget) => window.fire("pagehide", false)],
+  ["Chromium", (window: FakeTarget) => window.fireAtOnce("pagehide")],
+] as const) {
+  test(`in ${browser} the client hears of the page last, so that what others send as it goes is sent with the rest`, () => {
+    inPage((window, document) => {
+      const order: string[] = [];
+      const stop = thisPage.listen((signal) => order.push(signal));
+      const other = () => order.push("another");
+      window.addEventListener("pagehide", other);
+      document.addEventListener("visibilitychange", other);
+      window.addEventListener("visibilitychange", other);
+      document.addEventListener("freeze", other);
+      const heard = () => order.splice(0).join(" ");
+
+      // It is left while it is seen, and once more after it was restored.
+      for (let visit = 0; visit < 2; visit += 1) {
+        leave(window);
+        document.visibilityState = "hidden";
+        document.fire("visibilitychange", true);
+        assert.match(heard(), /^another (pagehide another another|another another pagehide) hidden$/);
+        document.fire("freeze", false);
+        assert.equal(heard(), "another freeze");
+        document.visibilityState = "visible";
+        document.fire("visibilitychange", true);
+        assert.equal(heard(), "another another visible");
+      }
+
+      // It is left while another tab is seen: of the last who listen nobody is sure to be called.
+      document.visibilityState = "hidden";
+      document.fire("visibilitychange", true);
+      assert.equal(heard(), "another another hidden");
+      leave(window);
+      assert.match(heard(), /^(pagehide another|another pagehide)$/);
+      stop();
+      leave(window);
+      assert.equal(heard(), "another");
+    });
+  });
+}
+
+test("what was posted is not given up as long as it may be acknowledged", async () => {
+  const link = new GatewayEnd();
+  const bench = new Bench([link], { outbox: { maxBytes: 4096 } }, { offers });
+  await link.welcome({ limit: 0 });
+  const big = (data: number) => ({ type: "t", data, padding: "x".repeat(900) });
+  link.break();
+  await idle();
+  for (let data = 1; data <= 3; data += 1) void bench.client.send(big(data));
+  await idle();
+  await bench.page.becomes("hidden");
+  assert.equal(bench.posted[0]?.lines.length, 3);
+  // An attempt fails meanwhile.
+  await bench.clock.advance(2_000);
+  for (let data = 4; data <= 5; data += 1) bench.client.send(big(data)).catch(() => {});
+  await idle();
+  bench.posted[0]?.answer(200, { accepted: 3, rejected: [], level: "stored", upto: 3, limit: 100 });
+  await idle();
+  const dropped = bench.dropped.flatMap(({ events }) => events.map(({ data }) => data));
+  assert.deepEqual([bench.acknowledgedCount, dropped], [3, [4]]);
+  await bench.end();
 });

@@ -335,3 +335,19 @@ test("what storage did not take is handed back when the slot is lost, too", asyn
   await bench.push(1);
   assert.deepEqual(bench.lost, [1, 2]);
 });
+
+test("what was lost cannot be settled any more: it is somebody else's", async () => {
+  const trimmed: number[] = [];
+  const counted = (lease: Lease): Lease => ({
+    ...lease,
+    store: { ...lease.store, save: async () => {}, trim: ({ events }) => void trimmed.push(events.length) },
+  });
+  const bench = new Bench({ lease: counted });
+  await bench.push(10, 10);
+  bench.outbox.sentUpto = 2;
+  bench.outbox.lose();
+  bench.outbox.judge({ seq: 1, code: "schema", refused: true, message: "" });
+  assert.equal(bench.outbox.settle(2, "stored"), 0);
+  // It stays as it was stored.
+  assert.deepEqual([trimmed, bench.settled, bench.lost], [[2], [], []]);
+});

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Bench } from "./support/bench.js";
+import { Bench, connected } from "./support/bench.js";
 import { idle } from "./support/clock.js";
 import { GatewayEnd } from "./support/gateway.js";
 
@@ -61,4 +61,18 @@ test("what a request of the leaving page settled does not keep a large event wai
   assert.deepEqual(await after.heardEvents(), [3]);
   after.ack(3, { limit_bytes: 10 });
   await bench.end();
+});
+
+test("a link that takes nothing any more does not hold up the end", async () => {
+  const [bench, link] = await connected();
+  await bench.send(1);
+  await link.heardEvents();
+  link.ack(1);
+  await idle();
+  // There is a report to send before CLOSE.
+  link.send = () => new Promise(() => {});
+  const closed = bench.client.close();
+  await bench.clock.advance(2_000);
+  assert.equal(bench.status, "closed");
+  await closed;
 });

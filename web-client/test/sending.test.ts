@@ -177,3 +177,20 @@ test("without credit one event may go when nothing before it is unsettled, whate
   assert.deepEqual(await link.heardEvents(), [2]);
   await bench.end();
 });
+
+test("an acknowledgement before WELCOME is no acknowledgement", async () => {
+  const [before, after] = [new GatewayEnd(), new GatewayEnd()];
+  const bench = new Bench([before]);
+  await before.welcome();
+  await bench.send(1);
+  assert.deepEqual(await before.heardEvents(), [1]);
+  before.break();
+  bench.links.push(after);
+  while (bench.links.length > 0) await bench.clock.advance(100);
+  await after.heard();
+  after.ack(1);
+  await idle();
+  assert.deepEqual([after.open, bench.acknowledgedCount, bench.client.state.unsettled.events], [false, 0, 1]);
+  assert.match(bench.message, /before WELCOME/);
+  await bench.end();
+});

@@ -89,3 +89,27 @@ test("silence is no matter while nothing waits", async () => {
   assert.deepEqual([bench.status, link.open], ["open", true]);
   await bench.end();
 });
+
+test("a tab whose timers come once a minute notices that the link is dead", async () => {
+  const [bench, link] = await connected(2);
+  await bench.send(1);
+  await link.heardEvents();
+  await bench.clock.sleep(60_000);
+  assert.equal((await link.heard()).type, "ping");
+  assert.equal(link.open, true);
+  await bench.clock.sleep(60_000);
+  assert.equal(link.open, false);
+  assert.match(bench.message, /fell silent/);
+  await bench.end();
+});
+
+test("a tab whose timers come once a minute stays on a link that is not dead", async () => {
+  const [bench, link] = await connected();
+  for (let minutes = 0; minutes < 5; minutes += 1) {
+    await bench.clock.sleep(60_000);
+    assert.equal((await link.heard()).type, "ping");
+    link.say({ type: "pong", body: new Uint8Array() });
+  }
+  assert.equal(bench.status, "open");
+  await bench.end();
+});

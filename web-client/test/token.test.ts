@@ -59,11 +59,13 @@ test("a token that is refused in mid-session, having been good, is asked for afr
   await bench.end();
 });
 
-test("a token is renewed on the open link: after 80 % of its life, or 60 s before its end", async () => {
+test("a token is renewed on the open link: after 80 % of its life, or 60 s before its end, but not in its first half", async () => {
   for (const [lifeMs, renewalMs] of [
-    [100_000, 40_000],
+    [200_000, 140_000],
     [1_000_000, 800_000],
-    [20_000, 5_000],
+    [65_000, 32_500],
+    [20_000, 10_000],
+    [6_000, 5_000],
   ] as const) {
     const link = new GatewayEnd();
     let asked = 0;
@@ -132,7 +134,7 @@ test("a renewal that failed is forgotten when a reconnect brings a token", async
   };
   const bench = new Bench([before, after], { token }, { random: () => 0.99 });
   await before.welcome();
-  await bench.clock.advance(5_000);
+  await bench.clock.advance(10_000);
   assert.match(bench.message, /no network/);
   before.say({ type: "close", body: { code: 4004, reason: "auth_expired" } });
   await bench.clock.advance(600);
@@ -160,5 +162,32 @@ test("authenticate on an open session replaces its token, and checks it", async 
   bench.client.authenticate(async () => "t.3");
   assert.deepEqual(await link.heard(), { type: "reauth", body: { token: "t.3" } });
   assert.throws(() => bench.client.authenticate(""), /token: expected/);
+  await bench.end();
+});
+
+test("a token that is given while the client tells that it has stopped is used at once", async () => {
+  const links = [new GatewayEnd(), new GatewayEnd()] as const;
+  const bench = new Bench([...links], { token: "t.bad" });
+  bench.client.on("state", ({ status }) => {
+    if (status === "stopped") bench.client.authenticate("t.good");
+  });
+  assert.equal(await refuse(links[0]), "t.bad");
+  await bench.clock.advance(1_000);
+  assert.equal(bench.links.length, 0);
+  assert.equal((await links[1].welcome()).token, "t.good");
+  await bench.end();
+});
+
+test("a token that is given before the gateway refuses the old one is not taken for refused", async () => {
+  const links = [new GatewayEnd(), new GatewayEnd(), new GatewayEnd()] as const;
+  const bench = new Bench([...links], { token: "t.old" });
+  await links[0].heard();
+  bench.client.authenticate("t.bad");
+  links[0].say({ type: "close", body: { code: 4003, reason: "auth" } });
+  await bench.clock.advance(1_000);
+  assert.equal(await refuse(links[1]), "t.bad");
+  // That one was.
+  await bench.clock.advance(60_000);
+  assert.deepEqual([bench.status, bench.links.length], ["stopped", 1]);
   await bench.end();
 });

@@ -104,3 +104,33 @@ test("a better transport that opens and does not answer changes nothing", async 
   assert.deepEqual([bench.status, bench.client.state.transport], ["open", "websocket"]);
   await bench.end();
 });
+
+test("a connection that would take over ends with the client", async () => {
+  const controller = new AbortController();
+  const [socket, heir] = [new GatewayEnd("websocket"), new GatewayEnd("webtransport")];
+  const offers = ["webtransport", "websocket"] as const;
+  const bench = new Bench([socket], { signal: controller.signal }, { offers });
+  await socket.welcome({ ping_ms: 1_000_000 });
+  bench.links.push(heir);
+  while (bench.links.length > 0) await bench.clock.advance(1_000);
+  assert.equal((await heir.heard()).type, "hello");
+  socket.break();
+  await idle();
+  controller.abort();
+  await idle();
+  assert.deepEqual([heir.open, bench.status, bench.clock.pending], [false, "closed", 0]);
+});
+
+test("a client that is closed does not wait for a connection that would take over", async () => {
+  const [socket, heir] = [new GatewayEnd("websocket"), new GatewayEnd("webtransport")];
+  const bench = new Bench([socket], {}, { offers: ["webtransport", "websocket"] });
+  await socket.welcome({ ping_ms: 1_000_000 });
+  bench.links.push(heir);
+  while (bench.links.length > 0) await bench.clock.advance(1_000);
+  assert.equal((await heir.heard()).type, "hello");
+  const closed = bench.client.close();
+  await idle();
+  socket.say({ type: "close", body: { code: 4013, reason: "done" } });
+  await closed;
+  assert.deepEqual([heir.open, bench.clock.pending], [false, 0]);
+});

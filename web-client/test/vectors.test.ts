@@ -4,7 +4,7 @@ import { FrameError } from "../src/errors/frame-error.js";
 import { decode } from "../src/wire/decode.js";
 import { encode } from "../src/wire/encode.js";
 import type { GatewayFrame } from "../src/wire/frames.js";
-import { split } from "../src/wire/split.js";
+import { splitter } from "../src/wire/split.js";
 import { decodeClientFrame, encodeGatewayFrame } from "./support/frames.js";
 import {
   clientFrame,
@@ -72,8 +72,8 @@ for (const { name, hex: digits = "" } of violations) {
   } else {
     test(`refuses: ${name}`, () => {
       assert.throws(() => {
-        const rest = split(unhex(digits), 524_288, decode);
-        if (rest.length > 0) throw new FrameError("cut short");
+        const kept = splitter(524_288, decode)(unhex(digits));
+        if (kept > 0) throw new FrameError("cut short");
       });
     });
   }
@@ -86,9 +86,9 @@ test("there are violations of a gateway to refuse", () => {
 
 function decodeBytes(bytes: Uint8Array): GatewayFrame {
   const frames: GatewayFrame[] = [];
-  const rest = split(bytes, 1_000_000, (type, body) => frames.push(decode(type, body)));
+  const kept = splitter(1_000_000, (type, body) => frames.push(decode(type, body)))(bytes);
   const [frame, ...others] = frames;
-  assert(frame && others.length === 0 && rest.length === 0);
+  assert(frame && others.length === 0 && kept === 0);
   return frame;
 }
 

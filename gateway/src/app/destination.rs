@@ -24,7 +24,8 @@ const KAFKA_PART: u64 = 4;
 
 pub(super) fn open(config: &Config, metrics: &Metrics, topics: &Arc<[String]>) -> Result<Destination> {
     let budget_bytes = config.limits.budget_bytes;
-    let open_log = || Log::open(&config.log, metrics.log.clone(), Arc::clone(topics));
+    let log = log_in_front_of(config.kafka.as_ref(), &config.log);
+    let open_log = || Log::open(&log, metrics.log.clone(), Arc::clone(topics));
     let Some(kafka) = &config.kafka else {
         let sink = Arc::new(open_log()?);
         return Ok(Destination { sink, encodes: Encodes::Structured, budget_bytes });
@@ -50,6 +51,17 @@ pub(super) fn open(config: &Config, metrics: &Metrics, topics: &Arc<[String]>) -
     Ok(Destination { sink, encodes: Encodes::ByRoute, budget_bytes })
 }
 
+/// The log's configuration. In front of Kafka nothing goes by its age: what Kafka does not have was acknowledged.
+fn log_in_front_of(kafka: Option<&config::Kafka>, log: &config::Log) -> config::Log {
+    let mut log = log.clone();
+    if let Some(max_age) = log.max_age.take_if(|_| kafka.is_some()) {
+        tracing::info!(
+            "log.max_age of {max_age} is not used: with [kafka] the log is deleted as Kafka has it"
+        );
+    }
+    log
+}
+
 /// The log, if it holds what Kafka does not have.
 fn backlog(config: &config::Log, open: impl FnOnce() -> Result<Log, LogError>) -> Result<Option<Log>> {
     let directory = config.directory.display();
@@ -68,5 +80,21 @@ fn backlog(config: &config::Log, open: impl FnOnce() -> Result<Log, LogError>) -
             Ok(None)
         }
         Err(error) => Err(error.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn in_front_of_kafka_nothing_goes_by_its_age() {
+        let max_age = Some(config::Age(Duration::from_secs(60)));
+        let log = config::Log { max_age, ..config::Log::default() };
+        assert_eq!(log_in_front_of(None, &log), log);
+        let kafka = config::Kafka::at("localhost:9092");
+        assert_eq!(log_in_front_of(Some(&kafka), &log), config::Log::default());
     }
 }

@@ -79,7 +79,8 @@ pub struct Log {
     pub max_bytes: ByteSize,
     /// Size of one segment, preallocated.
     pub segment_bytes: ByteSize,
-    /// Records that were in the log for longer are deleted, forwarded or not; none are where it is absent.
+    /// Records that were in the log for longer are deleted; none are where it is absent, or where there is Kafka: what
+    /// Kafka has goes anyway, and what it has not was acknowledged.
     pub max_age: Option<Age>,
 }
 

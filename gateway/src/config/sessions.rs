@@ -8,8 +8,8 @@ use serde::Deserialize;
 #[derive(Clone, Debug, Deserialize, PartialEq)]
 #[serde(default, deny_unknown_fields)]
 pub struct Sessions {
-    /// The file that says how far named clients are, written at the end of a drain and used up by the next start.
-    /// Empty: nothing is kept.
+    /// The file that says how far named clients are, written at the end of a drain for the next start. Beside it
+    /// lies a `.used` one while a gateway serves: what was found. Empty: nothing is kept.
     pub snapshot: PathBuf,
 }
 

@@ -28,7 +28,7 @@ use tidegate_wire::{Level, Reason};
 use tokio::sync::Notify;
 
 use self::direct::{Direct, Frame};
-use super::forward::{Duty, Forwarder, Forwarding};
+use super::forward::{Duty, Forwarder, Forwarding, Standing};
 use super::log::{Log, LogError};
 use super::{Health, Pending, Sink, spool};
 use crate::metrics::ForwardSeries;
@@ -61,6 +61,7 @@ pub struct Failover {
 struct Shared {
     log: Arc<Log>,
     kafka: Arc<dyn Sink>,
+    standing: Standing,
     away: Away,
     direct: Arc<Direct>,
     /// Read while records are handed over, so that a change finds nobody half-way.
@@ -85,14 +86,20 @@ impl Failover {
     pub fn new(log: Log, kafka: Arc<dyn Sink>, away: Away, series: ForwardSeries) -> Result<Self, LogError> {
         let log = Arc::new(log);
         let forwarder = Forwarder::new(Arc::clone(&log), Arc::clone(&kafka), series.clone())?;
-        let (shared, switch) = parts(&log, kafka, away, series);
+        let (shared, switch) = parts(&log, kafka, forwarder.standing(), away, series);
         let forwarding = Forwarding::start(forwarder, switch)
             .map_err(LogError::io("start a thread to forward", log.directory()))?;
         Ok(Self { shared, forwarding })
     }
 }
 
-fn parts(log: &Arc<Log>, kafka: Arc<dyn Sink>, away: Away, series: ForwardSeries) -> (Arc<Shared>, Switch) {
+fn parts(
+    log: &Arc<Log>,
+    kafka: Arc<dyn Sink>,
+    standing: Standing,
+    away: Away,
+    series: ForwardSeries,
+) -> (Arc<Shared>, Switch) {
     let (route, phase) = match away {
         Away::Log => (Route::Log, Phase::Log),
         Away::Wait => (Route::Nowhere, Phase::Returning(None)),
@@ -100,8 +107,9 @@ fn parts(log: &Arc<Log>, kafka: Arc<dyn Sink>, away: Away, series: ForwardSeries
     let shared = Arc::new(Shared {
         log: Arc::clone(log),
         kafka,
+        standing,
         away,
-        direct: Arc::new(Direct::new(log.bell(), series.clone())),
+        direct: Arc::new(Direct::new(log.bell())),
         route: RwLock::new(route),
         changed: Notify::new(),
         lag: AtomicU64::new(0),
@@ -154,7 +162,7 @@ impl Shared {
         }
     }
 
-    /// Resolves once the log has what Kafka has not acknowledged.
+    /// Resolves once what Kafka has not acknowledged is durable in the log, and its clients' tickets are settled.
     async fn leave(&self) {
         self.is_leaving.store(true, Ordering::SeqCst);
         self.log.bell().ring();
@@ -162,7 +170,7 @@ impl Shared {
             let mut changed = std::pin::pin!(self.changed.notified());
             changed.as_mut().enable();
             if self.route() == Route::Log {
-                return;
+                return self.log.settled().await;
             }
             changed.await;
         }
@@ -172,12 +180,7 @@ impl Shared {
         match (self.route(), self.away) {
             (Route::Nowhere, Away::Wait) => {
                 let lag = self.lag.load(Ordering::Relaxed);
-                let why = if let Health::Away { detail, .. } = self.kafka.health() {
-                    detail
-                } else {
-                    String::new()
-                };
-                let why = if why.is_empty() { why } else { format!("; {why}") };
+                let why = self.standing.why(&*self.kafka).map_or(String::new(), |why| format!("; {why}"));
                 let detail = format!(
                     "the log in {} goes to Kafka before anything new: {lag} records are left{why}",
                     self.log.directory().display()
@@ -191,6 +194,13 @@ impl Shared {
             },
             (Route::Log | Route::Nowhere, _) => self.log.health(),
         }
+    }
+
+    fn note(&self) -> Option<String> {
+        // Otherwise the health says it.
+        let is_behind_log = self.away == Away::Log
+            && (self.route() != Route::Kafka || matches!(self.kafka.health(), Health::Away { .. }));
+        is_behind_log.then(|| self.standing.note(&*self.kafka)).flatten()
     }
 }
 
@@ -212,6 +222,10 @@ impl Sink for Failover {
 
     fn health(&self) -> Health {
         self.shared.health()
+    }
+
+    fn note(&self) -> Option<String> {
+        self.shared.note()
     }
 
     fn hand_over(&self, deadline: Duration) -> Pending<'_, ()> {
@@ -264,9 +278,11 @@ impl Duty for Switch {
                 }
             }
             Phase::Log => {
-                let may_return = self.return_at.is_none_or(|return_at| now >= return_at);
-                if may_return && !self.is_leaving() && forwarder.lag() <= NEARLY_ALL && self.is_kafka_there()
-                {
+                // What is held up, for its topic perhaps, would hold up new events too, each time for nothing.
+                let may_return = self.return_at.is_none_or(|return_at| now >= return_at)
+                    && forwarder.lag() <= NEARLY_ALL
+                    && forwarder.stalled(now) < RETURN_MAX;
+                if may_return && !self.is_leaving() && self.is_kafka_there() {
                     self.shared.go(Route::Nowhere);
                     self.phase = Phase::Returning(Some(now + RETURN_MAX));
                 }

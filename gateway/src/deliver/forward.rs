@@ -9,6 +9,8 @@
 //! [`Forwarder`] is one step of it after the other, without a clock; `thread` has it work.
 
 mod batch;
+mod given;
+mod read;
 mod thread;
 
 #[cfg(test)]
@@ -16,18 +18,19 @@ mod tests;
 
 use std::collections::VecDeque;
 use std::ops::Range;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+pub(super) use self::given::Verdict;
 pub(super) use self::thread::{Alone, Duty, Forwarding};
 
-use self::batch::{Batch, Offered, Topics};
-use super::Sink;
+use self::batch::{Batch, Offered, Passed, Topics};
+use self::given::{Fate, Given};
 use super::bell::Bell;
 use super::log::{Cursor, Log, LogError, Watermark};
+use super::{Health, Sink};
 use crate::metrics::ForwardSeries;
-use crate::record::Records;
+use crate::outcome::Outcome;
 
 /// Records and bytes of a batch; the last record may go beyond the latter.
 const BATCH_RECORDS: usize = 500;
@@ -45,35 +48,6 @@ const FULL: Duration = Duration::from_millis(20);
 /// How often anything is looked at, if nothing happens.
 const IDLE: Duration = Duration::from_secs(1);
 
-/// Whether Kafka has what was given to it before the log had it too.
-#[derive(Debug, Default)]
-pub(super) struct Verdict {
-    is_known: AtomicBool,
-    is_delivered: AtomicBool,
-}
-
-impl Verdict {
-    /// It has, or has refused for good what it has not; or it is not known.
-    pub(super) fn tell(&self, is_delivered: bool) {
-        self.is_delivered.store(is_delivered, Ordering::Relaxed);
-        self.is_known.store(true, Ordering::Release);
-    }
-
-    fn get(&self) -> Option<bool> {
-        self.is_known.load(Ordering::Acquire).then(|| self.is_delivered.load(Ordering::Relaxed))
-    }
-}
-
-/// What is done with a record of the log.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Fate {
-    Forward,
-    /// Kafka has it.
-    Skip,
-    /// Kafka may yet turn out to have it.
-    Wait,
-}
-
 /// Reads the log and hands it to Kafka.
 pub(super) struct Forwarder {
     log: Arc<Log>,
@@ -86,10 +60,8 @@ pub(super) struct Forwarder {
     cursor: Cursor,
     /// Where the cursor has to be before anything more is read.
     reopen_at: Option<u64>,
-    /// How many damaged records of this cursor are counted.
-    damaged: u64,
-    /// Records of the log that were given to Kafka before, in their order.
-    given: VecDeque<(Range<u64>, Arc<Verdict>)>,
+    /// Records of the log that were given to Kafka before it had them.
+    given: Given,
     /// The newest batch, while Kafka has not taken all of it.
     offered: Option<Offered>,
     /// In their order.
@@ -102,7 +74,46 @@ pub(super) struct Forwarder {
     /// Nothing is handed over before.
     resume_at: Option<Instant>,
     pause: Duration,
+    /// When something settled last, or nothing was left to.
+    moved_at: Option<Instant>,
+    standing: Standing,
     is_closing: bool,
+}
+
+/// Why the log is not forwarded now, where it is the log's own fault: a sentence.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Standing(Arc<Mutex<Option<String>>>);
+
+impl Standing {
+    /// What an operator is told of the way from the log to `kafka`, if not all is well.
+    pub(super) fn note(&self, kafka: &dyn Sink) -> Option<String> {
+        self.why(kafka).map(|why| format!("the log is not forwarded, or not all of it: {why}"))
+    }
+
+    /// Why not all is well.
+    pub(super) fn why(&self, kafka: &dyn Sink) -> Option<String> {
+        let own = self.lock().clone();
+        own.or_else(|| match kafka.health() {
+            Health::Ready => None,
+            Health::Away { detail, .. } | Health::Impaired { detail } | Health::Partly { detail } => {
+                Some(detail)
+            }
+        })
+    }
+
+    /// Whether that is new.
+    fn set(&self, sentence: Option<&str>) -> bool {
+        let mut told = self.lock();
+        let is_new = told.as_deref() != sentence;
+        if is_new {
+            *told = sentence.map(str::to_owned);
+        }
+        is_new
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Option<String>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Forwarder {
@@ -110,20 +121,21 @@ impl Forwarder {
     pub(super) fn new(log: Arc<Log>, kafka: Arc<dyn Sink>, series: ForwardSeries) -> Result<Self, LogError> {
         let directory = log.directory();
         let failed = |action| LogError::io(action, directory);
-        let begin = super::log::forwarded(directory, log.next())?.unwrap_or(log.next());
+        let rest = super::log::forwarded(directory, log.next())?;
+        let begin = rest.begin;
         let mark = Watermark::forwarded(directory).map_err(failed("open the file `forwarded` in"))?;
         // Another log may have been here before.
         mark.publish(begin).and_then(|()| mark.sync()).map_err(failed("write the file `forwarded` in"))?;
-        let cursor = Cursor::open(directory, begin)?;
+        let cursor = Cursor::open(directory, begin)?.stopping_at_foreign();
         log.release(begin);
+        read::count_missing(&series, rest.missing);
         let forwarder = Self {
             bell: log.bell(),
             topics: Topics::default(),
             mark,
             cursor,
             reopen_at: None,
-            damaged: 0,
-            given: VecDeque::new(),
+            given: Given::default(),
             offered: None,
             under_way: VecDeque::new(),
             settled: begin,
@@ -131,6 +143,8 @@ impl Forwarder {
             persist_at: None,
             resume_at: None,
             pause: PAUSE.0,
+            moved_at: None,
+            standing: Standing::default(),
             is_closing: false,
             log,
             kafka,
@@ -140,33 +154,49 @@ impl Forwarder {
         Ok(forwarder)
     }
 
-    /// The log's records `sequences` were given to Kafka before; they are forwarded only if it turns out to have lost
-    /// them. Must be told before they are durable in the log, or from the thread that calls [`Forwarder::step`].
-    pub(super) fn was_given(&mut self, sequences: Range<u64>, verdict: Arc<Verdict>) {
-        if !sequences.is_empty() {
-            self.given.push_back((sequences, verdict));
-        }
+    /// The log's records `sequences` were given to Kafka before, under `indexes` (none: it is not clear which is which);
+    /// they are forwarded only if it turns out not to have them. Must be told before they are durable in the log, or
+    /// from the thread that calls [`Forwarder::step`].
+    pub(super) fn was_given(&mut self, sequences: Range<u64>, indexes: Vec<u32>, verdict: Arc<Verdict>) {
+        self.given.push(sequences, indexes, verdict);
     }
 
     /// Does what can be done now; whether that was anything.
     pub(super) fn step(&mut self, now: Instant) -> bool {
+        let before = self.settled;
         let mut moved = self.settle();
         if self.is_closing {
             // What is not settled by then is forwarded after the next start.
+            moved |= self.pass_given();
         } else if self.under_way.iter().any(Batch::is_lost) {
             moved |= self.repeat(now);
         } else if self.resume_at.is_none_or(|resume_at| now >= resume_at) {
             self.resume_at = None;
             match self.feed() {
                 Ok(fed) => moved |= fed,
-                Err(error) => self.stumble(now, &error),
+                Err(why) => self.stumble(now, &why),
             }
         }
         if self.persist_at.is_none_or(|persist_at| now >= persist_at) {
             self.persist(now);
         }
         self.count_lag();
+        if self.settled > before || self.has_all() || self.moved_at.is_none() {
+            self.moved_at = Some(now);
+        }
+        let stalled = self.stalled(now).as_secs();
+        self.series.stalled_seconds.set(i64::try_from(stalled).unwrap_or(i64::MAX));
         moved
+    }
+
+    /// How long nothing has settled although something is left; 0 where nothing is.
+    pub(super) fn stalled(&self, now: Instant) -> Duration {
+        self.moved_at.map_or(Duration::ZERO, |moved_at| now.saturating_duration_since(moved_at))
+    }
+
+    /// What holds the log up.
+    pub(super) fn standing(&self) -> Standing {
+        self.standing.clone()
     }
 
     /// How long nothing need be done if the bell does not ring.
@@ -187,11 +217,11 @@ impl Forwarder {
         self.log.next().saturating_sub(self.settled)
     }
 
-    /// Hands over nothing more; whether everything handed over has settled.
+    /// Hands over nothing more; whether everything handed over has settled, and what Kafka was given before.
     pub(super) fn close(&mut self) -> bool {
         self.is_closing = true;
         self.offered = None;
-        self.under_way.iter().all(Batch::is_settled)
+        self.under_way.iter().all(Batch::is_settled) && self.given.is_known()
     }
 
     /// Writes down how far it is, at once.
@@ -213,17 +243,56 @@ impl Forwarder {
     /// Moves over what has settled in order.
     fn settle(&mut self) -> bool {
         let before = self.settled;
-        while let Some(batch) = self.under_way.front().filter(|batch| batch.is_settled() && !batch.is_lost())
-        {
+        while self.under_way.front().is_some_and(|batch| batch.is_settled() && !batch.is_lost()) {
+            let Some(batch) = self.under_way.pop_front() else { break };
             self.settled = batch.end;
-            self.series.records.inc_by(u64::from(batch.count - batch.refused().min(batch.count)));
-            self.series.refused.inc_by(u64::from(batch.refused()));
             self.pause = PAUSE.0;
-            self.under_way.pop_front();
+            self.count(&batch);
         }
-        let past = self.given.partition_point(|(range, _)| range.end <= self.settled);
-        self.given.drain(..past);
+        self.given.forget(self.settled);
         self.settled > before
+    }
+
+    /// Moves on over what Kafka was given before the log had it, and has: it would be sent again after the next start.
+    fn pass_given(&mut self) -> bool {
+        let before = self.settled;
+        let mut passed = Passed::default();
+        while self.under_way.is_empty() && self.settled < self.log.durable() {
+            match self.given.fate(self.settled) {
+                Fate::Skip => passed.delivered += 1,
+                Fate::DeadLettered => passed.dead_lettered += 1,
+                Fate::Forward | Fate::Wait => break,
+            }
+            self.settled += 1;
+        }
+        self.count_passed(passed);
+        self.given.forget(self.settled);
+        self.settled > before
+    }
+
+    /// Counts how a batch has ended. Only here, so that what is read again is not counted again.
+    fn count(&self, batch: &Batch) {
+        let refused = batch.refused();
+        let dead = refused.iter().filter(|one| one.outcome == Outcome::DeadLettered).count() as u64;
+        let gone = refused.len() as u64 - dead;
+        self.series.records.inc_by(u64::from(batch.count).saturating_sub(dead + gone));
+        self.series.dead_lettered.inc_by(dead);
+        self.series.refused.inc_by(gone);
+        if let Some(first) = refused.iter().find(|one| one.outcome != Outcome::DeadLettered) {
+            let why = &first.message;
+            tracing::error!(
+                records = gone,
+                "Kafka has refused records of the log for good, and no dead-letter topic has them: {why}"
+            );
+        }
+        self.count_passed(batch.passed);
+    }
+
+    fn count_passed(&self, passed: Passed) {
+        self.series.records.inc_by(passed.delivered);
+        self.series.dead_lettered.inc_by(passed.dead_lettered);
+        self.series.damaged.inc_by(passed.damaged);
+        read::count_missing(&self.series, passed.missing);
     }
 
     /// Kafka gave no verdict on some records: once all are in that state or settled, everything from them on is handed
@@ -242,11 +311,12 @@ impl Forwarder {
         true
     }
 
-    fn feed(&mut self) -> Result<bool, LogError> {
+    /// Hands over what there is room for; whether that was anything, or what holds it up.
+    fn feed(&mut self) -> Result<bool, String> {
         let mut moved = false;
         loop {
             if let Some(offered) = &mut self.offered {
-                moved |= offered.submit(&*self.kafka);
+                moved |= offered.forward(&*self.kafka);
                 if offered.is_left() {
                     return Ok(moved);
                 }
@@ -259,64 +329,15 @@ impl Forwarder {
         }
     }
 
-    /// Reads the next batch; whether there was any.
-    fn read(&mut self) -> Result<bool, LogError> {
-        if let Some(at) = self.reopen_at {
-            (self.cursor, self.damaged) = (Cursor::open(self.log.directory(), at)?, 0);
-            self.reopen_at = None;
-        }
-        let first = self.cursor.position();
-        let durable = self.log.durable();
-        let mut records = Records::default();
-        let (mut skipped, mut unknown) = (0, 0);
-        while records.len() < BATCH_RECORDS && records.size_bytes() < BATCH_BYTES && skipped < SKIPPED {
-            let at = self.cursor.position();
-            if at >= durable || self.fate(at) == Fate::Wait {
-                break;
-            }
-            let Some(record) = self.cursor.next()? else { break };
-            let sequence = record.sequence;
-            match fate(&self.given, sequence) {
-                Fate::Skip => skipped += 1,
-                Fate::Forward if self.topics.copy(&record, &mut records, &*self.kafka) => {}
-                Fate::Forward => unknown += 1,
-                // Those before it are damaged.
-                Fate::Wait => {
-                    self.count_damaged();
-                    self.reopen_at = Some(sequence);
-                    break;
-                }
-            }
-        }
-        self.count_damaged();
-        self.series.refused.inc_by(unknown);
-        self.series.records.inc_by(skipped);
-        let end = self.reopen_at.unwrap_or_else(|| self.cursor.position());
-        if end > first {
-            let (batch, offered) = Batch::new(end, records, &self.bell);
-            self.under_way.push_back(batch);
-            self.offered = offered;
-        }
-        Ok(end > first)
-    }
-
-    fn fate(&self, sequence: u64) -> Fate {
-        fate(&self.given, sequence)
-    }
-
     fn count_lag(&self) {
         let lag = self.log.durable().saturating_sub(self.settled);
         self.series.lag.set(i64::try_from(lag).unwrap_or(i64::MAX));
     }
 
-    fn count_damaged(&mut self) {
-        let damaged = self.cursor.damaged();
-        self.series.damaged.inc_by(damaged - self.damaged);
-        self.damaged = damaged;
-    }
-
-    fn stumble(&mut self, now: Instant, error: &LogError) {
-        tracing::warn!(%error, "the log cannot be read to be forwarded; trying again");
+    fn stumble(&mut self, now: Instant, why: &str) {
+        if self.standing.set(Some(why)) {
+            tracing::warn!("{why}; trying again");
+        }
         self.rest(now);
         // Not where the cursor is: what was read before the error has not been handed over.
         self.reopen_at = Some(self.under_way.back().map_or(self.settled, |batch| batch.end));
@@ -325,14 +346,5 @@ impl Forwarder {
     fn rest(&mut self, now: Instant) {
         self.resume_at = Some(now + self.pause);
         self.pause = (self.pause * 2).min(PAUSE.1);
-    }
-}
-
-fn fate(given: &VecDeque<(Range<u64>, Arc<Verdict>)>, sequence: u64) -> Fate {
-    let at = given.partition_point(|(range, _)| range.end <= sequence);
-    match given.get(at).filter(|(range, _)| range.contains(&sequence)).map(|(_, verdict)| verdict.get()) {
-        None | Some(Some(false)) => Fate::Forward,
-        Some(Some(true)) => Fate::Skip,
-        Some(None) => Fate::Wait,
     }
 }

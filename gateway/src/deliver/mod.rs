@@ -34,6 +34,9 @@ pub trait Sink: Send + Sync + 'static {
     /// Takes records from position `from` on, in order, copying what it keeps, and returns how many it took.
     /// Each one taken is settled once through `ticket`, from another thread and possibly before this returns.
     /// Fewer than all means full: wait for [`Sink::room`] and offer the rest. Never blocks.
+    ///
+    /// Of a ticket that is owed none is refused for its topic: while that is missing, or may not be written to, records
+    /// are not taken or are kept, and [`Sink::health`] says why.
     fn submit(&self, records: &Records, from: usize, ticket: &Ticket) -> usize;
 
     /// The id of a topic by its name, for records that come with names; `None` for one that this sink cannot write to.
@@ -47,6 +50,11 @@ pub trait Sink: Send + Sync + 'static {
 
     /// Whether records are becoming durable now. Cheap enough to ask for every acknowledgement.
     fn health(&self) -> Health;
+
+    /// What an operator is told by `/readyz` although records are becoming durable: one sentence on what else is amiss.
+    fn note(&self) -> Option<String> {
+        None
+    }
 
     /// The gateway is going away, its time is nearly over, and something taken has not settled: puts what can be made
     /// durable elsewhere there, at most within `deadline`, so that it settles while its clients can still be told. What
@@ -67,6 +75,11 @@ pub enum Health {
     Ready,
     /// It does, but not with every topic: what goes to the others is taken.
     Impaired {
+        /// What an operator is told by `/readyz`: one sentence.
+        detail: String,
+    },
+    /// It does, but not with a part of Kafka that stands still: no other gateway could do more, so this one stays ready.
+    Partly {
         /// What an operator is told by `/readyz`: one sentence.
         detail: String,
     },

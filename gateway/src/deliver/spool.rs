@@ -6,7 +6,7 @@ use std::time::Duration;
 use tidegate_wire::Level;
 use tokio::time::Instant;
 
-use super::forward::{Alone, Forwarder, Forwarding};
+use super::forward::{Alone, Forwarder, Forwarding, Standing};
 use super::log::{Log, LogError};
 use super::{Health, Pending, Sink};
 use crate::metrics::ForwardSeries;
@@ -18,6 +18,7 @@ pub struct Spool {
     log: Arc<Log>,
     kafka: Arc<dyn Sink>,
     forwarding: Forwarding,
+    standing: Standing,
 }
 
 impl Spool {
@@ -25,9 +26,10 @@ impl Spool {
     pub fn new(log: Log, kafka: Arc<dyn Sink>, series: ForwardSeries) -> Result<Self, LogError> {
         let log = Arc::new(log);
         let forwarder = Forwarder::new(Arc::clone(&log), Arc::clone(&kafka), series)?;
+        let standing = forwarder.standing();
         let forwarding = Forwarding::start(forwarder, Alone)
             .map_err(LogError::io("start a thread to forward", log.directory()))?;
-        Ok(Self { log, kafka, forwarding })
+        Ok(Self { log, kafka, forwarding, standing })
     }
 }
 
@@ -46,6 +48,10 @@ impl Sink for Spool {
 
     fn health(&self) -> Health {
         self.log.health()
+    }
+
+    fn note(&self) -> Option<String> {
+        self.standing.note(&*self.kafka)
     }
 
     fn drain(&self, deadline: Duration) -> Pending<'_, ()> {

@@ -26,6 +26,8 @@ pub(super) struct Kafka(Mutex<State>);
 #[derive(Default)]
 struct State {
     is_away: bool,
+    /// Whether the topic `elsewhere` is known to Kafka's side, and whether Kafka has it.
+    elsewhere: Option<bool>,
     room: Option<usize>,
     queue: VecDeque<(String, u32, Ticket)>,
     delivered: Vec<String>,
@@ -56,10 +58,20 @@ impl Kafka {
     }
 
     /// Refuses the next record for good.
-    pub(super) fn refuse(&self) -> usize {
+    pub(super) fn refuse(&self, outcome: Outcome) -> usize {
         self.end(1, |_, (_, index, ticket)| {
-            ticket.refused(index, Outcome::BrokerRejected, "no".into());
+            ticket.refused(index, outcome, "no".into());
         })
+    }
+
+    /// Whether whoever gave it the next record says that it was acknowledged already.
+    pub(super) fn is_owed(&self) -> bool {
+        self.lock().queue.front().is_some_and(|(_, _, ticket)| ticket.is_owed())
+    }
+
+    /// Makes the topic `elsewhere`, or takes it away.
+    pub(super) fn set_elsewhere(&self, is_there: bool) {
+        self.lock().elsewhere = Some(is_there);
     }
 
     /// Gives up everything it has without a verdict.
@@ -116,18 +128,35 @@ impl Sink for Kafka {
     }
 
     fn submit(&self, records: &Records, from: usize, ticket: &Ticket) -> usize {
+        let is_owed = ticket.is_owed();
         let mut state = self.lock();
         let room = state.room.map_or(usize::MAX, |room| room.saturating_sub(state.queue.len()));
         let before = state.queue.len();
+        let mut refused = Vec::new();
         for record in records.iter_from(from).take(room) {
+            if record.topic.0 == 1 && state.elsewhere == Some(false) {
+                if is_owed {
+                    break;
+                }
+                refused.push(record.index);
+                continue;
+            }
             let value = String::from_utf8(record.value.unwrap_or_default().to_vec()).unwrap();
             state.queue.push_back((value, record.index, ticket.clone()));
         }
-        state.queue.len() - before
+        let taken = state.queue.len() - before + refused.len();
+        drop(state);
+        for index in refused {
+            ticket.refused(index, Outcome::BrokerRejected, "its topic is not there".into());
+        }
+        taken
     }
 
     fn topic(&self, name: &str) -> Option<TopicId> {
-        (name == "events").then_some(TopicId(0))
+        match name {
+            "events" => Some(TopicId(0)),
+            _ => self.lock().elsewhere.map(|_| TopicId(1)),
+        }
     }
 
     fn room(&self) -> Pending<'_, ()> {
@@ -135,9 +164,11 @@ impl Sink for Kafka {
     }
 
     fn health(&self) -> Health {
-        match self.lock().is_away {
-            true => Health::Away { reason: Reason::Broker, detail: "Kafka is away".into() },
-            false => Health::Ready,
+        let state = self.lock();
+        match (state.is_away, state.elsewhere) {
+            (true, _) => Health::Away { reason: Reason::Broker, detail: "Kafka is away".into() },
+            (false, Some(false)) => Health::Impaired { detail: "no topic `elsewhere`".into() },
+            (false, _) => Health::Ready,
         }
     }
 

@@ -3,7 +3,7 @@
 
 use std::future::Future;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -139,6 +139,8 @@ pub struct Post<'a> {
     pub grant: &'a Arc<Grant>,
     /// The rates that it falls under.
     pub meter: &'a Meter,
+    /// Where it comes from.
+    pub from: IpAddr,
 }
 
 /// `Tidegate-Client`, `Tidegate-Epoch` and `Tidegate-Seq`.

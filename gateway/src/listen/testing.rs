@@ -124,6 +124,8 @@ pub(super) struct Options {
     pub(super) connections: usize,
     pub(super) rates: config::Rates,
     pub(super) needs_token: bool,
+    /// The names that the token is for; all without.
+    pub(super) token_clients: Option<&'static str>,
     pub(super) demo: Option<TempDir>,
     pub(super) arrivals: Option<Arc<Arrivals>>,
 }
@@ -141,6 +143,7 @@ impl Default for Options {
             connections: 1_000,
             rates: config::Rates::default(),
             needs_token: false,
+            token_clients: None,
             demo: None,
             arrivals: None,
         }
@@ -173,7 +176,7 @@ impl Server {
         let made = renew(&files);
         let certificates = Arc::new(Certificates::load(Some(&files), SystemTime::UNIX_EPOCH).unwrap());
         let (metrics, registry) = Metrics::register();
-        let (token, access) = access(options.needs_token);
+        let (token, access) = access(&options);
         let (sender, seen) = mpsc::channel(1_000);
         let gate = FakeGate { seen: sender, draining: Arc::default(), holds: watch::Sender::new(false) };
         let shutdown = CancellationToken::new();
@@ -244,9 +247,14 @@ impl Server {
 
     /// How often something was refused on `surface` for `reason`.
     pub(super) fn refused(&self, surface: &str, reason: &str) -> u64 {
+        self.metric(&format!("refused_total{{surface=\"{surface}\",reason=\"{reason}\"}}"))
+    }
+
+    /// The figure in a series whose name and labels end so; 0 where there is none.
+    pub(super) fn metric(&self, series: &str) -> u64 {
         let text = metrics::text(&self.registry).unwrap();
-        let labels = format!("refused_total{{surface=\"{surface}\",reason=\"{reason}\"}} ");
-        let count = text.lines().find_map(|line| Some(line.split_once(&labels)?.1.parse().unwrap()));
+        let series = format!("{series} ");
+        let count = text.lines().find_map(|line| Some(line.split_once(&series)?.1.parse().unwrap()));
         count.unwrap_or(0)
     }
 
@@ -315,10 +323,11 @@ pub(super) fn within<T>(future: impl Future<Output = T>) -> impl Future<Output =
     }
 }
 
-fn access(needs_token: bool) -> (String, Arc<Access>) {
+fn access(options: &Options) -> (String, Arc<Access>) {
     let Issued { token, hash } = Issued::new("web").unwrap();
-    let entry = Token { id: "web".into(), hash, tenant: "shop".into(), clients: None, topics: None };
-    let auth = match needs_token {
+    let clients = options.token_clients.map(Into::into);
+    let entry = Token { id: "web".into(), hash, tenant: "shop".into(), clients, topics: None };
+    let auth = match options.needs_token {
         true => Auth { mode: Some(AuthMode::Tokens), tokens: vec![entry] },
         false => Auth::default(),
     };

@@ -3,6 +3,7 @@
 //! Labels come from enums and static words, never from what a client sent. Handles are looked up once
 //! and cost one atomic each after that.
 
+mod carriers;
 mod clients;
 mod latency;
 mod process;
@@ -20,6 +21,7 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 use tidegate_wire::Reason;
 
+pub use self::carriers::{CarrierSeries, Stage};
 pub use self::clients::ClientSeries;
 pub use self::latency::Latency;
 pub use self::rates::RateSeries;
@@ -27,41 +29,11 @@ use self::refusals::Refusals;
 pub use self::refusals::Surface;
 use self::rules::ReloadSeries;
 use crate::carrier::Carrier;
-use crate::outcome::Outcome;
 
 /// A gauge of fractions of seconds.
 pub type SecondsGauge = Gauge<f64, AtomicU64>;
 
 type Labels<const N: usize> = [(&'static str, &'static str); N];
-
-/// A part of an event's way, as `tidegate_latency_seconds` names it.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Stage {
-    /// From the whole frame to its events' places in it, inflating included.
-    Decode,
-    /// Validating, routing and encoding.
-    Pipeline,
-    /// Waiting for room in the destination.
-    Queue,
-    /// From the destination taking the event to its being durable.
-    Durable,
-    /// From the whole frame to the last of its events being durable.
-    Total,
-}
-
-impl Stage {
-    const ALL: [Self; 5] = [Self::Decode, Self::Pipeline, Self::Queue, Self::Durable, Self::Total];
-
-    const fn label(self) -> &'static str {
-        match self {
-            Self::Decode => "decode",
-            Self::Pipeline => "pipeline",
-            Self::Queue => "queue",
-            Self::Durable => "durable",
-            Self::Total => "total",
-        }
-    }
-}
 
 /// All series. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -89,56 +61,6 @@ pub struct Metrics {
     pub reloads: ReloadSeries,
 }
 
-/// The series of one carrier.
-#[derive(Clone, Debug)]
-pub struct CarrierSeries {
-    /// Events received; what has not ended in an outcome is in flight.
-    pub received: Counter,
-    /// Events received and without an outcome yet.
-    pub in_flight: Gauge,
-    /// Sessions open now.
-    pub sessions: Gauge,
-    /// Numbers that clients gave up: never received, so outside the equation.
-    pub abandoned: Counter,
-    outcomes: [Counter; Outcome::ALL.len()],
-    latency: [Latency; Stage::ALL.len()],
-}
-
-impl CarrierSeries {
-    /// Counts `count` events in: received, and in flight until [`CarrierSeries::ended`].
-    pub fn came(&self, count: u32) {
-        self.received.inc_by(u64::from(count));
-        self.in_flight.inc_by(i64::from(count));
-    }
-
-    /// Counts `count` events out, with the outcome they ended in.
-    pub fn ended(&self, outcome: Outcome, count: u32) {
-        if count > 0 {
-            if let Some(counter) = self.outcomes.get(outcome.index()) {
-                counter.inc_by(u64::from(count));
-            }
-            self.in_flight.dec_by(i64::from(count));
-        }
-    }
-
-    /// How many events ended so.
-    pub fn count(&self, outcome: Outcome) -> u64 {
-        self.outcomes.get(outcome.index()).map_or(0, Counter::get)
-    }
-
-    /// The histogram of one stage.
-    pub fn latency(&self, stage: Stage) -> &Latency {
-        let [decode, pipeline, queue, durable, total] = &self.latency;
-        match stage {
-            Stage::Decode => decode,
-            Stage::Pipeline => pipeline,
-            Stage::Queue => queue,
-            Stage::Durable => durable,
-            Stage::Total => total,
-        }
-    }
-}
-
 /// The series of the embedded log.
 #[derive(Clone, Debug, Default)]
 pub struct LogSeries {
@@ -161,14 +83,20 @@ pub struct LogSeries {
 pub struct ForwardSeries {
     /// Records of the log that Kafka has.
     pub records: Counter,
-    /// Records of the log that Kafka refused for good.
+    /// Records of the log that Kafka refused for good, and that no dead-letter topic has.
     pub refused: Counter,
+    /// Records of the log that Kafka refused for good, and that are in a dead-letter topic.
+    pub dead_lettered: Counter,
+    /// Records of the log whose segments were moved away or deleted before Kafka had them.
+    pub missing: Counter,
     /// Records of the log that could not be read back.
     pub damaged: Counter,
     /// Records of the log handed to Kafka again, because it is not known whether it had them.
     pub repeated: Counter,
     /// Records of the log that Kafka does not have yet.
     pub lag: Gauge,
+    /// Since when none of them has got there.
+    pub stalled_seconds: Gauge,
     /// 1 while new events go to the log because Kafka is away.
     pub failed_over: Gauge,
     /// Times that new events changed from Kafka to the log.
@@ -207,7 +135,7 @@ impl Metrics {
     pub fn register() -> (Self, Registry) {
         let mut registry = Registry::with_prefix("tidegate");
         let metrics = Self {
-            carriers: carriers(&mut registry),
+            carriers: carriers::register(&mut registry),
             refused: Refusals::new(),
             stalls: stalls(),
             bytes_in_flight: Gauge::default(),
@@ -314,8 +242,18 @@ impl Metrics {
         registry.register("forward_records", "Records of the log that Kafka has", forward.records.clone());
         registry.register(
             "forward_refused",
-            "Records of the log that Kafka refused for good",
+            "Records of the log that Kafka refused for good and that are nowhere",
             forward.refused.clone(),
+        );
+        registry.register(
+            "forward_dead_lettered",
+            "Records of the log that Kafka refused for good and that are in a dead-letter topic",
+            forward.dead_lettered.clone(),
+        );
+        registry.register(
+            "forward_missing",
+            "Records of the log whose segments were gone before Kafka had them",
+            forward.missing.clone(),
         );
         registry.register(
             "forward_damaged",
@@ -331,6 +269,11 @@ impl Metrics {
             "forward_lag",
             "Records of the log that Kafka does not have yet",
             forward.lag.clone(),
+        );
+        registry.register(
+            "forward_stalled_seconds",
+            "Time in which nothing of the log has got to Kafka although something is left",
+            forward.stalled_seconds.clone(),
         );
         registry.register(
             "failover",
@@ -421,46 +364,10 @@ pub fn text(registry: &Registry) -> Result<String, std::fmt::Error> {
     Ok(text)
 }
 
-fn carriers(registry: &mut Registry) -> [CarrierSeries; Carrier::ALL.len()] {
-    let received = Family::<Labels<1>, Counter>::default();
-    let outcomes = Family::<Labels<2>, Counter>::default();
-    let in_flight = Family::<Labels<1>, Gauge>::default();
-    let sessions = Family::<Labels<1>, Gauge>::default();
-    let abandoned = Family::<Labels<1>, Counter>::default();
-    let latency = Family::<Labels<2>, Latency>::default();
-    registry.register("events_received", "Events received, by carrier", received.clone());
-    registry.register(
-        "events",
-        "Events by what became of them; received = the sum over outcomes + in flight",
-        outcomes.clone(),
-    );
-    registry.register("events_in_flight", "Events received and without an outcome yet", in_flight.clone());
-    registry.register("sessions", "Sessions open", sessions.clone());
-    registry.register("abandoned", "Numbers that clients gave up; never received", abandoned.clone());
-    registry.register_with_unit(
-        "latency",
-        "Time of an event's frame in each stage, counted once an event",
-        Unit::Seconds,
-        latency.clone(),
-    );
-    Carrier::ALL.map(|carrier| {
-        let by_carrier = ("carrier", carrier.label());
-        CarrierSeries {
-            received: received.get_or_create_owned(&[by_carrier]),
-            in_flight: in_flight.get_or_create_owned(&[by_carrier]),
-            sessions: sessions.get_or_create_owned(&[by_carrier]),
-            abandoned: abandoned.get_or_create_owned(&[by_carrier]),
-            outcomes: Outcome::ALL
-                .map(|outcome| outcomes.get_or_create_owned(&[by_carrier, ("outcome", outcome.label())])),
-            latency: Stage::ALL
-                .map(|stage| latency.get_or_create_owned(&[by_carrier, ("stage", stage.label())])),
-        }
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::outcome::Outcome;
 
     #[test]
     fn every_carrier_and_outcome_is_there_from_the_start() {

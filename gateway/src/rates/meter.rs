@@ -59,6 +59,11 @@ impl Meter {
         Self { shares, started }
     }
 
+    /// All limits but `limit`.
+    pub(super) fn others(&self, limit: Limit) -> impl Iterator<Item = (Arc<Plan>, Arc<Levels>)> {
+        self.shares.iter().filter(move |(plan, _)| plan.limit != limit).cloned()
+    }
+
     /// Whether there is any limit.
     pub fn is_limited(&self) -> bool {
         !self.shares.is_empty()

@@ -163,6 +163,14 @@ impl Rates {
         Meter::new(shares, self.started)
     }
 
+    /// The same limits as `meter`, with those of `token` in place of another token's: what was taken of the others stays
+    /// taken.
+    pub fn with_token(&self, meter: &Meter, token: Option<&str>, now: Instant) -> Meter {
+        let now = self.since_start(now);
+        let token = self.token.as_ref().zip(token).map(|(keyed, token)| keyed.share(token, now));
+        Meter::new(meter.others(Limit::Token).chain(token).collect(), self.started)
+    }
+
     /// Lets a connection from `address` in, for as long as the result lives. `is_verified`: nobody else can have sent
     /// from there in its name. Who is not may use up half of what an address may have, so that others' addresses cannot
     /// be shut out by pretending to be there.
@@ -174,6 +182,11 @@ impl Rates {
     ) -> Result<Option<Connected>, Crowded> {
         let Some(connections) = &self.connections else { return Ok(None) };
         connections.connect(self.prefix.of(address), is_verified, self.since_start(now)).map(Some)
+    }
+
+    /// The bits of `address` that count here: whoever shares them shares its limits.
+    pub fn prefix(&self, address: IpAddr) -> (bool, u128) {
+        self.prefix.of(address)
     }
 
     fn since_start(&self, now: Instant) -> u64 {

@@ -8,6 +8,7 @@ use tidegate_wire::{Level, Reason};
 use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
+use super::accounts::Accounts;
 use super::budget::Budget;
 use super::credit::{Amount, Windows};
 use super::registry::Registry;
@@ -50,6 +51,8 @@ pub(super) struct Core {
     pub(super) reason: watch::Receiver<Reason>,
     pub(super) registry: Registry,
     pub(super) budget: Budget,
+    /// Of requests.
+    pub(super) accounts: Accounts,
     pub(super) sessions: Arc<Semaphore>,
     /// SIGTERM has come: sessions get GOAWAY, nothing new is taken.
     pub(super) draining: CancellationToken,
@@ -70,6 +73,7 @@ impl Core {
         Self {
             registry: Registry::new(keep, limits.kept_sessions as usize, (windows, budget.clone()), kept),
             budget,
+            accounts: Accounts::default(),
             sessions: Arc::new(Semaphore::new(limits.sessions as usize)),
             draining: CancellationToken::new(),
             closing: CancellationToken::new(),
@@ -110,7 +114,7 @@ impl Core {
     pub(super) fn reason_now(&self) -> Reason {
         match self.sink.health() {
             _ if self.draining.is_cancelled() => Reason::Draining,
-            Health::Ready | Health::Impaired { .. } => Reason::Ok,
+            Health::Ready | Health::Impaired { .. } | Health::Partly { .. } => Reason::Ok,
             Health::Away { reason, .. } => reason,
         }
     }

@@ -33,6 +33,8 @@ pub(super) struct Credit {
     shortest_round: Option<Duration>,
     /// Whether more than half of the window was under way at once in this round.
     is_used: bool,
+    /// Whether anything in this round went to the destination: how soon refusals settle says nothing of it.
+    has_gone: bool,
     /// What has settled lately, and what it held of the budget: how much of a share is an event, or a byte.
     settled: Amount,
     cost_bytes: u64,
@@ -52,6 +54,7 @@ impl Credit {
             began_at: None,
             shortest_round: None,
             is_used: false,
+            has_gone: false,
             settled: Amount::default(),
             cost_bytes: 0,
         }
@@ -100,19 +103,27 @@ impl Credit {
             self.settled.bytes /= 2;
             self.cost_bytes /= 2;
         }
+        self.has_gone |= cost_bytes > 0;
         if upto < self.round {
             return;
         }
+        if std::mem::take(&mut self.has_gone) {
+            self.end_round(share_bytes, now);
+        }
+        self.began_at = (received > upto).then_some(now);
+        (self.round, self.is_used) = (received, false);
+    }
+
+    /// Measures the round that ends now, and has the window grow if it was as short as ever and the window was used.
+    fn end_round(&mut self, share_bytes: u64, now: Instant) {
         let took = self.began_at.map_or(Duration::ZERO, |at| now.saturating_duration_since(at));
         let shortest =
             *self.shortest_round.insert(self.shortest_round.map_or(took, |shortest| min(shortest, took)));
-        self.began_at = (received > upto).then_some(now);
         let is_short = took <= shortest * 2 + SLACK;
         // What is cut already is not made larger for later.
         if is_short && self.is_used && self.grown() != self.windows.most && !self.is_short(share_bytes) {
             self.doublings += 1;
         }
-        (self.round, self.is_used) = (received, false);
     }
 
     /// Whether a client with such events comes to the end of its share before it comes to the end of its window.
@@ -263,6 +274,23 @@ mod tests {
         grown_after(&[100, 230, 230, 230], 1);
         grown_after(&[100, 230, 150], 2);
         grown_after(&[100, 50, 120, 100], 3);
+    }
+
+    #[test]
+    fn a_frame_that_is_refused_whole_says_nothing_of_how_soon_the_destination_settles() {
+        let mut now = crate::session::now();
+        let mut credit = Credit::new(WINDOWS);
+        let refused = Amount { events: 60, bytes: 600 };
+        credit.sent(refused, PLENTY, now);
+        credit.settled(refused, 0, (60, 60), PLENTY, now);
+        assert_eq!(credit.doublings, 0, "nor is it use of the window");
+        for round in 1..=3 {
+            let sent = Amount { events: credit.window(PLENTY).events, bytes: 0 };
+            credit.sent(sent, PLENTY, now);
+            now += Duration::from_millis(100);
+            credit.settled(sent, sent.events, (1_000 * round, 1_000 * round), PLENTY, now);
+        }
+        assert_eq!(credit.doublings, 3);
     }
 
     proptest! {

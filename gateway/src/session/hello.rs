@@ -52,6 +52,10 @@ pub(super) struct Opened {
 pub(super) async fn open<R: LinkReader>(core: &Core, incoming: &mut R, peer: &Peer) -> Result<Opened, End> {
     // Taken before HELLO, so that clients that never say it are bounded too.
     let Ok(permit) = Arc::clone(&core.sessions).try_acquire_owned() else {
+        // The end of a drain waits for every place, and nobody is given one meanwhile.
+        if core.draining.is_cancelled() {
+            return Err(End::close(CloseCode::Drain, "this gateway is shutting down"));
+        }
         return Err(overload(format!("all {} sessions are in use", core.limits.sessions)));
     };
     let hello = match peer.coding {
@@ -181,11 +185,24 @@ fn overload(message: String) -> End {
 }
 
 /// The rates that a session falls under.
-pub(super) fn meter(core: &Core, client: Option<&str>, grant: &Grant, peer: &Peer) -> Meter {
+fn meter(core: &Core, client: Option<&str>, grant: &Grant, peer: &Peer) -> Meter {
     let client = client.map_or(Client::Session, Client::Named);
     let address = peer.remote.ip();
     let who = Who { tenant: &grant.tenant, token: grant.token.as_deref(), client, address };
     core.rates.meter(&who, super::now())
+}
+
+/// The rates that a session falls under once it has another token: what it has taken of the others stays taken.
+/// Until when its credit is held back for the new one.
+pub(super) fn with_token(
+    core: &Core,
+    meter: &Meter,
+    token: Option<&str>,
+    connection: &Connection,
+) -> (Meter, Option<Instant>) {
+    let meter = core.rates.with_token(meter, token, super::now());
+    let held_until = hold_to(&meter, connection, core);
+    (meter, held_until)
 }
 
 /// Gives a connection no more credit than its rates let through at once, and none yet where something is owed: who

@@ -3,6 +3,7 @@
 //! A connection is one task that reads and writes at once; its numbering outlives it. Time is asked for here
 //! and in `deliver`, nowhere else.
 
+mod accounts;
 mod budget;
 mod connection;
 mod core;
@@ -12,6 +13,7 @@ mod hold;
 mod idle;
 mod inflight;
 mod ingest;
+mod need;
 mod numbering;
 mod orders;
 mod post;
@@ -50,14 +52,14 @@ impl Sessions {
         self.0.draining.cancel();
     }
 
-    /// Takes up what a gateway before this one knew of its clients: before anybody is served, for it is used up by it.
-    /// What it says is in the log.
+    /// Takes up what a gateway before this one knew of its clients, before anybody is served. What it says is in the log.
     pub fn restore(&self, path: &Path) {
-        match snapshot::take(path) {
+        match snapshot::read(path) {
             Ok(None) => {}
-            Ok(Some(kept)) => {
-                let clients = self.0.registry.restore(kept, (now(), wall_ms()));
-                tracing::info!(clients, "clients continue where they were before the restart");
+            Ok(Some(snapshot)) => {
+                let is_last_word = snapshot.is_last_word;
+                let clients = self.0.registry.restore(snapshot, (now(), wall_ms()));
+                tracing::info!(clients, is_last_word, "clients continue where they were before the restart");
             }
             Err(error) => tracing::warn!(
                 path = %path.display(), %error,
@@ -66,12 +68,25 @@ impl Sessions {
         }
     }
 
+    /// Says that this gateway serves: what it found of one before it is no last word any more.
+    pub fn use_up(&self, path: &Path) {
+        if let Err(error) = snapshot::use_up(path) {
+            tracing::warn!(path = %path.display(), %error, "sessions.snapshot cannot be renamed");
+        }
+    }
+
     /// Leaves what is known of clients to the gateway that comes after this one. Blocks, and is right only once nothing
     /// more settles.
     pub fn keep(&self, path: &Path) {
         let clients = self.0.registry.snapshot((now(), wall_ms()));
         match snapshot::write(path, &clients) {
-            Ok(()) => tracing::info!(clients = clients.len(), "kept how far clients are"),
+            Ok(written) => {
+                tracing::info!(
+                    clients = written,
+                    left_out = clients.len() - written,
+                    "kept how far clients are"
+                );
+            }
             Err(error) => tracing::warn!(
                 path = %path.display(), %error,
                 "sessions.snapshot cannot be written: clients may repeat what they sent before the restart"

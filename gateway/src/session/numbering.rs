@@ -1,6 +1,9 @@
 //! One numbering, (tenant, client, epoch), over all the connections that carry it: the window, the credit of
 //! the connection that has it now, and who is woken when something settles.
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -41,6 +44,7 @@ pub(super) struct Resumed {
 
 /// How much of its credit a connection has used.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[expect(clippy::struct_excessive_bools, reason = "facts of one moment, each asked for by itself")]
 pub(super) struct Used {
     /// To the last event or byte.
     pub(super) up: bool,
@@ -48,6 +52,8 @@ pub(super) struct Used {
     pub(super) over: bool,
     /// It would have more if there were more memory.
     pub(super) is_cut: bool,
+    /// The rates hold it back and have left it nothing: no events of it are taken until they let go.
+    pub(super) is_barred: bool,
 }
 
 /// What there is to tell a client.
@@ -285,12 +291,15 @@ impl Numbering {
         let received = state.window.received();
         // With nothing unsettled a client may always send one event, whatever its size; but not one after the other
         // while its credit is held back.
-        let unsettled = state.window.in_flight() > 0 || state.connection.held_back().is_some();
+        let is_held_back = state.connection.held_back().is_some();
+        let unsettled = state.window.in_flight() > 0 || is_held_back;
+        let is_spent = received >= limit.seq || state.sent_bytes >= limit.bytes;
         Used {
-            up: unsettled && (received >= limit.seq || state.sent_bytes >= limit.bytes),
+            up: unsettled && is_spent,
             over: unsettled && (received > limit.seq || state.sent_bytes > limit.bytes)
                 || state.window.is_full_of_refusals(),
             is_cut: state.is_cut,
+            is_barred: is_held_back && is_spent,
         }
     }
 
@@ -376,68 +385,5 @@ impl State {
     /// Of this connection, what is not settled.
     fn under_way(&self) -> Amount {
         Amount { events: self.window.in_flight(), bytes: self.sent_bytes - self.settled_bytes }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn numbering() -> (Numbering, Arc<Connection>) {
-        let names = Names { id_prefix: "a-1-".into(), source: "/default/a".into(), key: "a".into() };
-        let first = Amount { events: 4, bytes: 100 };
-        let budget = Budget::new(1 << 20, &crate::metrics::Metrics::register().0);
-        let windows = Windows { first, most: first };
-        let numbering = Numbering::new(1, 1, names, (windows, budget), Arc::default());
-        let connection = Arc::default();
-        numbering.attach(&connection);
-        (numbering, connection)
-    }
-
-    fn settled(frame: FrameId, bytes: u64) -> SettledFrame {
-        SettledFrame { frame, bytes, cost_bytes: bytes, level: None, refusals: vec![] }
-    }
-
-    #[test]
-    fn credit_in_events_comes_back_in_order_and_in_bytes_at_once() {
-        let (numbering, connection) = numbering();
-        let first = numbering.admit(&connection, 1, 2, 60).unwrap().frame.unwrap();
-        let second = numbering.admit(&connection, 3, 3, 60).unwrap().frame.unwrap();
-        assert!(numbering.credit_used().over);
-        numbering.settle(&connection, settled(second, 60));
-        assert_eq!(numbering.limit(), Limit { seq: 4, bytes: 160 });
-        numbering.settle(&connection, settled(first, 60));
-        assert_eq!(numbering.limit(), Limit { seq: 9, bytes: 220 });
-        assert!(!numbering.credit_used().over);
-    }
-
-    #[test]
-    fn with_nothing_unsettled_any_single_event_may_come() {
-        let (numbering, connection) = numbering();
-        let huge = numbering.admit(&connection, 1, 1, 1_000).unwrap().frame.unwrap();
-        assert!(numbering.credit_used().over);
-        numbering.settle(&connection, settled(huge, 1_000));
-        assert!(!numbering.credit_used().over);
-    }
-
-    #[test]
-    fn the_newest_connection_has_the_numbering_and_bytes_start_again() {
-        let (numbering, old) = numbering();
-        let frame = numbering.admit(&old, 1, 1, 50).unwrap().frame.unwrap();
-        let new = Arc::new(Connection::default());
-        numbering.attach(&new);
-        assert!(old.taken_over.is_cancelled());
-        assert!(numbering.admit(&old, 2, 1, 1).is_none());
-        assert_eq!(numbering.admit(&new, 1, 1, 50).unwrap().repeated, 1);
-        numbering.settle(&old, settled(frame, 50));
-        assert_eq!(numbering.limit(), Limit { seq: 5, bytes: 150 });
-    }
-
-    #[test]
-    fn a_broken_numbering_takes_nothing_more() {
-        let (numbering, connection) = numbering();
-        numbering.break_off();
-        assert!(connection.broken.is_cancelled());
-        assert!(numbering.admit(&connection, 1, 1, 1).is_none());
     }
 }

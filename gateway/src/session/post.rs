@@ -8,17 +8,20 @@ use tidegate_wire::{Aliases, Batch, Reason, Reject, limits};
 use tokio::sync::{OwnedMutexGuard, oneshot};
 use uuid::Uuid;
 
-use super::budget::{Account, Held};
+use super::accounts::Whose;
+use super::budget::{Held, Supply};
 use super::core::Core;
 use super::hold::Connection;
 use super::inflight::{Ended, InFlight, Numbers, Waiting};
 use super::ingest::{Prepared, prepare};
+use super::need;
 use super::numbering::Numbering;
 use super::registry::{self, Key, Mode};
 use crate::carrier::Carrier;
 use crate::listen::link::{Answer, Conflict, Numbering as Headers, Post, Standing};
 use crate::outcome::Outcome;
 use crate::pipeline::{Ids, Sender, Stamp};
+use crate::record::RECORD_OVERHEAD_BYTES;
 
 /// When a refused request may come again; the listener adds jitter.
 const RETRY_MS: u64 = 1_000;
@@ -31,19 +34,24 @@ pub(super) async fn post(core: &Arc<Core>, post: Post<'_>) -> Answer {
     if reason != Reason::Ok {
         return busy(reason);
     }
-    // A request cannot wait, and is refused sooner than established sessions are held back. One that only asks holds
-    // nothing.
-    let account = Arc::new(Account::default());
-    let share = if post.body.is_empty() {
-        Some(core.budget.nothing(&account))
-    } else {
-        core.budget.try_begin(account.estimate(post.body.len()))
+    let refused = match post.numbering {
+        Some(headers) => post.grant.refuses_client(headers.client),
+        None => post.grant.refuses_anonymous("send Tidegate-Client, -Epoch and -Seq"),
     };
-    let Some(share) = share else { return busy(Reason::Memory) };
+    if let Some(message) = refused {
+        return Answer::Forbidden(message);
+    }
+    if core.budget.supply() == Supply::Scarce && !post.body.is_empty() {
+        return busy(Reason::Memory);
+    }
     let batch = match post.kind.clone().parse(post.body, core.pipeline.limits()) {
         Ok(batch) => batch,
         Err(BodyError::NotTheFormat(message)) => return Answer::BadBody(message),
         Err(error @ BodyError::TooManyEvents { .. }) => return Answer::TooLarge(error.to_string()),
+    };
+    let share = match share(core, &post, &batch) {
+        Ok(share) => share,
+        Err(refused) => return refused,
     };
     match post.numbering {
         Some(headers) => numbered(core, &post, headers, &batch, share).await,
@@ -51,10 +59,32 @@ pub(super) async fn post(core: &Arc<Core>, post: Post<'_>) -> Answer {
     }
 }
 
-async fn unnumbered(core: &Arc<Core>, post: &Post<'_>, batch: &Batch<'_>, share: Held) -> Answer {
-    if let Some(message) = post.grant.refuses_anonymous("send Tidegate-Client, -Epoch and -Seq") {
-        return Answer::Forbidden(message);
+/// A share of the budget, of the client's own. A request cannot wait, and is refused sooner than established sessions
+/// are held back. One that only asks holds nothing.
+fn share(core: &Core, post: &Post<'_>, batch: &Batch<'_>) -> Result<Held, Answer> {
+    let tenant = Arc::clone(&post.grant.tenant);
+    let account = match post.numbering {
+        Some(headers) => {
+            let key = Key { tenant, client: headers.client.into() };
+            core.registry.account(&key).unwrap_or_else(|| core.accounts.of(Whose::Client(key)))
+        }
+        None => core.accounts.of(Whose::Nameless { tenant, prefix: core.rates.prefix(post.from) }),
+    };
+    if batch.count == 0 {
+        return Ok(core.budget.nothing(&account));
     }
+    let (least, most) = (need::least(batch), core.budget.begin_most());
+    if least > most {
+        return Err(Answer::TooLarge(format!(
+            "{} events with {} bytes of payload come to at least {least} bytes in memory, {RECORD_OVERHEAD_BYTES} for each \
+             event with them, and this gateway has {most} for requests: limits.budget_bytes less an eighth",
+            batch.count, batch.payload_bytes
+        )));
+    }
+    core.budget.try_begin(&account, least).ok_or_else(|| busy(Reason::Memory))
+}
+
+async fn unnumbered(core: &Arc<Core>, post: &Post<'_>, batch: &Batch<'_>, share: Held) -> Answer {
     if let Err(wait) = charge(core, post, batch) {
         return wait;
     }
@@ -90,9 +120,6 @@ async fn numbered(
     batch: &Batch<'_>,
     share: Held,
 ) -> Answer {
-    if let Some(message) = post.grant.refuses_client(headers.client) {
-        return Answer::Forbidden(message);
-    }
     let last = headers.first_seq.saturating_add(u64::from(batch.count).saturating_sub(1));
     if last > limits::NUMBER_MAX {
         return Answer::BadBody(format!("Tidegate-Seq: event numbers go beyond {}", limits::NUMBER_MAX));

@@ -17,6 +17,8 @@ use super::core::Core;
 use super::hello::{self, Opened, Session};
 use super::hold::Connection;
 use super::idle::Idle;
+use super::need::Need;
+use super::numbering::Used;
 use super::orders::{Order, Orders};
 use crate::access::Grant;
 use crate::carrier::Carrier;
@@ -24,8 +26,10 @@ use crate::listen::link::{Coding, LinkError, LinkReader, Packet, Peer};
 use crate::metrics::Stage;
 use crate::rates::Meter;
 
-/// Frames of one packet that are taken before other tasks have their turn.
-const FRAMES_AT_ONCE: usize = 16;
+/// Events that are taken before other tasks have their turn: about half a millisecond's work.
+const EVENTS_AT_ONCE: u32 = 256;
+/// What a frame counts for at least.
+const FRAME_AS_EVENTS: u32 = 16;
 
 /// The reading half of a session.
 pub(super) struct Reader<'a, R> {
@@ -46,6 +50,8 @@ pub(super) struct Reader<'a, R> {
     share: Option<Held>,
     /// Of the frame that is being taken, as it came.
     frame_bytes: usize,
+    /// Events taken since other tasks had their turn.
+    events_at_once: u32,
     /// Whether the client has used up its credit, so that this is counted once each time.
     is_used_up: bool,
 }
@@ -73,6 +79,7 @@ impl<'a, R: LinkReader> Reader<'a, R> {
             gone,
             share: None,
             frame_bytes: 0,
+            events_at_once: 0,
             is_used_up: false,
         }
     }
@@ -98,14 +105,6 @@ impl<'a, R: LinkReader> Reader<'a, R> {
                 Ok(packet) => packet,
                 Err(end) => return end,
             };
-            // Nobody waits for a datagram: it has a share if there is one.
-            if !matches!(packet, Packet::Datagram(_)) {
-                tokio::select! {
-                    biased;
-                    () = self.memory(packet.len()) => {}
-                    end = &mut ended => return end,
-                }
-            }
             let taken = self.take(packet).await;
             self.share = None;
             match taken {
@@ -115,7 +114,7 @@ impl<'a, R: LinkReader> Reader<'a, R> {
             }
             tokio::select! {
                 biased;
-                () = self.credit() => {}
+                () = self.credit(false) => {}
                 end = &mut ended => return end,
             }
             idle.heard();
@@ -140,10 +139,20 @@ impl<'a, R: LinkReader> Reader<'a, R> {
             (Packet::Text(text), Coding::Json) => {
                 let text = std::str::from_utf8(&text)
                     .map_err(|_| violated(Violation::bad_frame("a text message must be UTF-8")))?;
-                let frame = ClientFrame::from_json(text, self.core.pipeline.limits()).map_err(violated)?;
-                self.frame(frame, received_at, received_at).await
+                let limits = *self.core.pipeline.limits();
+                self.room(Need::of_text(text.len(), limits.max_batch_events, &limits)).await?;
+                let frame = ClientFrame::from_json(text, &limits).map_err(violated)?;
+                self.frame(frame, received_at, received_at).await?;
+                self.give_way().await;
+                Ok(())
             }
-            (Packet::Text(text), Coding::CloudEvents) => self.event(&text, received_at).await,
+            (Packet::Text(text), Coding::CloudEvents) => {
+                self.room(Need::of_text(text.len(), 1, self.core.pipeline.limits())).await?;
+                self.event(&text, received_at).await?;
+                self.events_at_once += FRAME_AS_EVENTS;
+                self.give_way().await;
+                Ok(())
+            }
             (Packet::Datagram(bytes), _) => {
                 self.datagram(&bytes, received_at);
                 Ok(())
@@ -157,58 +166,79 @@ impl<'a, R: LinkReader> Reader<'a, R> {
         let limits = core.pipeline.limits();
         let mut began_at = received_at;
         for (position, frame) in Frames::new(bytes, limits).enumerate() {
-            if position > 0 {
-                self.between(position).await?;
-            }
             let frame = frame.map_err(violated)?;
+            self.share = None;
+            if position > 0 {
+                self.between().await?;
+            }
+            if let Some(need) = Need::of_frame(&frame, limits) {
+                self.room(need).await?;
+            }
             self.frame_bytes = frame.body.len();
             let frame = ClientFrame::from_binary(frame, limits).map_err(violated)?;
             self.frame(frame, received_at, began_at).await?;
+            self.give_way().await;
             began_at = super::now();
         }
         Ok(())
     }
 
-    /// Between the frames of one packet: what [`Reader::read`] looks at between packets.
-    async fn between(&mut self, position: usize) -> Result<(), Stop> {
-        if position.is_multiple_of(FRAMES_AT_ONCE) {
+    /// Lets other tasks have their turn: who always has something to say would keep them waiting for long, since nothing
+    /// here waits while there is room.
+    async fn give_way(&mut self) {
+        if self.events_at_once >= EVENTS_AT_ONCE {
+            self.events_at_once = 0;
             tokio::task::yield_now().await;
         }
-        if self.share.is_none() {
-            let account = &self.session.numbering.account;
-            // The next frame may be another size, and is counted as what it is.
-            self.share = self.core.budget.try_hold(account, account.estimate(self.frame_bytes));
-        }
-        if self.share.is_some()
-            && !self.session.numbering.credit_used().over
-            && !self.core.closing.is_cancelled()
-        {
-            return Ok(());
-        }
-        Box::pin(self.halt()).await
     }
 
-    /// Waits for credit and for a share of the budget, unless the session ends first.
-    async fn halt(&mut self) -> Result<(), Stop> {
+    /// Between the frames of one packet: what [`Reader::read`] looks at between packets.
+    async fn between(&mut self) -> Result<(), Stop> {
+        if self.session.numbering.credit_used().over || self.core.closing.is_cancelled() {
+            Box::pin(self.halt(None)).await?;
+        }
+        Ok(())
+    }
+
+    /// Takes a share of the budget for the frame that comes next, before anything of it is decoded: nobody waits with
+    /// what is decoded. Nor is it taken while the rates have left the client no credit at all: who comes again while it
+    /// owes does not get a frame through for it.
+    async fn room(&mut self, need: Need) -> Result<(), Stop> {
+        self.frame_bytes = need.came_bytes;
+        let Session { numbering, connection } = &*self.session;
+        let is_barred =
+            need.has_events && connection.held_back().is_some() && numbering.credit_used().is_barred;
+        if !is_barred {
+            let account = &numbering.account;
+            let bytes = account.estimate(need.came_bytes, need.most_bytes);
+            self.share = self.core.budget.try_hold(account, bytes);
+            if self.share.is_some() {
+                return Ok(());
+            }
+        }
+        // Waits are boxed: they are rare, and an idle session should not hold the room for all of them.
+        Box::pin(self.halt(Some(need))).await
+    }
+
+    /// Waits for credit, and for a share of the budget for the frame that comes next, unless the session ends first.
+    async fn halt(&mut self, next: Option<Need>) -> Result<(), Stop> {
         let (core, session, gone) = (Arc::clone(self.core), Arc::clone(&self.session), self.gone.clone());
-        self.share = None;
-        let frame_bytes = self.frame_bytes;
         tokio::select! {
             biased;
             _ = ended(&core, &gone, &session.connection) => Err(Stop::Ended),
             () = async {
-                self.credit().await;
-                self.memory(frame_bytes).await;
+                self.credit(next.is_some_and(|need| need.has_events)).await;
+                if let Some(need) = next {
+                    self.memory(need).await;
+                }
             } => Ok(()),
         }
     }
 
-    /// Waits for a share of the budget before anything is decoded: nobody waits with what is decoded.
-    async fn memory(&mut self, packet_bytes: usize) {
-        self.frame_bytes = packet_bytes;
+    async fn memory(&mut self, need: Need) {
         let Session { numbering, connection } = &*self.session;
         let (budget, account) = (&self.core.budget, &numbering.account);
-        let bytes = account.estimate(packet_bytes);
+        let bytes = account.estimate(need.came_bytes, need.most_bytes);
         self.share = budget.try_hold(account, bytes);
         if self.share.is_none() {
             connection.stall(Reason::Memory);
@@ -224,8 +254,10 @@ impl<'a, R: LinkReader> Reader<'a, R> {
         received_at: Instant,
         began_at: Instant,
     ) -> Result<(), Stop> {
+        self.events_at_once += FRAME_AS_EVENTS;
         match frame {
             ClientFrame::Events(batch) => {
+                self.events_at_once += batch.count;
                 let decode = super::now() - began_at;
                 self.core
                     .metrics
@@ -271,14 +303,19 @@ impl<'a, R: LinkReader> Reader<'a, R> {
             return Err(denied("REAUTH must be for the same tenant and client".to_owned()));
         }
         if grant.token != self.grant.token {
-            self.meter = hello::meter(self.core, self.client.as_deref(), &grant, self.peer);
+            let connection = &self.session.connection;
+            let (meter, held_until) =
+                hello::with_token(self.core, &self.meter, grant.token.as_deref(), connection);
+            self.meter = meter;
+            self.held_until = held_until.or(self.held_until);
         }
         self.grant = grant;
         Ok(())
     }
 
-    /// Waits while the client is beyond its credit: nothing more of it is read meanwhile.
-    async fn credit(&mut self) {
+    /// Waits while the client is beyond its credit, or, with events that come next, has none while the rates hold it
+    /// back: nothing more of it is read meanwhile.
+    async fn credit(&mut self, with_events: bool) {
         let Session { numbering, connection } = &*self.session;
         let mut used = numbering.credit_used();
         if used.up && !self.is_used_up {
@@ -289,11 +326,12 @@ impl<'a, R: LinkReader> Reader<'a, R> {
             self.core.metrics.stalled(reason);
         }
         self.is_used_up = used.up;
-        if !used.over {
+        let must_wait = |used: Used| used.over || with_events && used.is_barred;
+        if !must_wait(used) {
             return;
         }
         connection.pause(true);
-        while used.over {
+        while must_wait(used) {
             connection.renewed().await;
             used = numbering.credit_used();
         }

@@ -1,5 +1,8 @@
 //! The numberings of named clients, over their connections: resume, take-over, and forgetting in time.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -7,11 +10,11 @@ use std::time::{Duration, Instant};
 
 use prometheus_client::metrics::gauge::Gauge;
 
-use super::budget::Budget;
+use super::budget::{Account, Budget};
 use super::credit::Windows;
 use super::hold::Connection;
 use super::numbering::{Names, Numbering, Resumed};
-use super::snapshot::{Kept, Refused};
+use super::snapshot::{Kept, Refused, Snapshot};
 use super::window::{Refusal, Window};
 
 /// Numbers and epochs are JSON integers of any language.
@@ -98,6 +101,8 @@ struct Entry {
     mode: Mode,
     /// `None` while connected.
     absence: Option<u64>,
+    /// Another gateway has served since this was known: the client may be further.
+    may_lag: bool,
 }
 
 impl Registry {
@@ -125,6 +130,9 @@ impl Registry {
         let mut clients = self.lock();
         self.forget_old(&mut clients, now);
         let known = clients.by_key.get(key).map(|entry| (Arc::clone(&entry.numbering), entry.is_request()));
+        // What lies between was settled by a gateway in between: the client gives nothing up.
+        let is_behind =
+            clients.by_key.get(key).is_some_and(|entry| entry.may_lag && next > entry.numbering.upto() + 1);
         let attached = match known {
             Some((_, true)) if mode == Mode::Request => return Err(Conflict::Busy),
             Some((numbering, _)) if epoch.is_some_and(|epoch| epoch < numbering.epoch) => {
@@ -139,7 +147,9 @@ impl Registry {
             {
                 return Err(Conflict::Lost);
             }
-            Some((numbering, _)) if epoch == Some(numbering.epoch) && !numbering.is_broken() => {
+            Some((numbering, _))
+                if epoch == Some(numbering.epoch) && !numbering.is_broken() && !is_behind =>
+            {
                 // A request may only ask, so it gives nothing up before it has sent something.
                 let seen = if mode == Mode::Request { 1 } else { next };
                 let Resumed { upto, abandoned, refusals, forgotten } = numbering.resume(seen);
@@ -149,13 +159,15 @@ impl Registry {
                 if let Some((before, _)) = &known {
                     before.take_over();
                 }
-                let least = known.map_or(0, |(before, _)| before.epoch + 1);
+                let least = known.as_ref().map_or(0, |(before, _)| before.epoch + 1);
                 let epoch = epoch.unwrap_or_else(|| now_ms.max(least).min(NUMBER_MAX));
-                self.start(key, epoch, next)
+                // What the client holds it holds under whatever epoch.
+                let account = known.map(|(before, _)| Arc::clone(&before.account));
+                self.start(key, epoch, next, account.unwrap_or_default())
             }
         };
         attached.numbering.attach(connection);
-        let entry = Entry { numbering: Arc::clone(&attached.numbering), mode, absence: None };
+        let entry = Entry { numbering: Arc::clone(&attached.numbering), mode, absence: None, may_lag: false };
         let before = clients.by_key.insert(key.clone(), entry);
         clients.absent -= usize::from(before.is_some_and(|before| before.absence.is_some()));
         self.count(&clients);
@@ -165,6 +177,11 @@ impl Registry {
     /// Whether the numbering `epoch` of `key` is known.
     pub(super) fn knows(&self, key: &Key, epoch: u64) -> bool {
         self.lock().by_key.get(key).is_some_and(|entry| entry.numbering.epoch == epoch)
+    }
+
+    /// What the numbering of `key` holds of the budget, if it is known.
+    pub(super) fn account(&self, key: &Key) -> Option<Arc<Account>> {
+        self.lock().by_key.get(key).map(|entry| Arc::clone(&entry.numbering.account))
     }
 
     /// Says that `connection` has ended; its numbering is kept for a while if it still is its own.
@@ -209,8 +226,9 @@ impl Registry {
     }
 
     /// Takes up what a gateway before this one knew, before anybody is attached; how many clients that were.
-    pub(super) fn restore(&self, kept: Vec<Kept>, at: (Instant, u64)) -> usize {
+    pub(super) fn restore(&self, snapshot: Snapshot, at: (Instant, u64)) -> usize {
         let (now, now_ms) = at;
+        let Snapshot { clients: kept, is_last_word } = snapshot;
         let mut clients = self.lock();
         for client in kept {
             let Kept { tenant, client, epoch, upto, away_since, refused, forgotten_upto } = client;
@@ -225,7 +243,12 @@ impl Registry {
             let Some(since) = now.checked_sub(away_for).filter(|_| away_for < self.keep) else { continue };
             clients.absences += 1;
             let absence = clients.absences;
-            let entry = Entry { numbering: Arc::new(numbering), mode: Mode::Session, absence: Some(absence) };
+            let entry = Entry {
+                numbering: Arc::new(numbering),
+                mode: Mode::Session,
+                absence: Some(absence),
+                may_lag: !is_last_word,
+            };
             if clients.by_key.insert(key.clone(), entry).is_none() {
                 clients.absent += 1;
             }
@@ -242,9 +265,11 @@ impl Registry {
         self.lock().by_key.get(&key).map(|entry| Arc::clone(&entry.numbering))
     }
 
-    fn start(&self, key: &Key, epoch: u64, next: u64) -> Attached {
+    fn start(&self, key: &Key, epoch: u64, next: u64, account: Arc<Account>) -> Attached {
         let kept_refusals = Arc::clone(&self.kept_refusals);
-        let numbering = Numbering::new(epoch, next, names(key, epoch), self.credit.clone(), kept_refusals);
+        let mut numbering =
+            Numbering::new(epoch, next, names(key, epoch), self.credit.clone(), kept_refusals);
+        numbering.account = account;
         Attached::fresh(Arc::new(numbering))
     }
 
@@ -305,204 +330,5 @@ impl Entry {
 
     fn is_request(&self) -> bool {
         self.mode == Mode::Request && self.absence.is_none()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use tidegate_wire::Code;
-
-    use super::*;
-    use crate::session::credit::Amount;
-    use crate::session::numbering::SettledFrame;
-
-    struct Fixture {
-        registry: Registry,
-        start: Instant,
-    }
-
-    impl Fixture {
-        fn keeping(most: usize) -> Self {
-            let first = Amount { events: 10, bytes: 1_000 };
-            let budget = Budget::new(1 << 20, &crate::metrics::Metrics::register().0);
-            let credit = (Windows { first, most: first }, budget);
-            let registry = Registry::new(Duration::from_secs(600), most, credit, Gauge::default());
-            #[expect(clippy::disallowed_methods, reason = "a test's only reading of the clock")]
-            let start = Instant::now();
-            Self { registry, start }
-        }
-
-        fn at(&self, seconds: u64) -> (Instant, u64) {
-            (self.start + Duration::from_secs(seconds), 1_000_000 + seconds * 1_000)
-        }
-
-        fn attach(
-            &self,
-            client: &str,
-            epoch: Option<u64>,
-            next: u64,
-            seconds: u64,
-        ) -> (Attached, Arc<Connection>) {
-            let connection = Arc::default();
-            let attached =
-                self.registry.attach(&key(client), epoch, next, Mode::Session, &connection, self.at(seconds));
-            (attached.unwrap(), connection)
-        }
-    }
-
-    fn key(client: &str) -> Key {
-        Key { tenant: "default".into(), client: client.into() }
-    }
-
-    #[test]
-    fn the_same_epoch_resumes_and_the_older_connection_learns_of_it() {
-        let fixture = Fixture::keeping(10);
-        let (first, old) = fixture.attach("a", Some(7), 1, 0);
-        first.numbering.admit(&old, 1, 3, 10).unwrap();
-        let (second, _new) = fixture.attach("a", Some(7), 1, 1);
-        assert!(second.resumed && old.taken_over.is_cancelled());
-        assert_eq!(second.numbering.in_flight(), 3);
-    }
-
-    #[test]
-    fn an_older_epoch_is_stale_a_newer_one_starts_again() {
-        let fixture = Fixture::keeping(10);
-        let (_, old) = fixture.attach("a", Some(7), 1, 0);
-        let stale =
-            fixture.registry.attach(&key("a"), Some(6), 1, Mode::Session, &Arc::default(), fixture.at(0));
-        assert_eq!(stale.unwrap_err(), Conflict::StaleEpoch { known: 7 });
-        let (newer, _) = fixture.attach("a", Some(8), 5, 0);
-        assert!(!newer.resumed && old.taken_over.is_cancelled());
-        assert_eq!(newer.numbering.upto(), 4);
-    }
-
-    #[test]
-    fn without_an_epoch_a_higher_one_is_given_each_time() {
-        let fixture = Fixture::keeping(10);
-        let (first, _) = fixture.attach("a", None, 1, 0);
-        let (second, _) = fixture.attach("a", None, 1, 0);
-        assert_eq!((first.numbering.epoch, second.numbering.epoch), (1_000_000, 1_000_001));
-    }
-
-    #[test]
-    fn a_request_does_not_take_over_from_a_request() {
-        let fixture = Fixture::keeping(10);
-        let request = Arc::default();
-        let registry = &fixture.registry;
-        let first = registry.attach(&key("a"), Some(1), 1, Mode::Request, &request, fixture.at(0)).unwrap();
-        let again = registry.attach(&key("a"), Some(1), 1, Mode::Request, &Arc::default(), fixture.at(0));
-        assert_eq!(again.unwrap_err(), Conflict::Busy);
-        registry.detach(&key("a"), &first.numbering, &request, fixture.at(0).0);
-        assert!(
-            registry.attach(&key("a"), Some(1), 1, Mode::Request, &Arc::default(), fixture.at(0)).is_ok()
-        );
-    }
-
-    #[test]
-    fn who_is_away_too_long_is_forgotten() {
-        let fixture = Fixture::keeping(10);
-        let (first, connection) = fixture.attach("a", Some(1), 1, 0);
-        fixture.registry.detach(&key("a"), &first.numbering, &connection, fixture.at(0).0);
-        assert!(fixture.attach("a", Some(1), 1, 599).0.resumed);
-        // Its connection has not ended since, so it stays however long.
-        assert!(fixture.attach("a", Some(1), 1, 10_000).0.resumed);
-        let (last, connection) = fixture.attach("a", Some(1), 1, 10_000);
-        fixture.registry.detach(&key("a"), &last.numbering, &connection, fixture.at(10_000).0);
-        assert!(!fixture.attach("a", Some(1), 1, 10_600).0.resumed);
-    }
-
-    #[test]
-    fn the_longest_away_goes_first_when_there_are_too_many() {
-        let fixture = Fixture::keeping(2);
-        for (seconds, client) in ["a", "b", "c"].into_iter().enumerate() {
-            let at = seconds as u64;
-            let (attached, connection) = fixture.attach(client, Some(1), 1, at);
-            fixture.registry.detach(&key(client), &attached.numbering, &connection, fixture.at(at).0);
-        }
-        assert_eq!(fixture.registry.kept.get(), 2);
-        assert!(!fixture.attach("a", Some(1), 1, 3).0.resumed);
-        assert!(fixture.attach("c", Some(1), 1, 3).0.resumed);
-    }
-
-    /// What a gateway that starts at `seconds` makes of what `before` knew at its end.
-    fn after_restart(before: &Fixture, ended: u64, seconds: u64) -> Fixture {
-        let snapshot = before.registry.snapshot(before.at(ended));
-        let after = Fixture { start: before.start, ..Fixture::keeping(before.registry.keep_most) };
-        after.registry.restore(snapshot, after.at(seconds));
-        after
-    }
-
-    #[test]
-    fn after_a_restart_clients_continue_where_they_were() {
-        let before = Fixture::keeping(10);
-        let (here, connection) = before.attach("here", Some(1), 1, 0);
-        let frame = here.numbering.admit(&connection, 1, 7, 70).unwrap().frame.unwrap();
-        let refusal = |seq| Refusal { seq, code: Code::Unrouted, message: "no route".into() };
-        let settled =
-            SettledFrame { frame, bytes: 70, cost_bytes: 70, level: None, refusals: vec![refusal(5)] };
-        here.numbering.settle(&connection, settled);
-        here.numbering.admit(&connection, 8, 3, 30).unwrap();
-        let (away, connection) = before.attach("away", Some(4), 21, 0);
-        before.registry.detach(&key("away"), &away.numbering, &connection, before.at(0).0);
-
-        let after = after_restart(&before, 100, 110);
-        assert_eq!(after.registry.kept.get(), 2);
-        // What was in flight at the end is not known to have settled.
-        let (here, _) = after.attach("here", Some(1), 3, 110);
-        assert_eq!((here.resumed, here.upto, here.abandoned), (true, 7, 0));
-        assert_eq!((here.refusals, here.forgotten), (vec![refusal(5)], false));
-        let (away, _) = after.attach("away", Some(4), 21, 110);
-        assert_eq!((away.resumed, away.upto), (true, 20));
-        // Who starts anew does so above the epoch that it had.
-        let (anew, _) = after.attach("away", None, 1, 110);
-        assert!(!anew.resumed && anew.numbering.epoch > 4);
-        let stale =
-            after.registry.attach(&key("here"), Some(0), 1, Mode::Session, &Arc::default(), after.at(110));
-        assert_eq!(stale.unwrap_err(), Conflict::StaleEpoch { known: 1 });
-    }
-
-    #[test]
-    fn a_restart_makes_nobody_be_kept_longer_or_more_of_them() {
-        let before = Fixture::keeping(2);
-        for (seconds, client) in [(0, "a"), (1, "b"), (50, "c")] {
-            let (attached, connection) = before.attach(client, Some(1), 1, seconds);
-            if client != "c" {
-                let at = before.at(seconds).0;
-                before.registry.detach(&key(client), &attached.numbering, &connection, at);
-            }
-        }
-        let resumed = |after: &Fixture, at| {
-            ["a", "b", "c"].map(|client| after.attach(client, Some(1), 1, at).0.resumed)
-        };
-        assert_eq!(resumed(&after_restart(&before, 50, 60), 60), [false, true, true]);
-        // "b" has been away for 600 seconds, "c" since the end of the gateway before.
-        assert_eq!(resumed(&after_restart(&before, 50, 601), 601), [false, false, true]);
-        assert_eq!(resumed(&after_restart(&before, 50, 650), 650), [false, false, false]);
-    }
-
-    #[test]
-    fn one_restless_client_pushes_nobody_out_and_piles_nothing_up() {
-        let fixture = Fixture::keeping(2);
-        let (calm, connection) = fixture.attach("calm", Some(1), 1, 0);
-        fixture.registry.detach(&key("calm"), &calm.numbering, &connection, fixture.at(0).0);
-        for _ in 0..5_000 {
-            let (restless, connection) = fixture.attach("restless", Some(1), 1, 1);
-            fixture.registry.detach(&key("restless"), &restless.numbering, &connection, fixture.at(1).0);
-        }
-        assert!(fixture.registry.lock().away.len() <= STALE_MOST + 5);
-        assert!(fixture.attach("calm", Some(1), 1, 2).0.resumed);
-        assert_eq!(fixture.registry.kept.get(), 1);
-    }
-
-    #[test]
-    fn memory_stays_flat_over_many_names() {
-        let fixture = Fixture::keeping(100);
-        for number in 0..5_000 {
-            let client = format!("c{number}");
-            let (attached, connection) = fixture.attach(&client, None, 1, 0);
-            fixture.registry.detach(&key(&client), &attached.numbering, &connection, fixture.at(0).0);
-        }
-        let clients = fixture.registry.lock();
-        assert_eq!((clients.by_key.len(), clients.away.len()), (100, 100));
     }
 }

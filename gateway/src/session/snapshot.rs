@@ -1,7 +1,8 @@
 //! How far named clients are, in a file that carries it over a restart.
 //!
-//! It is written once everything has settled and nothing more is taken, and removed before the next start serves
-//! anybody: what a gateway finds is therefore the last word of the one before, or nothing. After a crash there is none.
+//! It is written once everything has settled and nothing more is taken: what a gateway finds is the last word of the one
+//! before. It stays until the next one is written, but not as a last word: once another gateway serves it is called
+//! `used`, so that a gateway that comes after a crash knows that clients may be further than it says.
 //!
 //! One line says the version, how many clients follow and their checksum (CRC-32C); then comes a line of JSON for each
 //! client, the longest away first.
@@ -9,7 +10,7 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use tidegate_wire::Code;
@@ -17,8 +18,10 @@ use tidegate_wire::Code;
 use super::window::Refusal;
 
 const MAGIC: &str = "tidegate-sessions 1";
-/// More than a registry can fill: its clients, and the refusals kept over all of them.
-const BYTES_MAX: u64 = 1 << 30;
+/// The most that is written: room for 100,000 clients with the longest names, and as much again for what was refused.
+const BYTES_MAX: u64 = 128 << 20;
+/// More than the first line ever has.
+const HEADER_BYTES: u64 = 64;
 
 /// One named client.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -42,6 +45,22 @@ pub(super) struct Kept {
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub(super) struct Refused(u64, u8, Box<str>);
 
+impl Kept {
+    fn without_refusals(&self) -> Self {
+        let Self { tenant, client, epoch, upto, away_since, refused, forgotten_upto } = self;
+        let newest = refused.last().map_or(0, |Refused(seq, ..)| *seq);
+        Self {
+            tenant: tenant.clone(),
+            client: client.clone(),
+            epoch: *epoch,
+            upto: *upto,
+            away_since: *away_since,
+            refused: Vec::new(),
+            forgotten_upto: newest.max(*forgotten_upto),
+        }
+    }
+}
+
 impl From<Refusal> for Refused {
     fn from(refusal: Refusal) -> Self {
         Self(refusal.seq, refusal.code.as_u8(), refusal.message)
@@ -54,32 +73,58 @@ impl From<Refused> for Option<Refusal> {
     }
 }
 
-/// Writes the file in place of any that is there, and returns once it is on the device.
-pub(super) fn write(path: &Path, clients: &[Kept]) -> io::Result<()> {
+/// What a file says.
+#[derive(Debug, Eq, PartialEq)]
+pub(super) struct Snapshot {
+    pub(super) clients: Vec<Kept>,
+    /// Whether no gateway has served since.
+    pub(super) is_last_word: bool,
+}
+
+/// Writes the file in place of any that is there, and returns once it is on the device: how many clients it has. Where
+/// they are too many, the longest away are left out, and before them what was refused.
+pub(super) fn write(path: &Path, clients: &[Kept]) -> io::Result<usize> {
     let beside = path.with_extension("new");
     if let Some(parent) = parent(path) {
         fs::create_dir_all(parent)?;
     }
+    let (bytes, written) = encode(clients, BYTES_MAX)?;
     // Client names are nobody else's business.
     let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
-    file.write_all(&encode(clients)?)?;
+    file.write_all(&bytes)?;
     file.sync_all()?;
     fs::rename(&beside, path)?;
+    sync_parent(path)?;
+    or_absent(fs::remove_file(used(path)))?;
+    Ok(written)
+}
+
+/// What the newest file says, or `None` where there is none. A damaged one is removed: it says nothing to anybody.
+pub(super) fn read(path: &Path) -> io::Result<Option<Snapshot>> {
+    for (path, is_last_word) in [(path, true), (&used(path), false)] {
+        let mut bytes = Vec::new();
+        match File::open(path).and_then(|file| file.take(BYTES_MAX + 1).read_to_end(&mut bytes)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            read => read?,
+        };
+        let clients = decode(&bytes).inspect_err(|_| drop(fs::remove_file(path)))?;
+        return Ok(Some(Snapshot { clients, is_last_word }));
+    }
+    Ok(None)
+}
+
+/// Says that a gateway serves from here on: what the file says is its last word no more.
+pub(super) fn use_up(path: &Path) -> io::Result<()> {
+    or_absent(fs::rename(path, used(path)))?;
     sync_parent(path)
 }
 
-/// What the file says, or `None` where there is none. It is gone when this returns, damaged or not: what this gateway
-/// does from here on, it does not know.
-pub(super) fn take(path: &Path) -> io::Result<Option<Vec<Kept>>> {
-    let mut bytes = Vec::new();
-    let read = File::open(path).and_then(|file| file.take(BYTES_MAX + 1).read_to_end(&mut bytes));
-    match fs::remove_file(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        removed => removed?,
-    }
-    sync_parent(path)?;
-    read?;
-    decode(&bytes).map(Some)
+fn used(path: &Path) -> PathBuf {
+    path.with_extension("used")
+}
+
+fn or_absent(done: io::Result<()>) -> io::Result<()> {
+    done.or_else(|error| if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) })
 }
 
 fn parent(path: &Path) -> Option<&Path> {
@@ -90,15 +135,37 @@ fn sync_parent(path: &Path) -> io::Result<()> {
     File::open(parent(path).unwrap_or(Path::new(".")))?.sync_all()
 }
 
-fn encode(clients: &[Kept]) -> io::Result<Vec<u8>> {
-    let mut body = Vec::new();
-    for client in clients {
-        serde_json::to_writer(&mut body, client)?;
-        body.push(b'\n');
+/// The file of at most `most` bytes, and how many of `clients` are in it.
+fn encode(clients: &[Kept], most: u64) -> io::Result<(Vec<u8>, usize)> {
+    let mut left = most.saturating_sub(HEADER_BYTES);
+    let mut lines = Vec::new();
+    // The newest matter most, and that they are known more than what was refused to them.
+    for client in clients.iter().rev() {
+        let line = line(&client.without_refusals())?;
+        let Some(rest) = left.checked_sub(line.len() as u64) else { break };
+        left = rest;
+        lines.push(line);
     }
-    let mut bytes = header(clients.len(), &body).into_bytes();
+    for (bare, client) in lines.iter_mut().zip(clients.iter().rev()) {
+        if !client.refused.is_empty() {
+            let whole = line(client)?;
+            if let Some(rest) = left.checked_sub((whole.len() - bare.len()) as u64) {
+                left = rest;
+                *bare = whole;
+            }
+        }
+    }
+    lines.reverse();
+    let body = lines.concat();
+    let mut bytes = header(lines.len(), &body).into_bytes();
     bytes.extend_from_slice(&body);
-    Ok(bytes)
+    Ok((bytes, lines.len()))
+}
+
+fn line(client: &Kept) -> io::Result<Vec<u8>> {
+    let mut line = serde_json::to_vec(client)?;
+    line.push(b'\n');
+    Ok(line)
 }
 
 fn header(clients: usize, body: &[u8]) -> String {
@@ -144,32 +211,64 @@ mod tests {
         vec![client("a", vec![]), client("b", refused)]
     }
 
-    #[test]
-    fn what_was_written_is_read_once() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("new/sessions.snapshot");
-        assert_eq!(take(&path).unwrap(), None);
-        write(&path, &[]).unwrap();
-        write(&path, &clients()).unwrap();
-        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-        assert_eq!(take(&path).unwrap(), Some(clients()));
-        assert_eq!(take(&path).unwrap(), None, "it was used up");
+    fn said(clients: Vec<Kept>, is_last_word: bool) -> Snapshot {
+        Snapshot { clients, is_last_word }
     }
 
     #[test]
-    fn nothing_is_taken_that_could_come_again() {
+    fn what_was_written_is_there_until_the_next_is_and_the_last_word_until_somebody_serves() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("new/sessions.snapshot");
+        assert_eq!(read(&path).unwrap(), None);
+        write(&path, &[]).unwrap();
+        assert_eq!(write(&path, &clients()).unwrap(), 2);
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        for _ in 0..2 {
+            assert_eq!(
+                read(&path).unwrap().unwrap(),
+                said(clients(), true),
+                "a start that fails takes nothing"
+            );
+        }
+        for _ in 0..2 {
+            use_up(&path).unwrap();
+            assert_eq!(read(&path).unwrap().unwrap(), said(clients(), false), "after a crash");
+        }
+        write(&path, &clients()[..1]).unwrap();
+        assert_eq!(read(&path).unwrap().unwrap(), said(clients()[..1].to_vec(), true));
+        assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1, "nothing else is left");
+    }
+
+    #[test]
+    fn what_is_too_much_is_written_without_the_refusals_and_then_without_the_longest_away() {
+        let lines = |most: u64| {
+            let (bytes, written) = encode(&clients(), most).unwrap();
+            assert!(bytes.len() as u64 <= most, "{} of {most}", bytes.len());
+            let read = decode(&bytes).unwrap();
+            assert_eq!(read.len(), written);
+            read.into_iter().map(|kept| (kept.client, kept.refused.len(), kept.forgotten_upto)).collect()
+        };
+        let (all, _) = encode(&clients(), 10_000).unwrap();
+        let enough = all.len() as u64 + HEADER_BYTES;
+        let whole: Vec<_> = lines(enough);
+        assert_eq!(whole, [("a".to_owned(), 0, 3), ("b".to_owned(), 1, 3)]);
+        let less: Vec<_> = lines(enough - 40);
+        assert_eq!(less, [("a".to_owned(), 0, 3), ("b".to_owned(), 0, 16)]);
+        let least: Vec<_> = lines(enough - 150);
+        assert_eq!(least, [("b".to_owned(), 0, 16)]);
+    }
+
+    #[test]
+    fn what_cannot_be_read_says_nothing() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("sessions.snapshot");
-        write(&path, &clients()).unwrap();
-        // A directory in its place stands for whatever cannot be removed.
-        fs::rename(&path, directory.path().join("aside")).unwrap();
         fs::create_dir(&path).unwrap();
-        assert!(take(&path).is_err());
+        assert!(read(&path).is_err());
     }
 
     #[test]
     fn a_file_cut_off_anywhere_or_with_any_bit_flipped_is_refused_whole() {
-        let whole = encode(&clients()).unwrap();
+        let (whole, _) = encode(&clients(), BYTES_MAX).unwrap();
         for length in 0..whole.len() {
             assert!(decode(&whole[..length]).is_err(), "cut to {length} bytes");
         }
@@ -184,11 +283,11 @@ mod tests {
     }
 
     #[test]
-    fn a_damaged_one_is_gone_too() {
+    fn a_damaged_one_is_removed() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("sessions.snapshot");
         fs::write(&path, "tidegate-sessions 2 0 00000000\n").unwrap();
-        assert!(take(&path).unwrap_err().to_string().contains("version"));
+        assert!(read(&path).unwrap_err().to_string().contains("version"));
         assert!(!path.exists());
     }
 }

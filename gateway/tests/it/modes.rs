@@ -9,6 +9,8 @@ use crate::client::{Carrier, Client, Sender};
 use crate::destination::{Destination, Produced};
 use crate::faults::{assert_nothing_overtook, numbered_events, numbers, times_produced};
 use crate::gateway::{Gateway, PATIENCE};
+use crate::kafka::{Cluster, Consumed};
+use crate::recordings::members;
 
 /// Waits until the log has been forwarded, and new events go to Kafka.
 pub async fn forwarded(gateway: &Gateway) {
@@ -20,6 +22,20 @@ pub async fn forwarded(gateway: &Gateway) {
             return;
         }
         assert!(Instant::now() < deadline, "{lag} records are left, failover {failover}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// Waits until `/readyz` is 200 and yet says that.
+async fn ready_but(gateway: &Gateway, what: &str) {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let (status, why) = gateway.readiness().await;
+        assert_eq!(status, 200, "{why}");
+        if why.contains(what) {
+            return;
+        }
+        assert!(Instant::now() < deadline, "{why} says nothing of {what}:\n{}", gateway.log());
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
@@ -177,7 +193,7 @@ async fn spool_acknowledges_from_the_log_and_kafka_gets_all_of_it() {
     sender.run(&gateway, Carrier::WebSocket, 1_000).await.unwrap();
     kafka.brokers().kill(0);
     sender.run(&gateway, Carrier::Quic, u64::MAX).await.unwrap();
-    assert_eq!(gateway.readiness().await.0, 200);
+    ready_but(&gateway, "the log is not forwarded, or not all of it: ").await;
     assert!(!gateway.tail().is_empty(), "what Kafka does not have is in the log");
     // What is left is forwarded by the next one.
     gateway.terminate();
@@ -222,5 +238,65 @@ async fn a_log_to_which_brokers_are_added_goes_to_kafka_first() {
     assert_nothing_overtook(&produced);
     assert_eq!(gateway.metrics().await.get("tidegate_forward_lag"), 0.0);
     assert!(gateway.log().contains("goes to Kafka before anything new"), "{}", gateway.log());
+    gateway.assert_accounted().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_stored_waits_for_its_topic_and_is_neither_refused_nor_lost() {
+    let kafka = Cluster::shared().await;
+    for missing in ["fail", "wait"] {
+        let topic = format!("stored-{missing}");
+        let gateway = Gateway::start(&format!(
+            "kafka.brokers = \"{}\"\nkafka.topics.missing = \"{missing}\"\ndelivery.mode = \"spool\"\n\
+             [[routes]]\ntopic = \"{topic}\"\n",
+            kafka.brokers()
+        ))
+        .await;
+        let events = numbered_events(300);
+        let mut sender = Sender::new("device-1", &events, 50);
+        sender.run(&gateway, Carrier::WebSocket, u64::MAX).await.unwrap();
+        assert!(sender.refused.is_empty(), "{:?}", sender.refused);
+        ready_but(&gateway, &format!("topic `{topic}` does not exist")).await;
+        // Longer than it takes to be certain that the topic is missing.
+        let deadline = Instant::now() + PATIENCE;
+        while gateway.metrics().await.get("tidegate_forward_stalled_seconds") < 5.0 {
+            assert!(Instant::now() < deadline, "{}", gateway.log());
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        kafka.create_topic(&topic, 1).await;
+        forwarded(&gateway).await;
+        let events: Vec<_> = kafka.consume(&topic).await.iter().map(number).collect();
+        assert_eq!(events, (1..=300).collect::<Vec<_>>(), "{missing}: each once and in order");
+        let metrics = gateway.metrics().await;
+        assert_eq!(metrics.get("tidegate_forward_refused_total"), 0.0);
+        gateway.assert_accounted().await;
+    }
+}
+
+fn number(record: &Consumed) -> u64 {
+    members(&record.value)["data"].get().parse().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn topics_of_an_earlier_configuration_are_made_as_configured() {
+    let mut gateway = Gateway::start("[[routes]]\ntopic = \"earlier\"\n").await;
+    let events = numbered_events(100);
+    Sender::new("device-1", &events, 50).run(&gateway, Carrier::WebSocket, u64::MAX).await.unwrap();
+    gateway.terminate();
+    assert!(gateway.ended().await.success());
+
+    let kafka = Cluster::shared().await;
+    kafka.create_topic("later", 1).await;
+    let path = gateway.path("tidegate.toml");
+    let config = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(path, config.replace("earlier", "later")).unwrap();
+    gateway.configure(&format!(
+        "kafka.brokers = \"{}\"\nkafka.topics = {{ missing = \"create\", partitions = 3, replication = 1 }}",
+        kafka.brokers()
+    ));
+    gateway.launch();
+    gateway.ready().await;
+    assert_eq!(kafka.partitions("earlier").await, 3);
+    assert_eq!(kafka.consume("earlier").await.len(), 100);
     gateway.assert_accounted().await;
 }

@@ -98,16 +98,21 @@ async fn rolling_restarts_under_load_lose_repeat_and_reorder_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_gateway_that_was_killed_leaves_no_word_of_its_clients_and_none_from_before() {
+async fn after_a_gateway_that_was_killed_the_word_from_before_holds_and_claims_nothing() {
     let mut gateway = Gateway::start("").await;
     let events = numbered_events(30);
+    // It never hears what became of its events, and comes back only after the second gateway.
+    let mut deaf = Client::open(&gateway, Carrier::WebSocket, "device-2", 1).await;
+    deaf.events(1, &events[..5]).await.unwrap();
+    settled(&gateway, "stored", 5.0).await;
+    deaf.vanish();
     Sender::new("device-1", &events[..10], 10).run(&gateway, Carrier::Quic, u64::MAX).await.unwrap();
     gateway.terminate();
     assert!(gateway.ended().await.success());
     assert!(gateway.path("sessions.snapshot").exists());
     gateway.launch();
     gateway.ready().await;
-    assert!(!gateway.path("sessions.snapshot").exists(), "it is used up");
+    assert!(!gateway.path("sessions.snapshot").exists(), "it is no last word any more");
     let mut client = Client::open(&gateway, Carrier::Quic, "device-1", 11).await;
     assert!(client.welcome.resumed);
     client.events(11, &events[10..20]).await.unwrap();
@@ -118,6 +123,8 @@ async fn a_gateway_that_was_killed_leaves_no_word_of_its_clients_and_none_from_b
     // What the first gateway left would say 10, and the client may have heard of 20 by now.
     let client = Client::open(&gateway, Carrier::Quic, "device-1", 21).await;
     assert_eq!((client.welcome.resumed, client.welcome.upto), (false, 20));
+    let deaf = Client::open(&gateway, Carrier::Quic, "device-2", 1).await;
+    assert_eq!((deaf.welcome.resumed, deaf.welcome.upto), (true, 5));
     let abandoned = gateway.metrics().await.sum("tidegate_abandoned_total", "");
     assert_eq!(abandoned, 0.0, "numbers that the client had sent were taken for given up");
 }

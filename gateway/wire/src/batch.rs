@@ -6,7 +6,7 @@ mod writer;
 use std::borrow::Cow;
 
 use crate::body::HttpEvent;
-use crate::frame::{Frames, kind};
+use crate::frame::{Frame, Frames, kind};
 use crate::inflate::{self, Encoding, inflate};
 use crate::limits::{Limits, NUMBER_MAX};
 use crate::record::{Record, integer};
@@ -127,6 +127,35 @@ impl<'b> IntoIterator for &'b Batch<'_> {
     }
 }
 
+/// What an EVENTS frame says of itself, before anything of it is decoded or checked.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Announced {
+    /// How many events there are, at most [`Limits::max_batch_events`].
+    pub count: u32,
+    /// What the records can come to at most.
+    pub records_most_bytes: u64,
+    /// See [`Batch::lossy`].
+    pub lossy: bool,
+}
+
+impl Announced {
+    /// `None` for a frame that brings no events.
+    #[inline]
+    pub fn of(frame: &Frame<'_>, limits: &Limits) -> Option<Self> {
+        if frame.kind != kind::EVENTS {
+            return None;
+        }
+        let (flags, _, count, records) = header(frame.body)?;
+        let records_most_bytes = match flags & flags::COMPRESSION {
+            0 => records.len() as u64,
+            _ => limits.max_inflated_bytes.into(),
+        };
+        let count =
+            u32::try_from(count).map_or(limits.max_batch_events, |count| count.min(limits.max_batch_events));
+        Some(Self { count, records_most_bytes, lossy: flags & flags::LOSSY != 0 })
+    }
+}
+
 /// Decodes a datagram: exactly one EVENTS frame, lossy, its records with alias 0.
 pub fn datagram<'a>(bytes: &'a [u8], limits: &'a Limits) -> Result<Batch<'a>, Violation> {
     let mut frames = Frames::new(bytes, limits);
@@ -227,6 +256,26 @@ mod tests {
     use super::*;
     use crate::body::BodyKind;
     use crate::{BatchWriter, ClientFrame};
+
+    #[test]
+    fn a_frame_announces_what_it_can_come_to() {
+        let limits = Limits::default();
+        let announced = |lossy, compression| {
+            let mut writer = BatchWriter::default();
+            (0..3).for_each(|_| writer.structured(&[b'x'; 100]));
+            let mut bytes = Vec::new();
+            writer.finish(7, lossy, compression, &mut bytes).unwrap();
+            let frame = Frames::new(&bytes, &limits).next().unwrap().unwrap();
+            let Announced { count, records_most_bytes, lossy } = Announced::of(&frame, &limits).unwrap();
+            (count, records_most_bytes, lossy)
+        };
+        assert_eq!(announced(false, None), (3, 3 * 104, false));
+        assert_eq!(announced(true, Some(Encoding::Zstd)), (3, 4 << 20, true));
+        let ping = Frame { kind: kind::PING, body: &[] };
+        assert_eq!(Announced::of(&ping, &limits), None);
+        let many = Frame { kind: kind::EVENTS, body: &[0, 1, 0xbf, 0xff, 0xff, 0xff] };
+        assert_eq!(Announced::of(&many, &limits).unwrap().count, limits.max_batch_events);
+    }
 
     const LIMITS: Limits = Limits {
         max_event_bytes: 1_000,

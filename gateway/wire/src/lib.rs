@@ -34,7 +34,7 @@ pub mod varint;
 pub use ack::{Ack, Rejection};
 pub use aliases::Aliases;
 pub use attribute::{Attribute, Value, is_json_content_type, is_name};
-pub use batch::{Batch, BatchWriter, datagram};
+pub use batch::{Announced, Batch, BatchWriter, datagram};
 pub use client::ClientFrame;
 pub use codes::{CloseCode, Code, Level, Reason};
 pub use control::{Close, Define, Dropped, Goaway, Hello, Ping, Reauth, Report, Welcome, is_client_name};

@@ -1,6 +1,6 @@
-import { split } from "../../src/wire/split.js";
+import { join } from "../../src/wire/join.js";
+import { splitter } from "../../src/wire/split.js";
 import { varint } from "../../src/wire/varint.js";
-import { join } from "../../src/wire/writer.js";
 
 /** Type of the frame that acknowledges. */
 const ACK = 0x04;
@@ -10,19 +10,21 @@ const HELD_MAX = 10_000;
 
 /** Takes acknowledgements out of what the gateway says, and gives them back later. Everything else passes. */
 export class AcknowledgementGate {
-  /** A frame that has begun. */
-  #rest: Uint8Array = new Uint8Array(0);
   readonly #held: Uint8Array[] = [];
+  #passing: Uint8Array[] = [];
+  #hold = false;
+  readonly #split = splitter(FRAME_BYTES_MAX, (type, body) => {
+    const frame = join([Uint8Array.of(type), varint(body.length), body]);
+    if (!this.#hold || type !== ACK) this.#passing.push(frame);
+    else if (this.#held.length < HELD_MAX) this.#held.push(frame);
+  });
 
   /** What of `chunk`, and of what came before, may pass; `hold`: acknowledgements may not. */
   pass(chunk: Uint8Array, hold: boolean): Uint8Array {
-    const passing: Uint8Array[] = hold ? [] : this.#held.splice(0);
-    this.#rest = split(join([this.#rest, chunk]), FRAME_BYTES_MAX, (type, body) => {
-      const frame = join([Uint8Array.of(type), varint(body.length), body]);
-      if (!hold || type !== ACK) passing.push(frame);
-      else if (this.#held.length < HELD_MAX) this.#held.push(frame);
-    });
-    return join(passing);
+    this.#hold = hold;
+    this.#passing = hold ? [] : this.#held.splice(0);
+    this.#split(chunk);
+    return join(this.#passing);
   }
 
   /** What was held back. */

@@ -1,6 +1,6 @@
 import { TidegateError } from "./tidegate-error.js";
 
-/** The gateway has ended the session and trying again would not help. Events stay in the outbox. */
+/** The gateway has ended the session and trying again would not help, or another instance has taken over. Events stay in the outbox. */
 export class RefusedError extends TidegateError {
   override readonly name = "RefusedError";
   /** CLOSE code of the protocol, section 10. */

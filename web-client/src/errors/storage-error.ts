@@ -6,7 +6,10 @@ import { TidegateError } from "./tidegate-error.js";
  */
 export type StorageFailure = "quota" | "closed" | "lost" | "released" | "failed";
 
-/** The browser's storage did not take or give something. Unless `reason` is `lost`, events live on in memory. */
+/**
+ * The browser's storage did not take or give something. Unless `reason` is `lost`, events live on in memory. The client deals with it: no
+ * promise of its API rejects with it.
+ */
 export class StorageError extends TidegateError {
   override readonly name = "StorageError";
   /** What happened. */

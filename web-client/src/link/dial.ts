@@ -1,5 +1,5 @@
-import { DiscoveryError } from "../errors/discovery-error.js";
-import { parse } from "../wire/shape.js";
+import { DiscoveryError } from "../session/shared.js";
+import { parse } from "../wire/parse.js";
 import { DOCUMENT_BYTES_MAX, ROUTES_MAX } from "./bounds.js";
 import { type Browser, browserOf, type Exclusion, isExcluded } from "./browser.js";
 import type { Dial, Open, Route, TransportName } from "./link.js";

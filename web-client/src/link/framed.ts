@@ -2,8 +2,7 @@ import type { Bytes } from "../wire/bytes.js";
 import { decode } from "../wire/decode.js";
 import { encode, encodeLossy } from "../wire/encode.js";
 import type { Welcome } from "../wire/frames.js";
-import { split } from "../wire/split.js";
-import { join } from "../wire/writer.js";
+import { splitter } from "../wire/split.js";
 import { FRAME_BYTES_MAX, WAITING_MAX } from "./bounds.js";
 import type { Link, TransportName } from "./link.js";
 
@@ -38,15 +37,13 @@ export function framed(carrier: Carrier): Link {
     name: carrier.name,
     close,
     run: async (receive) => {
-      let rest: Uint8Array = new Uint8Array(0);
-      const running = carrier.run((chunk) => {
-        rest = split(join([rest, chunk]), FRAME_BYTES_MAX, (type, body) => {
-          if (closed) return;
-          const frame = decode(type, body);
-          if (frame.type === "welcome") welcome = frame.body;
-          receive(frame);
-        });
+      const split = splitter(FRAME_BYTES_MAX, (type, body) => {
+        if (closed) return;
+        const frame = decode(type, body);
+        if (frame.type === "welcome") welcome = frame.body;
+        receive(frame);
       });
+      const running = carrier.run(split);
       try {
         await Promise.race([running, ended]);
       } catch (error) {

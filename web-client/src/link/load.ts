@@ -1,5 +1,4 @@
-import { Backoff } from "../backoff.js";
-import { systemClock } from "../clock.js";
+import { Backoff, part, systemClock } from "../session/shared.js";
 import type { Farewell } from "./farewell.js";
 import type { Open } from "./link.js";
 import { ask } from "./request.js";
@@ -12,14 +11,12 @@ export interface Https {
   farewell(fetcher: typeof fetch): Farewell;
 }
 
-/** Loads it, once. Where that fails the next call tries again; in Safari it does so only after the page was loaded anew. */
+let load: (() => Promise<typeof import("./https.js")>) | undefined;
+
+/** Loads it, once. Where that fails the next call tries again. */
 export async function loadHttps(): Promise<Https> {
-  const { https, farewell } = await import("./https.js").catch((error: Error) => {
-    // Until 2026 browsers remembered a file that could not be had, and asked for it no more: then it is asked for by another address.
-    const url = /https?:\S+/.exec(error.message)?.[0];
-    if (!url) throw error;
-    return import(/* webpackIgnore: true */ /* @vite-ignore */ `${url}?${Date.now()}`);
-  });
+  load ??= part("https", () => import("./https.js"));
+  const { https, farewell } = await load();
   return {
     open: (limits) => async (url, signal) => {
       signal.throwIfAborted();

@@ -1,5 +1,5 @@
 import type { Clock } from "../clock.js";
-import { LinkError } from "../errors/link-error.js";
+import { LinkError } from "../session/shared.js";
 import { HTTPS_STAGGERS } from "./bounds.js";
 import type { Link, Route } from "./link.js";
 

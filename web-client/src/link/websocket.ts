@@ -1,5 +1,5 @@
-import { FrameError } from "../errors/frame-error.js";
-import { LinkError } from "../errors/link-error.js";
+import type { LinkError as Failure } from "../errors/link-error.js";
+import { FrameError, LinkError } from "../session/shared.js";
 import { BUFFERED_BYTES_MAX, BUFFERED_POLL_MS, CLOSE_NORMAL, LOSSY_BUFFERED_BYTES_MAX } from "./bounds.js";
 import { type Carrier, framed } from "./framed.js";
 import type { Open } from "./link.js";
@@ -53,6 +53,6 @@ function carrier(socket: WebSocket): Carrier {
   };
 }
 
-function closed({ code, reason }: CloseEvent): LinkError {
+function closed({ code, reason }: CloseEvent): Failure {
   return new LinkError(`websocket: closed: code ${code}${reason && `, ${reason}`}`, code);
 }

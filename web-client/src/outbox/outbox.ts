@@ -4,6 +4,8 @@ import type { Bytes } from "../wire/bytes.js";
 import type { Level } from "../wire/codes.js";
 import type { Verdict } from "../wire/frames.js";
 import { withId } from "./identity.js";
+import { newQueue } from "./queue.js";
+import { newRoom } from "./room.js";
 import type { Lease, SlotState, StoredEvent } from "./store.js";
 
 /** What became of an event. It is never sent again. */
@@ -75,7 +77,7 @@ export interface Outbox extends SlotState {
   /** Numbers up to here are on their way on the current link, and never dropped; to be set to `upto` when it ends. */
   sentUpto: number;
   /**
-   * To be set while no time is left to wait for storage: events are in `from` at once, as far as their numbers are reserved. Where
+   * To be set while there may be no time left to wait for storage, as on a page that is hidden: events are in `from` at once, as far as their numbers are reserved. Where
    * they are not stored in the end, nobody uses their numbers again.
    */
   hurried: boolean;
@@ -83,11 +85,11 @@ export interface Outbox extends SlotState {
   onStored: () => void;
 
   /**
-   * Takes an event and numbers it at once; resolves when it is stored, or when it is clear that storage does not take it and it
+   * Takes an event, handed over now or `at` (Unix ms), and numbers it at once; resolves when it is stored, or when it is clear that storage does not take it and it
    * lives in memory alone. Oldest events that are not on their way make room and are reported. Rejects with `OutboxFullError`
    * when that is not enough, and with `StorageError` once the slot is not ours any more: the event was not taken then.
    */
-  push(payload: Bytes): Promise<void>;
+  push(payload: Bytes, at?: number): Promise<void>;
   /** Resolves when unsettled bytes are at most `roomBytes`, and when the outbox is over. */
   room(): Promise<void>;
   /** Stored events (`hurried`: and others) in order, from `seq` on; expired ones are dropped on the way. The outbox may change meanwhile. */
@@ -95,7 +97,7 @@ export interface Outbox extends SlotState {
   /** Remembers a refusal until the number is settled. Verdicts that only inform, and numbers not waiting, change nothing. */
   judge(verdict: Verdict): void;
   /**
-   * Settles everything up to `upto`, a number that was sent, and returns how many numbers that were. Of those below `knownFrom`
+   * Settles everything up to `upto`, a number that was sent, and returns how many numbers that were: none once the slot is lost. Of those below `knownFrom`
    * without a refusal nobody knows whether they had one.
    */
   settle(upto: number, level: Level, knownFrom?: number): number;
@@ -114,11 +116,11 @@ export interface Outbox extends SlotState {
 }
 
 /** Goes on where the lease's state stands. Loaded events beyond the limits are dropped and told of soon after. */
-export function openOutbox({ state, store }: Lease, { limits, now, listener }: OutboxParts): Outbox {
+export function openOutbox({ state, store }: Lease, parts: OutboxParts): Outbox {
+  const { limits, now, listener } = parts;
   const refusals = new Map<number, Verdict>();
   let { client, epoch, upto, last } = state;
-  let events = [...state.events];
-  let bytes = 0;
+  const queue = newQueue(state.events);
   let sentUpto = upto;
   let everSent = last;
   /** Everything up to here is stored: who takes over the slot sends it. */
@@ -130,18 +132,6 @@ export function openOutbox({ state, store }: Lease, { limits, now, listener }: O
   let waiting: (() => void)[] = [];
 
   const sendable = () => (outbox.hurried ? Math.max(safe, store.reserved) : safe);
-
-  /** Position of the first event with a number of at least `seq`; `length` if there is none. */
-  const search = (seq: number) => {
-    let low = 0;
-    let high = events.length;
-    while (low < high) {
-      const middle = (low + high) >>> 1;
-      if ((events[middle]?.seq ?? 0) < seq) low = middle + 1;
-      else high = middle;
-    }
-    return low;
-  };
 
   /** Ends when everything so far is as safe as it gets. Calls of one go share the promise. */
   const save = (): Promise<void> => {
@@ -169,50 +159,23 @@ export function openOutbox({ state, store }: Lease, { limits, now, listener }: O
   const named = ({ seq, payload }: StoredEvent) =>
     seq <= everSent ? withId(payload, `${client}-${epoch}-${seq}`) : payload;
 
-  const take = (first: number, end: number) => {
-    const taken = events.splice(first, end - first);
-    for (const { payload } of taken) bytes -= payload.length;
-    return taken;
-  };
-
-  const drop = (reason: DropReason, first: number, end: number) => {
-    if (end <= first) return;
-    const dropped = take(first, end);
-    store.trim(outbox);
-    listener.dropped(reason, dropped);
-    look();
-  };
-
-  /** Events are about as old as their place says, so the first that is young enough ends the search. */
-  const expire = () => {
-    const oldest = now() - limits.ageMs;
-    const first = search(sentUpto + 1);
-    let end = first;
-    for (let event = events[end]; event && event.at <= oldest; event = events[end]) end += 1;
-    drop("expired", first, end);
-  };
-
-  /** Drops the oldest events not on their way until `more` bytes fit; nothing, and false, when they would not. */
-  const makeRoom = (more: number) => {
-    const excess = () => bytes + more - limits.bytes;
-    if (excess() > 0) expire();
-    const first = search(sentUpto + 1);
-    let end = first;
-    for (let left = excess(); left > 0; end += 1) {
-      const event = events[end];
-      if (!event) return false;
-      left -= event.payload.length;
-    }
-    drop("overflow", first, end);
-    return true;
-  };
-
   /** Lets those go who wait for room. */
   const look = () => {
-    if (!gone && bytes > limits.roomBytes) return;
+    if (!gone && queue.bytes > limits.roomBytes) return;
     for (const resolve of waiting) resolve();
     waiting = [];
   };
+
+  const trim = () => store.trim(outbox);
+  const room = newRoom(
+    queue,
+    parts,
+    () => sentUpto,
+    () => {
+      trim();
+      look();
+    },
+  );
 
   const outbox: Outbox = {
     get client() {
@@ -228,16 +191,16 @@ export function openOutbox({ state, store }: Lease, { limits, now, listener }: O
       return upto;
     },
     get events() {
-      return events;
+      return queue.events;
     },
     get length() {
-      return events.length;
+      return queue.events.length;
     },
     get bytes() {
-      return bytes;
+      return queue.bytes;
     },
     get first() {
-      return events[0]?.seq ?? last + 1;
+      return queue.events[0]?.seq ?? last + 1;
     },
     get everSent() {
       return everSent;
@@ -252,15 +215,14 @@ export function openOutbox({ state, store }: Lease, { limits, now, listener }: O
     hurried: false,
     onStored: () => {},
 
-    push: (payload) => {
+    push: (payload, at = now()) => {
       const { length } = payload;
       if (gone) return Promise.reject(gone);
-      if (!makeRoom(length)) {
+      if (!room.make(length)) {
         return Promise.reject(new OutboxFullError(`no room for ${length} bytes beside events on their way`));
       }
       last += 1;
-      bytes += length;
-      events.push({ seq: last, payload, at: now() });
+      queue.add({ seq: last, payload, at });
       if (outbox.hurried && last <= sendable()) queueMicrotask(() => outbox.onStored());
       return save();
     },
@@ -272,9 +234,9 @@ export function openOutbox({ state, store }: Lease, { limits, now, listener }: O
       }),
 
     *from(seq) {
-      expire();
+      room.expire();
       for (let next = seq; ; ) {
-        const event = events[search(next)];
+        const event = queue.events[queue.search(next)];
         if (!event || event.seq > sendable()) return;
         next = event.seq + 1;
         yield event;
@@ -283,15 +245,17 @@ export function openOutbox({ state, store }: Lease, { limits, now, listener }: O
 
     judge: (verdict) => {
       const { seq, refused } = verdict;
-      if (refused && events[search(seq)]?.seq === seq) refusals.set(seq, verdict);
+      if (refused && queue.events[queue.search(seq)]?.seq === seq) refusals.set(seq, verdict);
     },
 
     settle: (to, level, knownFrom = 0) => {
+      // What is lost is not ours to settle.
+      if (gone?.reason === "lost") return 0;
       const end = Math.min(to, last);
       const count = end - upto;
       if (count <= 0) return 0;
       const at = now();
-      const settlements = take(0, search(end + 1)).map((event): Settlement => {
+      const settlements = queue.take(0, queue.search(end + 1)).map((event): Settlement => {
         const refusal = refusals.get(event.seq) ?? (event.seq < knownFrom ? UNKNOWN : undefined);
         return { event, latencyMs: Math.max(0, at - event.at), level, refusal };
       });
@@ -300,7 +264,7 @@ export function openOutbox({ state, store }: Lease, { limits, now, listener }: O
       stored = Math.max(stored, end);
       safe = Math.max(safe, end);
       outbox.sentUpto = Math.max(sentUpto, end);
-      store.trim(outbox);
+      trim();
       if (settlements.length > 0) listener.settled(settlements);
       look();
       return count;
@@ -309,16 +273,12 @@ export function openOutbox({ state, store }: Lease, { limits, now, listener }: O
     restart: (name, number) => {
       if (gone) return Promise.reject(gone);
       // Until the new numbering is written, these are stored under the old one.
-      stored = search(stored + 1);
-      events = events.map((event, index) => {
-        const payload = named(event);
-        bytes += payload.length - event.payload.length;
-        return { seq: index + 1, payload, at: event.at };
-      });
+      stored = queue.search(stored + 1);
+      queue.replace((event, index) => ({ seq: index + 1, payload: named(event), at: event.at }));
       refusals.clear();
       client = name;
       epoch = number;
-      last = events.length;
+      last = queue.events.length;
       upto = sentUpto = everSent = safe = 0;
       return save();
     },
@@ -326,8 +286,8 @@ export function openOutbox({ state, store }: Lease, { limits, now, listener }: O
     lose: (error = new StorageError("lost", "another instance has the slot")) => {
       if (gone?.reason === "lost") return;
       gone = error;
-      store.trim({ client, epoch, upto, last, events: take(0, search(stored + 1)) });
-      const unstored = take(0, events.length);
+      store.trim({ client, epoch, upto, last, events: queue.take(0, queue.search(stored + 1)) });
+      const unstored = queue.take(0);
       look();
       listener.lost?.(unstored.map((event) => ({ ...event, payload: named(event) })));
     },
@@ -340,12 +300,11 @@ export function openOutbox({ state, store }: Lease, { limits, now, listener }: O
     },
   };
 
-  for (const { payload } of events) bytes += payload.length;
   store.onLost = outbox.lose;
   // Not before the listener's owner has this outbox in hand.
   queueMicrotask(() => {
-    expire();
-    makeRoom(0);
+    room.expire();
+    room.make(0);
   });
   return outbox;
 }

@@ -1,8 +1,7 @@
-import { FrameError } from "../errors/frame-error.js";
+import { FrameError, integer, text } from "../session/shared.js";
 import { eventCodeName, FIRST_INFORMATIVE_CODE, FRAME_TYPES, isLevel, LEVELS, REASONS } from "./codes.js";
 import type { Ack, GatewayFrame, Verdict, Welcome } from "./frames.js";
-import { integer, parse } from "./shape.js";
-import { text } from "./text.js";
+import { parse } from "./parse.js";
 import { readVarint } from "./varint.js";
 
 const FIRST_IGNORED_TYPE = 0x80;

@@ -1,8 +1,9 @@
+import { utf8 } from "../session/shared.js";
 import type { Bytes } from "./bytes.js";
 import { FRAME_TYPES } from "./codes.js";
 import type { ClientFrame, Events } from "./frames.js";
+import { join } from "./join.js";
 import { varint, varintLength } from "./varint.js";
-import { join, utf8 } from "./writer.js";
 
 const LOSSY = 0b100;
 

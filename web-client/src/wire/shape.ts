@@ -1,5 +1,3 @@
-import { FrameError } from "../errors/frame-error.js";
-
 /** Whether a value is what it should be. */
 export type Check = (value: unknown) => boolean;
 
@@ -9,19 +7,3 @@ export const integer: Check = (value) => Number.isSafeInteger(value) && (value a
 export const string: Check = (value) => typeof value === "string";
 
 export const boolean: Check = (value) => typeof value === "boolean";
-
-/**
- * The object that JSON text says. Throws where it is none, and `FrameError` where one of `integers`, names between blanks, is not an
- * integer in 0..2^53-1; those with `?` may be missing or null. Other members are let through as they are.
- */
-export function parse<T>(name: string, json: string, integers: string): T {
-  const value: Record<string, unknown> = Object(JSON.parse(json));
-  for (const integerName of integers.split(" ")) {
-    const [member = "", optional] = integerName.split("?");
-    const given = value[member];
-    if (!integer(given) && (optional === undefined || given != null)) {
-      throw new FrameError(`${name}: ${member} is missing or wrong`);
-    }
-  }
-  return value as T;
-}

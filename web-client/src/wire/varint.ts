@@ -1,4 +1,4 @@
-import { FrameError } from "../errors/frame-error.js";
+import { FrameError } from "../session/shared.js";
 import type { Bytes } from "./bytes.js";
 
 /** Bytes that `value`, an integer in 0..2^53-1, takes as a varint (RFC 9000, section 16). */

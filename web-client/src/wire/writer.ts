@@ -6,14 +6,3 @@ const encoder = new TextEncoder();
 export function utf8(text: string): Bytes {
   return encoder.encode(text);
 }
-
-/** One after the other. */
-export function join(parts: readonly Uint8Array[]): Bytes {
-  const joined = new Uint8Array(parts.reduce((length, part) => length + part.length, 0));
-  let offset = 0;
-  for (const part of parts) {
-    joined.set(part, offset);
-    offset += part.length;
-  }
-  return joined;
-}

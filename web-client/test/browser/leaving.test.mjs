@@ -7,6 +7,8 @@ import { Tab } from "./support/tab.mjs";
 
 /** A link takes so much and no more until it is acknowledged, so that most of the outbox is left when the link stalls. */
 const SMALL_CREDIT = 'limits.max_event_bytes = "64KiB"\nlimits.credit_bytes = "64KiB"';
+/** The same, counted in events. */
+const FEW_CREDIT = "limits.credit_events = 4\nlimits.credit_events_max = 4";
 /** What browsers let all `fetch(keepalive)` of a page carry. */
 const KEEPALIVE_BYTES_MAX = 64 * 1024;
 const COUNT = 200;
@@ -57,6 +59,20 @@ for (const browser of ["chromium", "firefox"]) {
     await tab.send("b", 1, 10);
     await tab.flush();
     assertArrived(await stage.gateway.settled(20 + COUNT), { a: 10 + COUNT, b: 10 });
+  });
+
+  test(`${browser} leaves a page that sends in its own pagehide: that is posted with the rest`, async (t) => {
+    const stage = await Stage.set(t, FEW_CREDIT);
+    const tab = await Tab.open(await stage[browser](), stage.site);
+    await tab.connect(stage.network);
+    await tab.send("a", 1, 10);
+    await tab.flush();
+    stage.network.udp.drop();
+    stage.network.tcp.freeze({ newToo: false });
+    await tab.send("a", 11, 19);
+    await tab.call("sendAsItGoes", { tab: "a", first: 20, last: 29, padding: 0 });
+    await tab.leave();
+    assertArrived(await stage.gateway.settled(29), { a: 29 });
   });
 
   test(`${browser} visits a page ${VISITS} times and waits for nothing: all arrives once`, async (t) => {

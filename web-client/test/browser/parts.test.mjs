@@ -1,4 +1,4 @@
-// Parts of the client that are loaded when they are needed, and cannot be had at first.
+// Parts of the client that are loaded by it, and cannot be had at first.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { assertArrived } from "./support/events.mjs";
@@ -30,5 +30,25 @@ for (const browser of ["chromium", "firefox"]) {
     assert.deepEqual(await tab.transports(), ["webtransport"]);
     await tab.closeClient();
     assertArrived(await stage.gateway.settled(50), { a: 50 });
+  });
+
+  test(`a session that cannot be loaded at first in ${browser}: events are kept, also over visits, and go when it is there`, async (t) => {
+    const stage = await Stage.set(t);
+    const tab = await Tab.open(await stage[browser](), stage.site);
+    stage.site.broken.add("/dist/session.js");
+    await tab.connect(stage.network);
+    await tab.send("a", 1, 50);
+    const { error } = await tab.reached({ status: "waiting" });
+    assert.match(error, /is session\.js served/);
+    const { unsettled, persistent } = await tab.story();
+    assert.deepEqual([unsettled.events, persistent], [50, true]);
+    await tab.leave();
+    await tab.return();
+    await tab.connect(stage.network);
+    await tab.send("a", 51, 100);
+    await tab.reached({ status: "waiting" });
+    stage.site.broken.clear();
+    await tab.flush();
+    assertArrived(await stage.gateway.settled(100), { a: 100 });
   });
 }

@@ -29,12 +29,19 @@ after(() => rmSync(application, { recursive: true }));
 
 test("the package has what an application needs, and nothing else", () => {
   const belongs =
-    /^(LICENSE|README\.md|package\.json|dist\/(index|https|leases|page|tidegate\.iife|page\.iife)\.js(\.map)?|dist\/types\/.+\.d\.ts)$/;
+    /^(LICENSE|README\.md|package\.json|dist\/(index|session|https|leases|page|tidegate\.iife|page\.iife)\.js(\.map)?|dist\/types\/.+\.d\.ts)$/;
   assert.deepEqual(
     files.filter((file) => !belongs.test(file)),
     [],
   );
-  for (const file of ["LICENSE", "README.md", "dist/types/index.d.ts", "dist/types/page/index.d.ts"]) {
+  for (const file of [
+    "LICENSE",
+    "README.md",
+    "dist/session.js",
+    "dist/https.js",
+    "dist/types/index.d.ts",
+    "dist/types/page/index.d.ts",
+  ]) {
     assert.ok(files.includes(file), `${file} is missing`);
   }
   const manifest = JSON.parse(readFileSync(join(installed, "package.json"), "utf8"));

@@ -10,6 +10,7 @@ import { settingsOf } from "../../src/options.js";
 import { memorySlots } from "../../src/outbox/memory.js";
 import type { Slots } from "../../src/outbox/store.js";
 import type { Platform } from "../../src/platform.js";
+import { startSession } from "../../src/session/session.js";
 import { FakeClock, idle } from "./clock.js";
 import { GatewayEnd } from "./gateway.js";
 
@@ -53,6 +54,8 @@ export interface BenchParts {
   readonly offers?: readonly TransportName[];
   readonly slots?: Slots;
   readonly random?: () => number;
+  /** Called each time the session is about to be loaded; where it rejects the session cannot be had. */
+  readonly load?: () => Promise<void>;
 }
 
 /** A client whose every link ends at the test. A transport without a link left cannot be opened. */
@@ -84,9 +87,15 @@ export class Bench {
       page: this.page,
       slots: async ({ name }) =>
         parts.slots ?? memorySlots({ prefix: name, now, newId: () => `abc${this.#leased++ || ""}` }),
-      dial: (endpoint) => this.#dial(endpoint),
-      preference: new Preference("test", { now, storage: null }),
-      farewell: async () => (await loadHttps()).farewell((url, init) => this.#fetch(url, init)),
+      session: async () => {
+        await parts.load?.();
+        return (sessionParts) =>
+          startSession(sessionParts, {
+            dial: (endpoint) => this.#dial(endpoint),
+            preference: new Preference("test", { now, storage: null }),
+            farewell: async () => (await loadHttps()).farewell((url, init) => this.#fetch(url, init)),
+          });
+      },
     };
     this.client = startClient(settingsOf("http://gateway.test", options), platform);
     this.client.on("state", (state) => this.states.push(state));

@@ -25,6 +25,13 @@ export class FakeClock implements Clock {
     return Math.min(...[...this.#timers].map(({ at }) => at - this.#now));
   }
 
+  /** The device sleeps, or the browser holds timers back: `ms` pass in which none fires, then those that are due. */
+  async sleep(ms: number): Promise<void> {
+    await idle();
+    this.#now += ms;
+    await this.advance(0);
+  }
+
   /** Lets everything under way finish, then `ms` pass, timer by timer, each followed by what it sets off. */
   async advance(ms: number): Promise<void> {
     await idle();
@@ -33,7 +40,7 @@ export class FakeClock implements Clock {
       const due = [...this.#timers].filter(({ at }) => at <= end).sort((a, b) => a.at - b.at)[0];
       if (!due) break;
       this.#timers.delete(due);
-      this.#now = due.at;
+      this.#now = Math.max(this.#now, due.at);
       due.run();
       await idle();
     }

@@ -1,9 +1,10 @@
 import type { Bytes } from "../../src/wire/bytes.js";
 import { FRAME_TYPES } from "../../src/wire/codes.js";
 import type { Ack, ClientFrame, EventRecord, Events, GatewayFrame, Verdict } from "../../src/wire/frames.js";
+import { join } from "../../src/wire/join.js";
 import { text } from "../../src/wire/text.js";
 import { varint } from "../../src/wire/varint.js";
-import { join, utf8 } from "../../src/wire/writer.js";
+import { utf8 } from "../../src/wire/writer.js";
 import { type Reader, reader } from "./reader.js";
 
 // The gateway's half of the codec, so that tests can play the gateway. It is held to the same golden vectors.

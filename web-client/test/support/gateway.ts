@@ -2,7 +2,7 @@ import { LinkError } from "../../src/errors/link-error.js";
 import type { Link, TransportName } from "../../src/link/link.js";
 import { decode } from "../../src/wire/decode.js";
 import type { Ack, ClientFrame, GatewayFrame, Hello, Welcome } from "../../src/wire/frames.js";
-import { split } from "../../src/wire/split.js";
+import { splitter } from "../../src/wire/split.js";
 import { hand, Inbox } from "./inbox.js";
 
 /** A link in memory whose other end is the test, playing the gateway frame by frame. */
@@ -64,7 +64,7 @@ export class GatewayEnd implements Link {
   /** What comes next is no frame. */
   sayBytes(bytes: Uint8Array): void {
     try {
-      split(bytes, 1_000_000, (type, body) => this.frames.push(decode(type, body)));
+      splitter(1_000_000, (type, body) => this.frames.push(decode(type, body)))(bytes);
     } catch (error) {
       this.frames.end(error);
     }

@@ -8,7 +8,6 @@ use crate::deliver::Sink;
 use crate::deliver::bell::Bell;
 use crate::deliver::forward::{Forwarder, Verdict};
 use crate::deliver::log::Log;
-use crate::metrics::ForwardSeries;
 use crate::record::Records;
 use crate::ticket::{Settled, Settlement, Ticket};
 
@@ -16,7 +15,6 @@ use crate::ticket::{Settled, Settlement, Ticket};
 pub(super) struct Direct {
     frames: Mutex<Frames>,
     bell: Arc<Bell>,
-    series: ForwardSeries,
 }
 
 #[derive(Default)]
@@ -48,9 +46,9 @@ struct Relay {
 }
 
 impl Direct {
-    /// `bell` rings when Kafka's verdict on something copied is known; `series` counts what it refuses of that.
-    pub(super) fn new(bell: Arc<Bell>, series: ForwardSeries) -> Self {
-        Self { frames: Mutex::default(), bell, series }
+    /// `bell` rings when Kafka's verdict on something copied is known.
+    pub(super) fn new(bell: Arc<Bell>) -> Self {
+        Self { frames: Mutex::default(), bell }
     }
 
     /// As [`Sink::submit`] of Kafka. Must not be called at the same time as [`Direct::outstanding`].
@@ -109,8 +107,13 @@ impl Frame {
         };
         let State::Copying { records, ticket, taken } = &mut *state else { return true };
         let copied = log.take(records, *taken, ticket);
+        let indexes: Vec<u32> =
+            records.iter_from(*taken).take(copied.count).map(|record| record.index).collect();
         *taken += copied.count;
-        forwarder.was_given(copied.sequences, Arc::clone(&self.verdict));
+        // Of those that the log cannot hold, which are very rare, nothing says which they are.
+        let is_clear = copied.sequences.end - copied.sequences.start == indexes.len() as u64;
+        let indexes = if is_clear { indexes } else { Vec::new() };
+        forwarder.was_given(copied.sequences, indexes, Arc::clone(&self.verdict));
         if *taken < records.len() {
             return false;
         }
@@ -124,13 +127,17 @@ impl Frame {
 }
 
 impl Settled for Relay {
+    fn is_owed(&self) -> bool {
+        // Its client hears from the log, or has.
+        !matches!(*self.frame.lock(), State::Direct { .. })
+    }
+
     fn settled(self: Box<Self>, frame: Settlement) {
         self.direct.lock().by_order.remove(&self.frame.order);
         let mut state = self.frame.lock();
         let State::Direct { .. } = *state else {
             drop(state);
-            self.direct.series.refused.inc_by(frame.refused.len() as u64);
-            self.frame.verdict.tell(frame.lost == 0);
+            self.frame.verdict.tell(&frame);
             return self.direct.bell.ring();
         };
         let State::Direct { ticket, .. } = mem::replace(&mut *state, State::Over) else { return };

@@ -1,12 +1,16 @@
 //! The forwarder, a step at a time.
 
+mod given;
+mod holes;
+mod topics;
+
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
 use super::*;
-use crate::deliver::testing::{Kafka, end, now, of_topic, open_log, store, until};
+use crate::deliver::testing::{Kafka, end, now, open_log, store, until};
 use crate::record::testing::structured as records;
 use crate::ticket::testing::ticket;
 
@@ -64,13 +68,17 @@ impl Bench {
     }
 
     fn segments(&self) -> usize {
-        segments(self.home.path())
+        segments(self.home.path()).len()
     }
 }
 
-fn segments(directory: &Path) -> usize {
-    let names = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().file_name());
-    names.filter(|name| name.to_str().unwrap().ends_with(".segment")).count()
+/// In order.
+fn segments(directory: &Path) -> Vec<PathBuf> {
+    let paths = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
+    let mut paths: Vec<_> =
+        paths.filter(|path| path.extension().is_some_and(|kind| kind == "segment")).collect();
+    paths.sort();
+    paths
 }
 
 fn all(count: u32) -> Vec<u32> {
@@ -103,12 +111,8 @@ fn what_was_read_before_an_error_is_not_passed_over() {
     }
     // So that it knows of the segments before one of them turns bad.
     let mut bench = bench.restarted();
-    let entries = fs::read_dir(bench.home.path()).unwrap().map(|entry| entry.unwrap().path());
-    let mut segments: Vec<_> =
-        entries.filter(|path| path.extension().is_some_and(|kind| kind == "segment")).collect();
-    segments.sort();
     // The first batch reaches into the second segment, which cannot be read for a while.
-    let (second, aside) = (segments[1].clone(), bench.home.path().join("aside"));
+    let (second, aside) = (segments(bench.home.path())[1].clone(), bench.home.path().join("aside"));
     fs::rename(&second, &aside).unwrap();
     std::os::unix::fs::symlink(&second, &second).unwrap();
     bench.step();
@@ -133,30 +137,6 @@ fn it_goes_on_where_it_was_persisted_and_repeats_what_was_not() {
 }
 
 #[test]
-fn a_damaged_or_foreign_cursor_repeats_and_loses_nothing() {
-    for damage in [&b"rubbish"[..], &[0xff; 12], b""] {
-        let mut bench = Bench::new();
-        bench.store(0..10);
-        bench.run();
-        bench.forwarder.persist(bench.now);
-        fs::write(bench.home.path().join("forwarded"), damage).unwrap();
-        let mut bench = bench.restarted();
-        bench.store(10..20);
-        bench.run();
-        assert_eq!(bench.delivered()[bench.delivered().len() - 10..], (10..20).collect::<Vec<_>>());
-    }
-    // One from a log that was replaced is beyond everything there is.
-    let bench = Bench::new();
-    bench.store(0..5);
-    let mark = Watermark::forwarded(bench.home.path()).unwrap();
-    mark.publish(1_000_000).unwrap();
-    let mut bench = bench.restarted();
-    bench.store(5..10);
-    bench.run();
-    assert_eq!(bench.delivered(), all(10));
-}
-
-#[test]
 fn a_log_that_was_not_forwarded_is_a_backlog_until_it_is() {
     let mut bench = Bench::new();
     bench.store(0..10);
@@ -171,13 +151,15 @@ fn a_log_that_was_not_forwarded_is_a_backlog_until_it_is() {
 #[test]
 fn what_kafka_refuses_is_counted_and_stops_nothing() {
     let mut bench = Bench::new();
-    bench.store(0..3);
+    bench.store(0..4);
     bench.step();
     bench.kafka.deliver(1);
-    bench.kafka.refuse();
+    bench.kafka.refuse(Outcome::BrokerRejected);
+    bench.kafka.refuse(Outcome::DeadLettered);
     bench.run();
-    assert_eq!(bench.delivered(), [0, 2]);
+    assert_eq!(bench.delivered(), [0, 3]);
     assert_eq!((bench.series.records.get(), bench.series.refused.get()), (2, 1));
+    assert_eq!(bench.series.dead_lettered.get(), 1);
 }
 
 #[test]
@@ -214,65 +196,6 @@ fn a_kafka_that_is_away_is_given_no_more_than_so_many_batches() {
     bench.kafka.set_up(true);
     bench.run();
     assert_eq!(bench.delivered(), all(40_000));
-}
-
-#[test]
-fn records_of_a_topic_that_is_nowhere_are_counted_and_left_out() {
-    let mut bench = Bench::new();
-    bench.store([0]);
-    store(&bench.log, &of_topic(1, &["1", "2"]));
-    bench.store([3]);
-    bench.run();
-    assert_eq!((bench.delivered(), bench.series.refused.get()), (vec![0, 3], 2));
-}
-
-#[test]
-fn damaged_records_are_counted_and_passed_over() {
-    let bench = Bench::new();
-    bench.store(0..5);
-    let path = fs::read_dir(bench.home.path()).unwrap().map(|entry| entry.unwrap().path());
-    let path = path.into_iter().find(|path| path.extension().is_some_and(|kind| kind == "segment")).unwrap();
-    let mut segment = fs::read(&path).unwrap();
-    let third = segment.windows(7).position(|window| window == b"client2").unwrap();
-    segment[third] ^= 1;
-    fs::write(&path, segment).unwrap();
-    let mut bench = bench.restarted();
-    bench.run();
-    assert_eq!(bench.delivered(), [0, 1, 3, 4]);
-    assert_eq!(bench.series.damaged.get(), 1);
-}
-
-#[test]
-fn what_kafka_was_given_before_is_waited_for_and_not_sent_twice() {
-    for (delivered, expected) in [(true, vec![0, 3]), (false, vec![0, 1, 2, 3])] {
-        let mut bench = Bench::new();
-        let verdict = Arc::<Verdict>::default();
-        bench.forwarder.was_given(2..4, Arc::clone(&verdict));
-        bench.store(0..4);
-        while bench.step() {}
-        assert_eq!(bench.kafka.waiting(), 1, "beyond it all have to wait");
-        verdict.tell(delivered);
-        bench.run();
-        assert_eq!(bench.delivered(), expected);
-    }
-}
-
-#[test]
-fn closing_waits_for_what_is_under_way_and_hands_over_nothing_more() {
-    let mut bench = Bench::new();
-    bench.store(0..10);
-    bench.step();
-    bench.store(10..20);
-    assert!(!bench.forwarder.close());
-    bench.step();
-    assert_eq!(bench.kafka.waiting(), 10);
-    bench.kafka.deliver(10);
-    assert!(bench.forwarder.close());
-    bench.step();
-    bench.forwarder.persist(bench.now);
-    let mut bench = bench.restarted();
-    bench.run();
-    assert_eq!(bench.delivered(), all(20));
 }
 
 #[test]

@@ -1,17 +1,16 @@
-//! Asking brokers for topics: whether they are there, and what becomes of records when not.
+//! Asking brokers for topics: whether they are there; having those made that are to be created.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use super::admin;
-use super::in_flight::InFlight;
+use super::admin::{Creation, Made};
 use super::plan::Plan;
 use super::producer::{Answer, Producer};
-use super::topics::{Absent, Presence, Topic, Topics};
+use super::topics::{Presence, Topic, Topics};
 use super::watch::now;
-use crate::config::Missing;
+use crate::config::{self, Missing};
 
-/// Between two tries to create topics, and the longest that one may take.
+/// Between two tries to create topics.
 const CREATE: Duration = Duration::from_secs(5);
 
 /// What brokers said of topics.
@@ -22,13 +21,15 @@ pub(super) struct Inquiry {
     create_at: Instant,
     /// Asked for next while all is well: the topics take turns.
     turn: usize,
-    /// Configured topics that cannot be written, and why: a sentence each.
+    /// Under way, at most one at a time.
+    creation: Option<Creation>,
+    /// Topics that are wanted and cannot be written, and why: a sentence each.
     unfit: BTreeMap<String, String>,
 }
 
 impl Inquiry {
     pub(super) fn new(every: Duration, now: Instant) -> Self {
-        Self { every, round_at: now, create_at: now, turn: 0, unfit: BTreeMap::new() }
+        Self { every, round_at: now, create_at: now, turn: 0, creation: None, unfit: BTreeMap::new() }
     }
 
     /// Whether every topic is to be asked for now.
@@ -48,36 +49,31 @@ impl Inquiry {
     /// Asks for a topic, or for all where there is need. Blocks up to `timeout` if nobody answers: then why.
     pub(super) fn ask(&mut self, producer: &Producer, plan: &Plan, timeout: Duration) -> Result<(), String> {
         let now = now();
+        self.hear();
         let configured = plan.topics.configured();
         let unknown = configured.iter().any(|topic| topic.presence() != Presence::There);
         if now >= self.round_at && (unknown || !self.unfit.is_empty() || plan.topics.is_doubted()) {
-            let create = now >= self.create_at;
-            let others = plan
-                .topics
-                .all()
-                .iter()
-                .skip(configured.len())
-                .filter(|topic| topic.is_doubted())
-                .cloned()
-                .collect();
-            for topic in [configured, others].concat() {
-                let answer = producer.probe(&topic, timeout)?;
-                self.judge(&topic, answer, plan, create, now);
+            let all = plan.topics.all();
+            let mut missing = Vec::new();
+            for topic in all.iter().filter(|topic| topic.is_configured || topic.is_doubted()) {
+                let answer = producer.probe(topic, timeout)?;
+                if answer == Answer::Missing && topic.config.missing == Missing::Create {
+                    missing.push(topic.config.clone());
+                }
+                self.judge(topic, answer, now);
             }
-            if create {
-                self.create_at = now + CREATE;
-            }
+            self.create(missing, plan, now);
             self.round_at = now + self.every;
             return Ok(());
         }
         self.turn = (self.turn + 1) % configured.len().max(1);
         let Some(topic) = configured.get(self.turn) else { return Ok(()) };
         let answer = producer.probe(topic, timeout)?;
-        self.judge(topic, answer, plan, false, now);
+        self.judge(topic, answer, now);
         Ok(())
     }
 
-    fn judge(&mut self, topic: &Topic, answer: Answer, plan: &Plan, create: bool, now: Instant) {
+    fn judge(&mut self, topic: &Topic, answer: Answer, now: Instant) {
         let name = &topic.config.name;
         let unfit = match answer {
             Answer::Well(partitions) => {
@@ -90,55 +86,53 @@ impl Inquiry {
             Answer::Missing => {
                 topic.is_missing(now);
                 let what = match topic.config.missing {
-                    Missing::Fail => "events for it are refused".to_owned(),
-                    Missing::Wait => "events for it wait".to_owned(),
-                    Missing::Create if create => return self.create(topic, plan),
-                    Missing::Create => self.unfit.get(name).cloned().unwrap_or("it will be created".into()),
+                    Missing::Fail if topic.is_configured => "events for it are refused",
+                    Missing::Fail | Missing::Wait => "events for it wait",
+                    Missing::Create => "it will be created",
                 };
-                Some(if what.starts_with("topic ") {
-                    what
-                } else {
-                    format!("topic `{name}` does not exist in Kafka; {what}")
-                })
+                let is_told = topic.config.missing == Missing::Create;
+                let told = self.unfit.get(name).filter(|_| is_told).cloned();
+                Some(told.unwrap_or_else(|| format!("topic `{name}` does not exist in Kafka; {what}")))
             }
             Answer::Unfit(why) => Some(why),
         };
-        match unfit.filter(|_| topic.is_configured) {
+        // Nobody wants one that only older records were for, once all of them are written.
+        match unfit.filter(|_| topic.is_configured || topic.is_doubted()) {
             Some(why) => drop(self.unfit.insert(name.clone(), why)),
             None => drop(self.unfit.remove(name)),
         }
     }
 
-    fn create(&mut self, topic: &Topic, plan: &Plan) {
-        let name = &topic.config.name;
+    /// Has topics made, in a thread of its own: a broker may take its time.
+    fn create(&mut self, missing: Vec<config::Topic>, plan: &Plan, now: Instant) {
         let Some(lane) = plan.lanes.first() else { return };
-        let why = match admin::create(&lane.client, &topic.config, CREATE) {
-            Ok(()) => {
-                tracing::info!("topic `{name}` did not exist in Kafka and was created");
-                format!("topic `{name}` was created a moment ago")
-            }
-            Err(why) => format!(
-                "topic `{name}` does not exist in Kafka and cannot be created: {why}; events for it wait"
-            ),
-        };
-        self.unfit.insert(name.clone(), why);
-    }
-}
-
-/// Settles what came back for want of its topic: refuses it once that is certain. Returns a topic that is there after
-/// all, whose records are to be produced again.
-pub(super) fn settle_missing(producer: &Producer, in_flight: &InFlight, topics: &Topics) -> Option<String> {
-    for name in in_flight.back().missing {
-        let topic = topics.by_name(&name);
-        match topic.as_ref().map(|topic| (topic.presence(), topic.absent())) {
-            Some((Presence::There, _)) => return Some(name),
-            Some((_, Some(Absent::Waits)) | (Presence::Unknown, _)) => {}
-            Some((_, Some(Absent::Refused) | None)) | None => {
-                in_flight.take_missing(&name).iter().for_each(|returned| producer.refuse_missing(returned));
-            }
+        if missing.is_empty() || self.creation.is_some() || now < self.create_at {
+            return;
+        }
+        self.create_at = now + CREATE;
+        match Creation::start(plan.maker, lane.client.clone(), missing) {
+            Ok(creation) => self.creation = Some(creation),
+            Err(error) => tracing::warn!(%error, "no thread to create topics; trying again"),
         }
     }
-    None
+
+    /// Takes what has become of topics that were to be made.
+    fn hear(&mut self) {
+        let Some(made) = self.creation.as_mut().and_then(Creation::take) else { return };
+        self.creation = None;
+        for Made { topic: name, result } in made {
+            let why = match result {
+                Ok(()) => {
+                    tracing::info!("topic `{name}` did not exist in Kafka and was created");
+                    format!("topic `{name}` was created a moment ago")
+                }
+                Err(why) => format!(
+                    "topic `{name}` does not exist in Kafka and cannot be created: {why}; events for it wait"
+                ),
+            };
+            self.unfit.insert(name, why);
+        }
+    }
 }
 
 fn note_partitions(topic: &Topic, found: usize) {

@@ -6,17 +6,26 @@
 //! Another one ([`flush`]) spares records the linger while few come.
 
 mod admin;
+mod back;
+mod busy;
+mod draft;
 mod flow;
 mod flush;
+mod held;
 mod in_flight;
 mod inquiry;
+mod patience;
+mod place;
 mod plan;
 mod producer;
+mod refuse;
 mod replace;
 mod reports;
 mod room;
 mod settings;
 mod statistics;
+mod stuck;
+mod tell;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
@@ -34,12 +43,13 @@ use arc_swap::ArcSwap;
 use tidegate_wire::{Level, Reason};
 
 use self::in_flight::InFlight;
+use self::patience::Patience;
 use self::plan::Plan;
 use self::producer::Producer;
 use self::room::Room;
 pub use self::settings::KafkaError;
 use self::topics::Topics;
-use self::watch::{Patience, Watch};
+use self::watch::Watch;
 use super::{Health, Pending, Sink};
 use crate::config;
 use crate::metrics::KafkaSeries;
@@ -62,6 +72,7 @@ struct Shared {
     topics: Arc<Topics>,
     in_flight: Arc<InFlight>,
     room: Arc<Room>,
+    series: KafkaSeries,
     health: ArcSwap<Health>,
     closing: AtomicBool,
     /// When the drain has to be over, once there is one.
@@ -91,21 +102,10 @@ impl KafkaSink {
     }
 
     fn start(plan: Plan, patience: Patience) -> Result<Self, KafkaError> {
-        let room = Arc::new(Room::default());
-        let in_flight = Arc::new(InFlight::new(plan.budget_bytes, Arc::clone(&room)));
-        let producer = Producer::new(&plan, &in_flight, &room)?;
         let awake = Arc::clone(&plan.watch);
-        let detail = format!("connecting to Kafka at {}", plan.brokers);
-        let shared = Arc::new(Shared {
-            live: RwLock::new(Some(producer)),
-            topics: Arc::clone(&plan.topics),
-            in_flight,
-            room,
-            health: ArcSwap::from_pointee(Health::Away { reason: Reason::Broker, detail }),
-            closing: AtomicBool::new(false),
-            close_by: Mutex::default(),
-            closed: tokio::sync::watch::Sender::new(false),
-        });
+        let shared = Arc::new(Shared::new(&plan));
+        let producer = Producer::new(&plan, &shared.in_flight, &shared.room)?;
+        *shared.live.write().unwrap_or_else(PoisonError::into_inner) = Some(producer);
         let watch = Watch::new(plan, patience, Arc::clone(&shared));
         let watch = thread::Builder::new().name("kafka-watch".into()).spawn(move || watch.run())?;
         // Set once: this is the only place.
@@ -122,6 +122,37 @@ impl KafkaSink {
         }
         drop(close_by);
         self.watch.unpark();
+    }
+}
+
+impl Shared {
+    fn new(plan: &Plan) -> Self {
+        let room = Arc::new(Room::default());
+        let detail = format!("connecting to Kafka at {}", plan.brokers);
+        Self {
+            live: RwLock::default(),
+            topics: Arc::clone(&plan.topics),
+            in_flight: Arc::new(InFlight::new(plan.budget_bytes, Arc::clone(&room))),
+            room,
+            series: plan.series.clone(),
+            health: ArcSwap::from_pointee(Health::Away { reason: Reason::Broker, detail }),
+            closing: AtomicBool::new(false),
+            close_by: Mutex::default(),
+            closed: tokio::sync::watch::Sender::new(false),
+        }
+    }
+
+    /// Gives up what has not settled: its clients are not told that it is safe, and are told no more.
+    fn give_up(&self) {
+        let lost = self.in_flight.abandon();
+        self.series.failures.inc_by(lost);
+        if lost > 0 {
+            tracing::warn!(
+                lost,
+                "the gateway ends and Kafka has not taken all events; the rest are not acknowledged: their clients send \
+                 them again"
+            );
+        }
     }
 }
 
@@ -161,7 +192,11 @@ impl Sink for KafkaSink {
         self.close(deadline);
         Box::pin(async move {
             // The sender lives as long as the sink that is borrowed here.
-            let _ = closed.wait_for(|closed| *closed).await;
+            let closed = tokio::time::timeout(deadline, closed.wait_for(|closed| *closed)).await;
+            if closed.is_err() {
+                // The watch is at something that takes longer: nothing is waited for any more.
+                self.shared.give_up();
+            }
         })
     }
 }

@@ -5,6 +5,7 @@ use std::thread::Thread;
 
 use rdkafka::ClientConfig;
 
+use super::admin::{self, Maker};
 use super::settings::{self, KafkaError};
 use super::statistics::Tally;
 use super::topics::Topics;
@@ -17,6 +18,8 @@ pub(super) struct Plan {
     /// The first one is what all topics share that ask for nothing else.
     pub(super) lanes: Vec<LanePlan>,
     pub(super) topics: Arc<Topics>,
+    /// Makes topics that are to be created.
+    pub(super) maker: Maker,
     pub(super) series: KafkaSeries,
     pub(super) tally: Arc<Tally>,
     pub(super) budget_bytes: u64,
@@ -54,9 +57,19 @@ impl Plan {
         let lanes: Vec<LanePlan> =
             ways.iter().map(|way| LanePlan::new(kafka, *way, budget_bytes)).collect::<Result<_, _>>()?;
         let lane = |topic: &config::Topic| ways.iter().position(|other| *other == way(topic)).unwrap_or(0);
-        let topics = Arc::new(Topics::new(topics, lane));
+        let topics = Arc::new(Topics::new(topics, kafka.topics.clone(), lane));
         let (brokers, tally) = (kafka.brokers.clone(), Arc::new(Tally::default()));
-        Ok(Self { brokers, lanes, topics, series, tally, budget_bytes, apart: false, watch: Arc::default() })
+        Ok(Self {
+            brokers,
+            lanes,
+            topics,
+            maker: admin::create,
+            series,
+            tally,
+            budget_bytes,
+            apart: false,
+            watch: Arc::default(),
+        })
     }
 }
 

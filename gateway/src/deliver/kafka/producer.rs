@@ -5,25 +5,26 @@ use std::thread;
 use std::time::Duration;
 
 use rdkafka::config::FromClientConfigAndContext;
-use rdkafka::message::{Header, Message as _, OwnedHeaders, OwnedMessage, Timestamp};
-use rdkafka::producer::{BaseRecord, Producer as _, PurgeConfig, ThreadedProducer};
+use rdkafka::message::{Message as _, OwnedHeaders, OwnedMessage};
+use rdkafka::producer::{Producer as _, PurgeConfig, ThreadedProducer};
 use rdkafka::types::RDKafkaErrorCode as Code;
 
+use super::back::Returned;
+use super::draft::{self, Draft};
 use super::flush::{self, Flusher};
-use super::in_flight::{InFlight, Place, Progress, Returned};
+use super::in_flight::{InFlight, Progress};
+use super::place::Place;
 use super::plan::Plan;
-use super::reports::{self, Notes, Reports, TooLarge};
+use super::refuse;
+use super::reports::{Notes, Reports, TooLarge};
 use super::room::Room;
 use super::settings::{KafkaError, batch_bytes};
 use super::topics::{Absent, Topic, Topics};
 use super::verdict::{self, Poison, Verdict};
 use super::watch::now;
 use crate::metrics::KafkaSeries;
-use crate::record::{Encoding, Record, Records};
+use crate::record::{Record, Records};
 use crate::ticket::Ticket;
-
-/// The content type of a structured event (`CloudEvents` Kafka protocol binding 1.0, section 3.3).
-const STRUCTURED: &str = "application/cloudevents+json; charset=UTF-8";
 
 /// One producer of librdkafka with the thread that polls it.
 pub(super) type Client = ThreadedProducer<Reports>;
@@ -45,39 +46,6 @@ struct Lane {
     /// None where `linger.ms` holds for every record. Before the client: its thread ends first.
     flusher: Option<Flusher>,
     client: Arc<Client>,
-}
-
-/// A record as librdkafka takes it.
-pub(super) struct Draft<'a> {
-    pub(super) topic: &'a str,
-    pub(super) key: Option<&'a [u8]>,
-    pub(super) value: Option<&'a [u8]>,
-    pub(super) timestamp_ms: Option<i64>,
-    pub(super) headers: Option<OwnedHeaders>,
-}
-
-impl Draft<'_> {
-    /// The same, to be sent later.
-    pub(super) fn detach(&self) -> OwnedMessage {
-        let timestamp = self.timestamp_ms.map_or(Timestamp::NotAvailable, Timestamp::CreateTime);
-        let [key, value] = [self.key, self.value].map(|bytes| bytes.map(<[u8]>::to_vec));
-        OwnedMessage::new(value, key, self.topic.to_owned(), timestamp, 0, 0, self.headers.clone())
-    }
-
-    pub(super) fn send(self, client: &Client, place: Place) -> Result<(), Code> {
-        let record = BaseRecord {
-            topic: self.topic,
-            partition: None,
-            payload: self.value,
-            key: self.key,
-            timestamp: self.timestamp_ms,
-            headers: self.headers,
-            delivery_opaque: place.pack(),
-        };
-        client
-            .send(record)
-            .map_err(|(error, _record)| error.rdkafka_error_code().unwrap_or(Code::InvalidArgument))
-    }
 }
 
 /// What became of a record that was offered.
@@ -117,13 +85,11 @@ impl Producer {
             let flusher = settings.adaptive.then(|| Flusher::spawn(Arc::clone(&client))).transpose()?;
             lanes.push(Lane { flusher, client });
         }
-        let structured = OwnedHeaders::new_with_capacity(1)
-            .insert(Header { key: "content-type", value: Some(STRUCTURED) });
         Ok(Self {
             lanes,
             topics: Arc::clone(&plan.topics),
             in_flight: Arc::clone(in_flight),
-            structured,
+            structured: draft::structured(),
             series: plan.series.clone(),
             room: Arc::clone(room),
         })
@@ -145,7 +111,7 @@ impl Producer {
         for record in records.iter_from(from) {
             let place = Place { slot, index: record.index };
             let topic = topics.get(usize::from(record.topic.0));
-            match topic.map_or(Offered::Waits, |topic| self.offer(topic, &record, place)) {
+            match topic.map_or(Offered::Waits, |topic| self.offer(topic, &record, place, ticket)) {
                 Offered::Taken(lane) => queued.get_mut(lane).into_iter().for_each(|queued| *queued += 1),
                 Offered::Refused => {}
                 Offered::Waits => {
@@ -165,73 +131,62 @@ impl Producer {
         taken as usize
     }
 
-    fn offer(&self, topic: &Topic, record: &Record<'_>, place: Place) -> Offered {
+    fn offer(&self, topic: &Topic, record: &Record<'_>, place: Place, ticket: &Ticket) -> Offered {
         let Some(lane) = self.lanes.get(topic.lane) else { return Offered::Waits };
+        let draft = || Draft::new(topic, record, &self.structured);
         let refuse = |poison: Poison| {
-            let draft = self.draft(topic, record);
             let why = poison.why.to_owned();
-            reports::refuse(&lane.client, &self.in_flight, &self.topics, place, poison, why, draft);
+            refuse::refuse(&lane.client, &self.in_flight, &self.topics, place, poison, why, draft());
             Offered::Refused
         };
         match topic.absent() {
-            Some(Absent::Refused) => return refuse(Poison::UNKNOWN_TOPIC),
-            Some(Absent::Waits) => return Offered::Waits,
+            Some(Absent::Refused(poison)) if !ticket.is_owed() => return refuse(poison),
+            Some(_) => {
+                // Somebody wants it: brokers are asked for it, configured or not.
+                self.topics.doubt(topic);
+                return Offered::Waits;
+            }
             None => {}
         }
-        let Err(code) = self.draft(topic, record).send(&lane.client, place) else {
-            return Offered::Taken(topic.lane);
-        };
-        let notes = lane.notes();
+        let Err(code) = draft().send(&lane.client, place) else { return Offered::Taken(topic.lane) };
         match verdict::at_send(code) {
-            Verdict::Refused(poison) => {
-                if poison == Poison::FORBIDDEN_TOPIC {
-                    notes.block(&topic.config.name, poison.why, code);
+            Verdict::Refused(poison) => return refuse(poison),
+            Verdict::Barred(poison) => {
+                self.topics.bar(topic, poison, now());
+                if !ticket.is_owed() {
+                    return refuse(poison);
                 }
-                return refuse(poison);
             }
-            Verdict::Blocked(why) => notes.block(&topic.config.name, why, code),
+            Verdict::Blocked(why) => lane.notes().block(&topic.config.name, why, code),
             Verdict::Missing => self.topics.doubt(topic),
             Verdict::Suspect(_) | Verdict::TooLarge | Verdict::Again => {}
         }
         Offered::Waits
     }
 
-    fn draft<'a>(&self, topic: &'a Topic, record: &Record<'a>) -> Draft<'a> {
-        let headers = match record.encoding {
-            // One C call; building it anew would take two and a copy of the name.
-            Encoding::Structured => self.structured.clone(),
-            Encoding::Binary => {
-                let headers = record.headers();
-                let list = OwnedHeaders::new_with_capacity(headers.len());
-                headers.fold(list, |list, (key, value)| list.insert(Header { key, value: Some(value) }))
-            }
-        };
-        Draft {
-            topic: &topic.config.name,
-            key: record.key,
-            value: record.value,
-            timestamp_ms: i64::try_from(record.timestamp_ms).ok(),
-            headers: Some(headers),
-        }
-    }
-
     /// Produces what a producer before this one gave back. Nothing else may be submitted before all of it is.
     pub(super) fn resend(&self, returned: Returned) {
         let Returned { place, record, .. } = returned;
         let Some(client) = self.client_of(record.topic()) else { return };
-        let draft = Draft {
-            topic: record.topic(),
-            key: record.key(),
-            value: record.payload(),
-            timestamp_ms: record.timestamp().to_millis(),
-            headers: record.headers().cloned(),
-        };
-        let Err(code) = draft.send(client, place) else { return };
+        let topic = self.topics.by_name(record.topic());
         let generation = client.client().context().generation;
+        let wait = |record| self.in_flight.gave_back(generation, place, record, topic.as_deref());
+        match topic.as_ref().and_then(|topic| topic.absent()) {
+            Some(Absent::Refused(poison)) if !self.in_flight.is_owed(place) => {
+                return self.refuse(place, &record, poison);
+            }
+            Some(_) => return wait(record),
+            None => {}
+        }
+        let Err(code) = Draft::of(&record).send(client, place) else { return };
         match verdict::at_send(code) {
-            Verdict::Missing => self.in_flight.gave_back(generation, place, record, true),
+            Verdict::Missing => wait(record),
+            Verdict::Barred(poison) => {
+                topic.iter().for_each(|topic| self.topics.bar(topic, poison, now()));
+                if self.in_flight.is_owed(place) { wait(record) } else { self.refuse(place, &record, poison) }
+            }
             // This producer has stopped already: the next one sends it.
-            Verdict::Again => self.in_flight.gave_back(generation, place, record, false),
+            Verdict::Again => self.in_flight.gave_back(generation, place, record, None),
             // Its frame's client sends it again: librdkafka takes as much as all frames together may hold.
             _ => {
                 self.series.failures.inc();
@@ -240,26 +195,18 @@ impl Producer {
         }
     }
 
+    /// Refuses a record that came back.
+    pub(super) fn refuse(&self, place: Place, record: &OwnedMessage, poison: Poison) {
+        let Some(client) = self.client_of(record.topic()) else { return };
+        let why = poison.why.to_owned();
+        refuse::refuse(client, &self.in_flight, &self.topics, place, poison, why, Draft::of(record));
+    }
+
     /// Has `count` records sent that were handed over, unless they are to linger.
     pub(super) fn hurry(&self, count: usize) {
         for flusher in self.lanes.iter().filter_map(|lane| lane.flusher.as_ref()).filter(|_| count > 0) {
             flusher.queued(count);
         }
-    }
-
-    /// Refuses what came back because its topic does not exist.
-    pub(super) fn refuse_missing(&self, returned: &Returned) {
-        let Returned { place, record, .. } = returned;
-        let Some(client) = self.client_of(record.topic()) else { return };
-        let draft = Draft {
-            topic: record.topic(),
-            key: record.key(),
-            value: record.payload(),
-            timestamp_ms: record.timestamp().to_millis(),
-            headers: record.headers().cloned(),
-        };
-        let poison = Poison::UNKNOWN_TOPIC;
-        reports::refuse(client, &self.in_flight, &self.topics, *place, poison, poison.why.to_owned(), draft);
     }
 
     fn client_of(&self, topic: &str) -> Option<&Client> {
@@ -284,6 +231,11 @@ impl Producer {
             }
             None => Answer::Well(found.partitions().len()),
         })
+    }
+
+    /// Whether librdkafka has nothing: neither waiting nor on its way.
+    pub(super) fn is_empty(&self) -> bool {
+        self.lanes.iter().all(|lane| lane.client.in_flight_count() == 0)
     }
 
     /// Why librdkafka will never send again, once that is so.
@@ -320,14 +272,6 @@ impl Producer {
             lane.client.purge(PurgeConfig::default().queue().inflight().non_blocking());
         }
         self.flush(REPORTS);
-    }
-
-    /// Gives up what was not reported, sent or not; its clients are not acknowledged. Returns how many events.
-    pub(super) fn give_up(&self) -> u64 {
-        self.give_back(Duration::ZERO);
-        let abandoned = self.in_flight.abandon();
-        self.series.failures.inc_by(abandoned);
-        abandoned
     }
 
     pub(super) fn progress(&self) -> Progress {

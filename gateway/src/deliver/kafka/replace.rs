@@ -3,11 +3,12 @@
 use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
-use super::in_flight::Returned;
+use super::back::Returned;
 use super::producer::Producer;
 use super::reports::TooLarge;
 use super::settings::batch_bytes;
-use super::watch::{Look, Trouble, Watch, now};
+use super::tell::{Look, Trouble};
+use super::watch::{Watch, now};
 use crate::deliver::breaker::Seen;
 
 /// How long answers are waited for to what a producer has sent that goes: in trouble, and otherwise.
@@ -96,7 +97,7 @@ impl Watch {
         if let Some(old) = &old {
             old.give_back(if retire.firm { ANSWERS.0 } else { ANSWERS.1 });
         }
-        let (records, lost) = self.shared.in_flight.turn_over();
+        let (records, lost) = self.shared.in_flight.turn_over(&self.plan.topics);
         self.plan.series.failures.inc_by(lost);
         let handed_over = records.len();
         let why = &retire.trouble.detail;

@@ -7,17 +7,20 @@ use std::thread::Thread;
 use rdkafka::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::KafkaError as ClientError;
-use rdkafka::message::{BorrowedMessage, Header, Message, OwnedHeaders};
+use rdkafka::message::{Message as _, OwnedMessage};
 use rdkafka::producer::{DeliveryResult, Producer as _, ProducerContext, PurgeConfig};
 use rdkafka::types::RDKafkaErrorCode as Code;
 
-use super::in_flight::{InFlight, Place, Progress};
-use super::producer::{Client, Draft};
+use super::draft::Draft;
+use super::in_flight::{InFlight, Progress};
+use super::place::Place;
+use super::producer::Client;
+use super::refuse;
 use super::statistics::Tally;
-use super::topics::Topics;
+use super::topics::{Topic, Topics};
 use super::verdict::{self, Poison, Verdict};
+use super::watch::now;
 use crate::metrics::KafkaSeries;
-use crate::outcome::Outcome;
 
 /// What the callbacks of one producer share with the rest of the sink.
 pub(super) struct Reports {
@@ -135,9 +138,17 @@ impl ProducerContext for Reports {
         let place = Place::unpack(place);
         match result {
             Ok(_) => self.in_flight.delivered(self.generation, place),
-            Err((error, message)) => self.failed(place, error, message),
+            Err((error, message)) => self.failed(place, error, message.detach()),
         }
     }
+}
+
+/// What becomes of a record that Kafka did not take.
+enum Fate {
+    Refused(Poison),
+    /// For its topic.
+    Waits,
+    Again,
 }
 
 impl Reports {
@@ -145,48 +156,55 @@ impl Reports {
         self.in_flight.progress()
     }
 
-    fn failed(&self, place: Place, error: &ClientError, message: &BorrowedMessage<'_>) {
+    fn failed(&self, place: Place, error: &ClientError, message: OwnedMessage) {
         let code = error.rdkafka_error_code().unwrap_or(Code::Unknown);
-        let size = message.payload().map_or(0, <[u8]>::len) + message.key().map_or(0, <[u8]>::len);
-        let is_missing = match verdict::reported(code) {
-            Verdict::Refused(poison) => return self.refuse(place, poison, code, message),
-            Verdict::Suspect(poison) if self.apart => return self.refuse(place, poison, code, message),
-            Verdict::TooLarge if self.apart => return self.refuse(place, Poison::TOO_LARGE, code, message),
-            // librdkafka sends what is larger than a batch may be by itself: nobody else is to blame.
-            Verdict::TooLarge if size >= self.batch_bytes => {
-                return self.refuse(place, Poison::TOO_LARGE, code, message);
-            }
-            Verdict::Missing => {
-                self.topics.by_name(message.topic()).iter().for_each(|topic| self.topics.doubt(topic));
-                true
-            }
-            Verdict::TooLarge => {
-                self.notes.too_large(message.topic(), size);
-                false
-            }
-            Verdict::Suspect(poison) => {
-                self.notes.suspect(message.topic(), poison.why);
-                false
-            }
-            Verdict::Blocked(why) => {
-                self.notes.block(message.topic(), why, code);
-                false
-            }
-            Verdict::Again => {
-                self.notes.again(message.topic(), code);
-                false
-            }
+        let is_taken_back = matches!(code, Code::PurgeQueue | Code::PurgeInflight);
+        if !is_taken_back {
+            self.in_flight.heard(self.generation);
+        }
+        let topic = self.topics.by_name(message.topic());
+        let waits = match self.judge(place, code, &message, topic.as_deref()) {
+            Fate::Refused(poison) => return self.refuse(place, poison, code, &message),
+            Fate::Waits => true,
+            Fate::Again => false,
         };
-        if !matches!(code, Code::PurgeQueue | Code::PurgeInflight) {
+        if !is_taken_back {
             self.series.failures.inc();
-            if !is_missing {
+            if !waits {
                 self.stop();
             }
         }
-        self.in_flight.gave_back(self.generation, place, message.detach(), is_missing);
+        self.in_flight.gave_back(self.generation, place, message, topic.as_deref().filter(|_| waits));
         if let Some(watch) = self.watch.get() {
             watch.unpark();
         }
+    }
+
+    /// What becomes of a record without success; what the watch has to know of it is noted.
+    fn judge(&self, place: Place, code: Code, message: &OwnedMessage, topic: Option<&Topic>) -> Fate {
+        let size = message.payload().map_or(0, <[u8]>::len) + message.key().map_or(0, <[u8]>::len);
+        match verdict::reported(code) {
+            Verdict::Refused(poison) => return Fate::Refused(poison),
+            Verdict::Suspect(poison) if self.apart => return Fate::Refused(poison),
+            // librdkafka sends what is larger than a batch may be by itself: nobody else is to blame.
+            Verdict::TooLarge if self.apart || size >= self.batch_bytes => {
+                return Fate::Refused(Poison::TOO_LARGE);
+            }
+            Verdict::Barred(poison) => {
+                topic.into_iter().for_each(|topic| self.topics.bar(topic, poison, now()));
+                let is_owed = self.in_flight.is_owed(place);
+                return if is_owed { Fate::Waits } else { Fate::Refused(poison) };
+            }
+            Verdict::Missing => {
+                topic.into_iter().for_each(|topic| self.topics.doubt(topic));
+                return Fate::Waits;
+            }
+            Verdict::TooLarge => self.notes.too_large(message.topic(), size),
+            Verdict::Suspect(poison) => self.notes.suspect(message.topic(), poison.why),
+            Verdict::Blocked(why) => self.notes.block(message.topic(), why, code),
+            Verdict::Again => self.notes.again(message.topic(), code),
+        }
+        Fate::Again
     }
 
     /// What is queued behind a record that came back must not be written before it: the watch hands all of it over in
@@ -199,69 +217,10 @@ impl Reports {
         }
     }
 
-    fn refuse(&self, place: Place, poison: Poison, code: Code, message: &BorrowedMessage<'_>) {
-        if poison == Poison::FORBIDDEN_TOPIC {
-            self.notes.block(message.topic(), poison.why, code);
-            // librdkafka refuses further records by itself until it has asked for the topic again.
-            self.topics.by_name(message.topic()).iter().for_each(|topic| self.topics.doubt(topic));
-        }
+    fn refuse(&self, place: Place, poison: Poison, code: Code, message: &OwnedMessage) {
         let Some(client) = self.client.get().and_then(Weak::upgrade) else { return };
         let why = format!("{} ({code})", poison.why);
-        let draft = Draft::of(message);
-        refuse(&client, &self.in_flight, &self.topics, place, poison, why, draft);
-    }
-}
-
-/// Refuses an event, by way of its topic's dead-letter topic if there is one.
-pub(super) fn refuse(
-    client: &Client,
-    in_flight: &InFlight,
-    topics: &Topics,
-    place: Place,
-    poison: Poison,
-    why: String,
-    draft: Draft<'_>,
-) {
-    let generation = client.client().context().generation;
-    let tell = |why: String| {
-        if let Some(ticket) = in_flight.failed(generation, place) {
-            ticket.refused(place.index, Outcome::BrokerRejected, why);
-        }
-    };
-    if let Some(first) = in_flight.exhume(place) {
-        return tell(format!("{first}, and its dead-letter topic `{}` did not take it: {why}", draft.topic));
-    }
-    let topic = topics.by_name(draft.topic);
-    let dead_letter = topic.as_ref().and_then(|topic| topic.config.dead_letter.as_deref());
-    let Some(dead_letter) = dead_letter.filter(|_| poison != Poison::TOO_LARGE_HERE) else {
-        return tell(why);
-    };
-    let headers = draft.headers.unwrap_or_else(|| OwnedHeaders::new_with_capacity(2));
-    let headers = headers
-        .insert(Header { key: "tidegate-reason", value: Some(poison.reason) })
-        .insert(Header { key: "tidegate-topic", value: Some(draft.topic) });
-    let draft = Draft { topic: dead_letter, headers: Some(headers), ..draft };
-    // Before it is sent: its report may come at once.
-    in_flight.bury(place, why);
-    let letter = draft.detach();
-    let Err(code) = draft.send(client, place) else { return };
-    if verdict::at_send(code) == Verdict::Again {
-        // This producer has stopped, perhaps at this very record: another one sends it.
-        in_flight.gave_back(generation, place, letter, false);
-    } else if let Some(why) = in_flight.exhume(place) {
-        tell(format!("{why}, and its dead-letter topic `{dead_letter}` did not take it: {code}"));
-    }
-}
-
-impl<'a> Draft<'a> {
-    fn of(message: &'a BorrowedMessage<'_>) -> Self {
-        Self {
-            topic: message.topic(),
-            key: message.key(),
-            value: message.payload(),
-            timestamp_ms: message.timestamp().to_millis(),
-            headers: message.headers().map(rdkafka::message::BorrowedHeaders::detach),
-        }
+        refuse::refuse(&client, &self.in_flight, &self.topics, place, poison, why, Draft::of(message));
     }
 }
 
@@ -282,7 +241,7 @@ impl ClientContext for Reports {
             Ok(statistics) => {
                 self.notes.brokers_up.store(statistics.brokers_up(), Ordering::Relaxed);
                 self.notes.has_producer_id.store(statistics.has_producer_id(), Ordering::Relaxed);
-                self.tally.record(self.lane, statistics, &self.series);
+                self.tally.record((self.lane, self.generation), statistics, &self.series, now());
             }
             Err(error) => tracing::error!("librdkafka's statistics cannot be read: {error}"),
         }

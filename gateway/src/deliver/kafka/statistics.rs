@@ -1,10 +1,13 @@
 //! librdkafka's statistics: the few of them that readiness and metrics need.
 
-use std::collections::{HashMap, HashSet};
-use std::sync::{Mutex, PoisonError};
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use serde::Deserialize;
 
+use super::busy::Busy;
+use super::stuck::{self, Queues, Stand};
 use crate::metrics::KafkaSeries;
 
 /// One report of librdkafka (its STATISTICS.md), as far as it is used here.
@@ -21,6 +24,7 @@ pub(super) struct Statistics {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct Broker {
+    nodeid: i32,
     source: String,
     state: String,
     txerrs: i64,
@@ -37,8 +41,14 @@ struct Topic {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-struct Partition {
-    txbytes: u64,
+pub(super) struct Partition {
+    pub(super) txbytes: u64,
+    /// Of a broker; -1 without one.
+    pub(super) leader: i32,
+    /// Of a producer's records the last one that was acknowledged, counted from 1.
+    pub(super) acked_msgid: u64,
+    msgs: u64,
+    msgq_cnt: u64,
 }
 
 /// A rolling window: microseconds or a count.
@@ -62,16 +72,34 @@ impl Statistics {
         i64::try_from(up.count()).unwrap_or(i64::MAX)
     }
 
+    /// Whether a broker is connected, by its id.
+    pub(super) fn is_up(&self, id: i32) -> bool {
+        id >= 0 && self.brokers.values().any(|broker| broker.nodeid == id && broker.state == "UP")
+    }
+
+    /// What is said of every partition, with its topic and number.
+    pub(super) fn partitions(&self) -> impl Iterator<Item = (&str, &str, &Partition)> {
+        let topics = self.topics.iter();
+        topics.flat_map(|(topic, said)| said.partitions.iter().map(move |(at, said)| (&**topic, &**at, said)))
+    }
+
     /// Whether the producer has its id: until then nothing is sent.
     pub(super) fn has_producer_id(&self) -> bool {
         self.eos.as_ref().is_some_and(|eos| eos.idemp_state == "Assigned")
     }
 }
 
-/// Partitions of each topic that are shown: the busiest.
-const SHOWN: usize = 5;
-/// Of reports, one a second: over how many bytes are averaged.
-const MINUTE: f64 = 60.0;
+/// librdkafka's own entry for records without a partition yet.
+pub(super) const UNASSIGNED: &str = "-1";
+
+impl Partition {
+    /// Records that wait to be sent or to be acknowledged. The queues are not asked: that from which a broker is sent to is
+    /// not among what librdkafka tells.
+    pub(super) fn unacknowledged(&self, partition: &str) -> u64 {
+        // From there records go on to a partition, where they are counted again.
+        if partition == UNASSIGNED { self.msgq_cnt } else { self.msgs.saturating_sub(self.acked_msgid) }
+    }
+}
 
 /// The last statistics of every producer, written into the gateway's own series together.
 #[derive(Default)]
@@ -79,91 +107,78 @@ pub(super) struct Tally(Mutex<Tallied>);
 
 #[derive(Default)]
 struct Tallied {
-    lanes: Vec<Statistics>,
-    /// By topic and partition.
-    partitions: HashMap<String, HashMap<String, Busy>>,
-    shown: HashSet<(String, String)>,
+    lanes: Vec<Lane>,
+    busy: Busy,
 }
 
-/// How busy a partition is.
-#[derive(Debug, Default)]
-struct Busy {
-    /// As last reported: counts from the making of a producer.
-    sent_bytes: u64,
-    /// About those of the last minute.
-    minute_bytes: f64,
+#[derive(Default)]
+struct Lane {
+    /// Of the producer that said so.
+    generation: u32,
+    last: Statistics,
+    queues: Queues,
 }
 
 impl Tally {
-    /// Takes what one producer says, and writes what all of them say.
-    pub(super) fn record(&self, lane: usize, statistics: Statistics, series: &KafkaSeries) {
-        let mut tallied = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        tallied.weigh(&statistics);
-        if tallied.lanes.len() <= lane {
-            tallied.lanes.resize_with(lane + 1, Statistics::default);
+    /// Takes what one producer says, unless there is a newer one, and writes what all of them say.
+    pub(super) fn record(
+        &self,
+        from: (usize, u32),
+        statistics: Statistics,
+        series: &KafkaSeries,
+        now: Instant,
+    ) {
+        let (at, generation) = from;
+        let mut tallied = self.lock();
+        if tallied.lanes.len() <= at {
+            tallied.lanes.resize_with(at + 1, Lane::default);
         }
-        if let Some(last) = tallied.lanes.get_mut(lane) {
-            *last = statistics;
+        let Tallied { lanes, busy } = &mut *tallied;
+        let Some(lane) = lanes.get_mut(at) else { return };
+        if generation < lane.generation {
+            return;
         }
+        if generation > lane.generation {
+            busy.begin(at);
+            *lane = Lane { generation, ..Lane::default() };
+        }
+        lane.queues.note(&statistics, now);
+        busy.note(at, &statistics);
+        lane.last = statistics;
         tallied.write(series);
-        tallied.show(series);
+        tallied.busy.show(series);
+    }
+
+    /// What waits for which part of Kafka. Nothing is known of producers older than `generation`.
+    pub(super) fn stand(&self, generation: u32, still: Duration, now: Instant) -> Option<Stand> {
+        let tallied = self.lock();
+        let is_new = |lane: &Lane| lane.generation == generation && lane.last.has_producer_id();
+        let known = tallied.lanes.iter().any(is_new);
+        let queues = tallied.lanes.iter().filter(|lane| lane.generation == generation);
+        known.then(|| stuck::stand(queues.map(|lane| &lane.queues), still, now))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Tallied> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Tallied {
     fn write(&self, series: &KafkaSeries) {
-        let sum = |of: fn(&Statistics) -> i64| self.lanes.iter().map(of).sum();
+        let lanes = || self.lanes.iter().map(|lane| &lane.last);
+        let sum = |of: fn(&Statistics) -> i64| lanes().map(of).sum();
         series.queue_messages.set(sum(|lane| lane.msg_cnt));
         series.queue_bytes.set(sum(|lane| lane.msg_size));
         // Each has connections of its own, to the same brokers.
-        series.brokers_up.set(self.lanes.iter().map(Statistics::brokers_up).max().unwrap_or(0));
-        let brokers = || self.lanes.iter().flat_map(|lane| lane.brokers.values());
+        series.brokers_up.set(lanes().map(Statistics::brokers_up).max().unwrap_or(0));
+        let brokers = || lanes().flat_map(|lane| lane.brokers.values());
         let slowest_us = brokers().map(|broker| broker.rtt.avg).max().unwrap_or(0);
         series.broker_rtt.set(float(slowest_us) / 1e6);
         series.internal_latency.set(mean(brokers().map(|broker| &broker.int_latency)) / 1e6);
-        let topics = self.lanes.iter().flat_map(|lane| lane.topics.values());
+        let topics = lanes().flat_map(|lane| lane.topics.values());
         series.batch_messages.set(mean(topics.map(|topic| &topic.batchcnt)));
         series.transmit_errors.set(brokers().map(|broker| broker.txerrs).sum());
     }
-
-    fn weigh(&mut self, statistics: &Statistics) {
-        for (name, topic) in &statistics.topics {
-            // librdkafka's own entry for records without a partition yet is -1.
-            for (partition, now) in topic.partitions.iter().filter(|(partition, _)| *partition != "-1") {
-                let of_topic = self.partitions.entry(name.clone()).or_default();
-                let busy = of_topic.entry(partition.clone()).or_default();
-                // A new producer counts from 0.
-                let sent = now.txbytes.checked_sub(busy.sent_bytes).unwrap_or(now.txbytes);
-                busy.sent_bytes = now.txbytes;
-                #[expect(clippy::cast_precision_loss, reason = "for a gauge")]
-                let sent = sent as f64;
-                busy.minute_bytes = busy.minute_bytes * (1.0 - 1.0 / MINUTE) + sent;
-            }
-        }
-    }
-
-    fn show(&mut self, series: &KafkaSeries) {
-        let mut shown = HashSet::new();
-        for (topic, partitions) in &self.partitions {
-            let mut busiest: Vec<_> =
-                partitions.iter().filter(|(_, busy)| busy.minute_bytes >= 1.0).collect();
-            busiest.sort_by(|(_, a), (_, b)| b.minute_bytes.total_cmp(&a.minute_bytes));
-            for (partition, busy) in busiest.into_iter().take(SHOWN) {
-                #[expect(clippy::cast_possible_truncation, reason = "bytes of a minute")]
-                let bytes = busy.minute_bytes.round() as i64;
-                series.partition_bytes.get_or_create(&labels(topic, partition)).set(bytes);
-                shown.insert((topic.clone(), partition.clone()));
-            }
-        }
-        for (topic, partition) in self.shown.difference(&shown) {
-            series.partition_bytes.remove(&labels(topic, partition));
-        }
-        self.shown = shown;
-    }
-}
-
-fn labels(topic: &str, partition: &str) -> [(&'static str, String); 2] {
-    [("topic", topic.to_owned()), ("partition", partition.to_owned())]
 }
 
 fn mean<'a>(windows: impl Iterator<Item = &'a Window>) -> f64 {
@@ -180,6 +195,7 @@ fn float(value: i64) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use super::super::watch;
     use super::*;
 
     #[test]
@@ -192,7 +208,7 @@ mod tests {
         let statistics: Statistics = serde_json::from_str(json).unwrap();
         let series = KafkaSeries::default();
         assert!(statistics.has_producer_id());
-        Tally::default().record(0, statistics, &series);
+        Tally::default().record((0, 0), statistics, &series, watch::now());
         assert_eq!((series.queue_messages.get(), series.queue_bytes.get()), (3, 600));
         assert_eq!((series.brokers_up.get(), series.transmit_errors.get()), (1, 2));
         assert!((series.broker_rtt.get() - 0.0015).abs() < 1e-9);
@@ -207,36 +223,16 @@ mod tests {
         }
     }
 
-    /// One second's report of topic `t`: bytes by partition since the producer was made.
-    fn sent(partitions: &[(u32, u64)]) -> Statistics {
-        let partitions: Vec<_> =
-            partitions.iter().map(|(id, bytes)| format!(r#""{id}":{{"txbytes":{bytes}}}"#)).collect();
-        let topic = format!(r#"{{"topics":{{"t":{{"partitions":{{{}}}}}}}}}"#, partitions.join(","));
-        serde_json::from_str(&topic).unwrap()
-    }
-
     #[test]
-    fn the_busiest_partitions_are_shown_and_no_others() {
+    fn a_late_word_of_a_producer_that_was_replaced_changes_nothing() {
         let (tally, series) = (Tally::default(), KafkaSeries::default());
-        let shown = |partition: u32| {
-            series.partition_bytes.get(&labels("t", &partition.to_string())).map(|gauge| gauge.get())
+        let says = |generation, json| {
+            tally.record((0, generation), serde_json::from_str(json).unwrap(), &series, watch::now());
         };
-        let all: Vec<_> = (0..20).map(|n| (n, u64::from(n) * 100)).collect();
-        tally.record(0, sent(&all), &series);
-        assert_eq!(
-            (14..20).map(shown).collect::<Vec<_>>(),
-            [None, Some(1500), Some(1600), Some(1700), Some(1800), Some(1900)]
-        );
-        // Another key becomes hot, in a new producer.
-        let mut all: Vec<_> = (0..20).map(|n| (n, 0)).collect();
-        all[3].1 = 1_000_000;
-        tally.record(0, sent(&all), &series);
-        assert!(shown(3) >= Some(990_000), "{:?}", shown(3));
-        assert_eq!((0..20).filter(|n| shown(*n).is_some()).count(), SHOWN);
-        // When nothing more is sent it is forgotten.
-        for _ in 0..1_200 {
-            tally.record(0, sent(&all), &series);
-        }
-        assert_eq!((0..20).filter(|n| shown(*n).is_some()).count(), 0);
+        says(1, r#"{"msg_cnt":3}"#);
+        says(0, r#"{"msg_cnt":5}"#);
+        assert_eq!(series.queue_messages.get(), 3);
+        says(2, r#"{"msg_cnt":7}"#);
+        assert_eq!(series.queue_messages.get(), 7);
     }
 }

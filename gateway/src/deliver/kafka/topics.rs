@@ -1,11 +1,12 @@
 //! The topics of a sink, and what is known of each in Kafka.
 
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 
+use super::verdict::Poison;
 use crate::config::{self, Missing};
 use crate::record::TopicId;
 
@@ -14,11 +15,18 @@ const ADDED_MAX: usize = 1_000;
 /// How long brokers must say that a topic does not exist before its events are refused: what is created, or loaded by a
 /// broker that comes up, is not known everywhere at once.
 const CONFIRMED: Duration = Duration::from_secs(3);
+/// How long a topic that may not be written to is left alone before a record is tried again, which may cost a producer: at
+/// first, and doubled up to the second.
+const BARRED: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
+/// How long it is told after it was tried again: until then that is not known to have gone well.
+const TOLD: Duration = Duration::from_secs(5);
 
 /// The table that [`TopicId`]s are positions in. It only grows.
 pub(super) struct Topics {
     list: ArcSwap<Vec<Arc<Topic>>>,
     configured: usize,
+    /// For those that are added.
+    defaults: config::Topics,
     adding: Mutex<()>,
     is_doubted: AtomicBool,
 }
@@ -32,7 +40,19 @@ pub(super) struct Topic {
     pub(super) is_configured: bool,
     state: AtomicU8,
     is_doubted: AtomicBool,
+    is_barred: AtomicBool,
+    /// Records of it came back and wait, and later ones behind them.
+    is_held: AtomicBool,
     missing_since: Mutex<Option<Instant>>,
+    bar: Mutex<Option<Bar>>,
+}
+
+/// Kafka takes no record of the topic, for a reason that an operator can mend.
+#[derive(Clone, Copy)]
+struct Bar {
+    poison: Poison,
+    until: Instant,
+    pause: Duration,
 }
 
 /// What is known of a topic.
@@ -46,16 +66,21 @@ pub(super) enum Presence {
     Missing,
 }
 
-/// What becomes of a record of a topic that is not there.
+/// What becomes of a record of a topic that cannot be written to.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Absent {
-    Refused,
+    /// Unless it is owed: then it waits.
+    Refused(Poison),
     Waits,
 }
 
 impl Topics {
-    /// `lane` says which producer each topic's records go through.
-    pub(super) fn new(topics: Vec<config::Topic>, lane: impl Fn(&config::Topic) -> usize) -> Self {
+    /// `lane` says which producer each topic's records go through; topics that are added later are as in `defaults`.
+    pub(super) fn new(
+        topics: Vec<config::Topic>,
+        defaults: config::Topics,
+        lane: impl Fn(&config::Topic) -> usize,
+    ) -> Self {
         let list: Vec<_> = topics
             .into_iter()
             .map(|config| {
@@ -67,6 +92,7 @@ impl Topics {
         Self {
             list: ArcSwap::from_pointee(list),
             configured,
+            defaults,
             adding: Mutex::default(),
             is_doubted: AtomicBool::new(false),
         }
@@ -91,6 +117,13 @@ impl Topics {
         self.is_doubted.store(true, Ordering::Relaxed);
     }
 
+    /// Kafka does not take a topic's records: for a while nothing more is tried.
+    pub(super) fn bar(&self, topic: &Topic, poison: Poison, now: Instant) {
+        topic.bar(poison, now);
+        // librdkafka refuses further records by itself until it has asked for the topic again.
+        self.doubt(topic);
+    }
+
     /// Whether Kafka has said so of any that has not been found to be there since.
     pub(super) fn is_doubted(&self) -> bool {
         if !self.is_doubted.load(Ordering::Relaxed) {
@@ -99,6 +132,17 @@ impl Topics {
         let is_doubted = self.list.load().iter().any(|topic| topic.is_doubted());
         self.is_doubted.store(is_doubted, Ordering::Relaxed);
         is_doubted
+    }
+
+    /// Why a topic may not be written to, if that is so of any, in a sentence. Those whose time has come are tried again.
+    pub(super) fn barred(&self, now: Instant) -> Option<String> {
+        let list = self.list.load();
+        let mut barred = list.iter().filter_map(|topic| topic.barred(now));
+        let first = barred.next()?;
+        Some(match barred.count() {
+            0 => first,
+            more => format!("{first}; so it is with {more} more topics"),
+        })
     }
 
     /// The position of a topic, which is added if it is new; none beyond the limit.
@@ -116,7 +160,7 @@ impl Topics {
         if list.len() >= self.configured + ADDED_MAX {
             return None;
         }
-        list.push(Arc::new(Topic::new(config::Topic::new(name, &config::Topics::default()), 0, false)));
+        list.push(Arc::new(Topic::new(config::Topic::new(name, &self.defaults), 0, false)));
         let position = list.len() - 1;
         self.list.store(Arc::new(list));
         id(position)
@@ -125,8 +169,17 @@ impl Topics {
 
 impl Topic {
     fn new(config: config::Topic, lane: usize, is_configured: bool) -> Self {
-        let (state, is_doubted) = (AtomicU8::new(0), AtomicBool::new(false));
-        Self { config, lane, is_configured, state, is_doubted, missing_since: Mutex::default() }
+        Self {
+            config,
+            lane,
+            is_configured,
+            state: AtomicU8::new(0),
+            is_doubted: AtomicBool::new(false),
+            is_barred: AtomicBool::new(false),
+            is_held: AtomicBool::new(false),
+            missing_since: Mutex::default(),
+            bar: Mutex::default(),
+        }
     }
 
     pub(super) fn presence(&self) -> Presence {
@@ -137,10 +190,19 @@ impl Topic {
         }
     }
 
-    /// What becomes of its records now, if not the usual.
+    /// What becomes of its next record, if not the usual.
     pub(super) fn absent(&self) -> Option<Absent> {
+        let held = || self.is_held.load(Ordering::Relaxed).then_some(Absent::Waits);
+        self.absent_itself().or_else(held)
+    }
+
+    /// The same of those that came back: nothing is before them.
+    pub(super) fn absent_itself(&self) -> Option<Absent> {
+        if self.is_barred.load(Ordering::Relaxed) {
+            return self.lock_bar().map(|bar| Absent::Refused(bar.poison));
+        }
         match (self.presence(), self.config.missing) {
-            (Presence::Missing, Missing::Fail) => Some(Absent::Refused),
+            (Presence::Missing, Missing::Fail) => Some(Absent::Refused(Poison::UNKNOWN_TOPIC)),
             (Presence::Missing, Missing::Create | Missing::Wait) => Some(Absent::Waits),
             _ => None,
         }
@@ -148,6 +210,35 @@ impl Topic {
 
     pub(super) fn is_doubted(&self) -> bool {
         self.is_doubted.load(Ordering::Relaxed)
+    }
+
+    /// Whether records of it wait that came back. Told by whoever holds them, under its lock.
+    pub(super) fn hold(&self, held: bool) {
+        self.is_held.store(held, Ordering::Relaxed);
+    }
+
+    fn bar(&self, poison: Poison, now: Instant) {
+        let mut bar = self.lock_bar();
+        let pause = match *bar {
+            Some(bar) if now < bar.until => return,
+            Some(bar) if now < bar.until + 2 * BARRED.1 => (bar.pause * 2).min(BARRED.1),
+            _ => BARRED.0,
+        };
+        *bar = Some(Bar { poison, until: now + pause, pause });
+        self.is_barred.store(true, Ordering::Relaxed);
+    }
+
+    fn barred(&self, now: Instant) -> Option<String> {
+        let bar = *self.lock_bar();
+        let Bar { poison, until, .. } = bar?;
+        if now >= until {
+            self.is_barred.store(false, Ordering::Relaxed);
+        }
+        (now < until + TOLD).then(|| format!("topic `{}`: {}", self.config.name, poison.why))
+    }
+
+    fn lock_bar(&self) -> MutexGuard<'_, Option<Bar>> {
+        self.bar.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A broker has said that it is there.
@@ -178,7 +269,7 @@ mod tests {
     #[expect(clippy::disallowed_methods, reason = "a beginning; all else is counted from it")]
     fn what_a_broker_says_once_refuses_nothing() {
         for (missing, expected) in [
-            (Missing::Fail, Absent::Refused),
+            (Missing::Fail, Absent::Refused(Poison::UNKNOWN_TOPIC)),
             (Missing::Wait, Absent::Waits),
             (Missing::Create, Absent::Waits),
         ] {
@@ -196,12 +287,47 @@ mod tests {
 
     #[test]
     fn names_beyond_the_configured_ones_are_added_up_to_a_limit() {
-        let topics = Topics::new(vec![config::Topic::new("a", &config::Topics::default())], |_| 0);
+        let topics = Topics::new(
+            vec![config::Topic::new("a", &config::Topics::default())],
+            config::Topics::default(),
+            |_| 0,
+        );
         assert_eq!(topics.id("a"), Some(TopicId(0)));
         assert_eq!(topics.id("b"), Some(TopicId(1)));
         assert_eq!(topics.id("b"), Some(TopicId(1)));
         let added = (0..2 * ADDED_MAX).filter(|n| topics.id(&format!("x{n}")).is_some()).count();
         assert_eq!(added, ADDED_MAX - 1);
         assert_eq!(topics.configured().len(), 1);
+    }
+
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "a beginning; all else is counted from it")]
+    fn a_topic_that_may_not_be_written_is_tried_more_and_more_rarely() {
+        let (topic, start) = (topic(Missing::Fail), Instant::now());
+        let (second, refused) = (Duration::from_secs(1), Some(Absent::Refused(Poison::FORBIDDEN_TOPIC)));
+        let mut now = start;
+        for pause in [1, 2, 4, 8, 16, 30, 30] {
+            topic.bar(Poison::FORBIDDEN_TOPIC, now);
+            topic.bar(Poison::FORBIDDEN_TOPIC, now + second / 2);
+            assert!(topic.barred(now + pause * second * 9 / 10).is_some());
+            assert_eq!(topic.absent(), refused, "{pause} s");
+            now += pause * second;
+            assert!(topic.barred(now).is_some(), "not known to be mended");
+            assert_eq!(topic.absent(), None, "tried again after {pause} s");
+        }
+        assert_eq!(topic.barred(now + TOLD), None);
+        topic.bar(Poison::FORBIDDEN_TOPIC, now + 2 * BARRED.1);
+        topic.barred(now + 2 * BARRED.1 + second);
+        assert_eq!(topic.absent(), None, "a new trouble begins anew");
+    }
+
+    #[test]
+    fn what_came_back_is_waited_behind() {
+        let topic = topic(Missing::Fail);
+        topic.is_there();
+        topic.hold(true);
+        assert_eq!((topic.absent(), topic.absent_itself()), (Some(Absent::Waits), None));
+        topic.hold(false);
+        assert_eq!(topic.absent(), None);
     }
 }

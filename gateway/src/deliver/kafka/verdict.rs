@@ -11,6 +11,9 @@ pub(super) enum Verdict {
     Suspect(Poison),
     /// Too large, alone or together with others of its batch.
     TooLarge,
+    /// Kafka takes no record of the topic until an operator has changed that: refused, unless its client holds an
+    /// acknowledgement already.
+    Barred(Poison),
     /// The topic is not there, so a broker says. Whether that lasts is looked at before anything is refused.
     Missing,
     /// Not the event's fault, and librdkafka has given up: it is produced again, in its order.
@@ -55,8 +58,8 @@ pub(super) fn reported(code: Code) -> Verdict {
         Code::InvalidRecord => Verdict::Suspect(Poison::INVALID),
         Code::InvalidTimestamp => Verdict::Suspect(Poison::TIMESTAMP),
         Code::PolicyViolation => Verdict::Suspect(Poison::POLICY),
-        Code::TopicAuthorizationFailed => Verdict::Refused(Poison::FORBIDDEN_TOPIC),
-        Code::InvalidTopic => Verdict::Refused(Poison::INVALID_TOPIC),
+        Code::TopicAuthorizationFailed => Verdict::Barred(Poison::FORBIDDEN_TOPIC),
+        Code::InvalidTopic => Verdict::Barred(Poison::INVALID_TOPIC),
         Code::MessageSizeTooLarge | Code::MessageBatchTooLarge | Code::InvalidMessageSize => {
             Verdict::TooLarge
         }
@@ -94,6 +97,14 @@ mod tests {
     }
 
     #[test]
+    fn what_an_operator_can_mend_is_the_topics_matter() {
+        for code in [Code::TopicAuthorizationFailed, Code::InvalidTopic] {
+            assert!(matches!(reported(code), Verdict::Barred(_)), "{code:?}");
+            assert_eq!(at_send(code), reported(code));
+        }
+    }
+
+    #[test]
     fn what_passes_is_produced_again() {
         for code in [
             Code::PurgeQueue,
@@ -111,7 +122,6 @@ mod tests {
 
     #[test]
     fn what_would_be_refused_again_is_refused() {
-        assert_eq!(reported(Code::TopicAuthorizationFailed), Verdict::Refused(Poison::FORBIDDEN_TOPIC));
         for code in [Code::InvalidRecord, Code::InvalidTimestamp, Code::PolicyViolation] {
             assert!(matches!(reported(code), Verdict::Suspect(_)), "{code:?}: perhaps a neighbour");
         }

@@ -51,17 +51,26 @@ pub(super) fn segments(directory: &Path) -> io::Result<Vec<SegmentFile>> {
     Ok(found)
 }
 
-/// The first sequence there is that was not forwarded, as far as is known, of a log that goes on with `next`; `None`
-/// where there are no segments.
-pub(super) fn forwarded(directory: &Path, next: u64) -> io::Result<Option<u64>> {
+/// What of a log was not forwarded, as far as is known.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(in crate::deliver) struct Rest {
+    /// The first record that there is; where there is none, the one that is written next.
+    pub begin: u64,
+    /// Records before it that are in no segment any more.
+    pub missing: u64,
+}
+
+/// What was not forwarded of a log that goes on with `next`.
+pub(super) fn forwarded(directory: &Path, next: u64) -> io::Result<Rest> {
     let segments = match segments(directory) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Rest { begin: next, missing: 0 }),
         segments => segments?,
     };
     let told = Watermark::peek_forwarded(directory)?.and_then(|mark| mark.load());
     // One that is beyond everything is of another log, which was here before.
-    let told = told.filter(|told| *told <= next).unwrap_or(0);
-    Ok(segments.first().map(|oldest| told.max(oldest.first)))
+    let told = told.filter(|told| *told <= next);
+    let begin = segments.first().map_or(next, |oldest| oldest.first).max(told.unwrap_or(0));
+    Ok(Rest { begin, missing: told.map_or(0, |told| begin - told) })
 }
 
 /// Makes the directory and its parents where they are missing, durably.

@@ -1,7 +1,8 @@
 //! What sessions and the writer share: the group of records that is next, and whether more are taken.
 
+mod take;
+
 use std::mem;
-use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -9,11 +10,11 @@ use std::time::Duration;
 use tidegate_wire::Reason;
 use tokio::sync::Notify;
 
-use super::segment::{self, HEADER_BYTES, RECORD_BYTES_MAX};
+pub(in crate::deliver) use self::take::Taken;
+
+use super::segment::HEADER_BYTES;
 use crate::deliver::Health;
 use crate::deliver::bell::Bell;
-use crate::outcome::Outcome;
-use crate::record::Records;
 use crate::ticket::Ticket;
 
 /// Records wait in a group of at most this size; there are two, one filling and one being written.
@@ -34,6 +35,8 @@ pub(super) struct Shared {
     room: Notify,
     /// Wakes a drain.
     finished: Notify,
+    /// Wakes who waits for what was taken to settle.
+    told: Notify,
     /// Rung when more is durable, and when there is room again.
     bell: Arc<Bell>,
     /// Whether [`Shared::health`] has to look closer.
@@ -47,8 +50,10 @@ struct State {
     next: u64,
     /// Records before it are durable.
     durable: u64,
-    /// Records before it are not needed any more: their segments may be deleted.
-    released: u64,
+    /// The tickets of records before it are settled.
+    told: u64,
+    /// Records before it are not needed any more: their segments may be deleted. None where nothing forwards them.
+    released: Option<u64>,
     /// Where the oldest segment ends, for it is the next to be deleted.
     oldest_end: u64,
     /// Whether the writer should look for segments to delete.
@@ -110,82 +115,20 @@ pub(super) enum Work {
     Finish,
 }
 
-/// What of some records was taken.
-#[derive(Debug)]
-pub(in crate::deliver) struct Taken {
-    /// How many: those that can never be stored, and were refused, included.
-    pub(in crate::deliver) count: usize,
-    /// The sequences of the others.
-    pub(in crate::deliver) sequences: Range<u64>,
-}
-
 impl Shared {
     /// For a log of at most `bytes_max` bytes, whose next record has the sequence `next`.
     pub(super) fn new(bytes_max: u64, next: u64) -> Self {
-        let state = State { next, durable: next, oldest_end: u64::MAX, ..State::default() };
+        let state = State { next, durable: next, told: next, oldest_end: u64::MAX, ..State::default() };
         Self {
             state: Mutex::new(state),
             bell: Arc::default(),
             work: Condvar::new(),
             room: Notify::new(),
             finished: Notify::new(),
+            told: Notify::new(),
             away: AtomicBool::new(false),
             bytes_max,
         }
-    }
-
-    /// Takes records from position `from` on into the group. See [`crate::deliver::Sink::submit`].
-    pub(super) fn take(&self, records: &Records, from: usize, ticket: &Ticket, topics: &[String]) -> Taken {
-        let mut taken = 0;
-        let mut stored = 0;
-        let mut unfit = Vec::new();
-        let mut state = self.lock();
-        let first = state.next;
-        if !state.takes() {
-            return Taken { count: 0, sequences: first..first };
-        }
-        let was_empty = state.filling.is_empty();
-        let mut free_bytes = state.free_bytes(self.bytes_max);
-        for record in records.iter_from(from) {
-            let Some(topic) = topics.get(usize::from(record.topic.0)) else {
-                unfit.push(Unfit::Topic);
-                taken += 1;
-                continue;
-            };
-            let size = segment::size(topic, &record);
-            if size > RECORD_BYTES_MAX || size as u64 + HEADERS_BYTES > self.bytes_max {
-                unfit.push(Unfit::Size(record.index, size));
-            } else if size as u64 > free_bytes {
-                state.at_cap = Some(size as u64);
-                self.away.store(true, Ordering::Release);
-                // The writer's next look at the directory may find that some of it was moved away.
-                self.work.notify_one();
-                break;
-            } else if !state.filling.is_empty() && state.filling.len() + size > GROUP_BYTES {
-                state.group_is_full = true;
-                break;
-            } else if segment::append(grown(&mut state.filling, size), topic, &record, size) {
-                free_bytes -= size as u64;
-                stored += 1;
-            } else {
-                unfit.push(Unfit::Size(record.index, size));
-            }
-            taken += 1;
-        }
-        if stored > 0 {
-            state.filling_tickets.push((ticket.clone(), stored));
-        }
-        state.next += u64::from(stored);
-        let sequences = first..state.next;
-        let wake = was_empty && stored > 0 && mem::take(&mut state.writer_waits);
-        drop(state);
-        if wake {
-            self.work.notify_one();
-        }
-        for unfit in unfit {
-            unfit.settle(ticket);
-        }
-        Taken { count: taken, sequences }
     }
 
     /// Waits for work, at most `patience` and less at the cap. Of a group, `bytes`, which must be empty, gets the
@@ -232,6 +175,17 @@ impl Shared {
         self.recounted_in(state, stored_bytes);
     }
 
+    /// The tickets of everything before `sequence` are settled.
+    pub(super) fn told(&self, sequence: u64) {
+        self.lock().told = sequence;
+        self.told.notify_waiters();
+    }
+
+    /// Resolves once the tickets of everything before `sequence` are settled. Cancel safe.
+    pub(super) async fn settled(&self, sequence: u64) {
+        wait(&self.told, || self.lock().told >= sequence).await;
+    }
+
     /// The log was found to hold `stored_bytes`.
     pub(super) fn recounted(&self, stored_bytes: u64) {
         self.recounted_in(self.lock(), stored_bytes);
@@ -257,8 +211,8 @@ impl Shared {
     /// Records before `sequence` are not needed any more.
     pub(super) fn release(&self, sequence: u64) {
         let mut state = self.lock();
-        state.released = state.released.max(sequence);
-        if state.released >= state.oldest_end || state.at_cap.is_some() || state.trouble.is_some() {
+        state.released = state.released.max(Some(sequence));
+        if state.released >= Some(state.oldest_end) || state.at_cap.is_some() || state.trouble.is_some() {
             state.untidy = true;
             state.writer_waits = false;
             drop(state);
@@ -268,7 +222,12 @@ impl Shared {
 
     /// Records before it are not needed any more.
     pub(super) fn released(&self) -> u64 {
-        self.lock().released
+        self.lock().released.unwrap_or(0)
+    }
+
+    /// Whether what the log holds goes elsewhere.
+    pub(super) fn is_forwarded(&self) -> bool {
+        self.lock().released.is_some()
     }
 
     /// The sequence of the next record that is taken, and of the first that is not durable.
@@ -342,14 +301,14 @@ impl Shared {
     }
 
     /// See [`crate::deliver::Sink::health`].
-    pub(super) fn health(&self, cap_sentence: impl FnOnce() -> String) -> Health {
+    pub(super) fn health(&self, cap_sentence: impl FnOnce(bool) -> String) -> Health {
         if !self.away.load(Ordering::Acquire) {
             return Health::Ready;
         }
         let state = self.lock();
         let detail = match (&state.trouble, state.at_cap) {
             (Some(sentence), _) => sentence.clone(),
-            (None, Some(_)) => cap_sentence(),
+            (None, Some(_)) => cap_sentence(state.released.is_some()),
             (None, None) if state.phase == Phase::Finished => "the log is closed".to_owned(),
             (None, None) => return Health::Ready,
         };
@@ -373,16 +332,6 @@ impl Shared {
     }
 }
 
-/// The group with room for `size` bytes more: it doubles, but takes no memory that it may not use.
-fn grown(group: &mut Vec<u8>, size: usize) -> &mut Vec<u8> {
-    let needed = group.len() + size;
-    if needed > group.capacity() {
-        let capacity = (2 * group.capacity()).min(GROUP_BYTES).max(needed);
-        group.reserve_exact(capacity - group.len());
-    }
-    group
-}
-
 /// Waits until `holds`, looking again at each notification.
 async fn wait(notify: &Notify, holds: impl Fn() -> bool) {
     loop {
@@ -393,26 +342,5 @@ async fn wait(notify: &Notify, holds: impl Fn() -> bool) {
             return;
         }
         notified.await;
-    }
-}
-
-/// A record that can never be stored. Settled outside the lock: whoever is told may ask the sink something.
-enum Unfit {
-    Topic,
-    Size(u32, usize),
-}
-
-impl Unfit {
-    fn settle(self, ticket: &Ticket) {
-        match self {
-            Self::Topic => {
-                tracing::error!("a record names a topic that the log does not know");
-                ticket.lost(1);
-            }
-            Self::Size(index, size) => {
-                let message = format!("takes {size} bytes in the log, more than a record may");
-                ticket.refused(index, Outcome::TooLarge, message);
-            }
-        }
     }
 }

@@ -35,12 +35,13 @@ use tidegate_wire::Level;
 pub use self::follow::Follow;
 pub use self::reader::{Cursor, Stored};
 
-pub(super) use self::directory::Watermark;
+pub(super) use self::directory::{Rest, Watermark};
 pub(super) use self::group::Taken;
 
 use self::directory::SegmentFile;
 use self::disk::{Disk, Os};
 use self::group::Shared;
+use self::retention::Clock;
 use self::writer::Writer;
 use super::bell::Bell;
 use super::{Health, Pending, Sink};
@@ -68,6 +69,13 @@ pub enum LogError {
         .0.display()
     )]
     InUse(PathBuf),
+    /// Of a version to come, or of another program.
+    #[error(
+        "the log: {} was written by another version of tidegate; start that one, or move the file away: then what it holds \
+         is not forwarded",
+        .0.display()
+    )]
+    Foreign(PathBuf),
 }
 
 impl LogError {
@@ -124,6 +132,8 @@ impl Log {
             segment_bytes: config.segment_bytes.0,
             bytes_max,
             max_age: config.max_age.map(|age| age.0),
+            clock: config.max_age.map(|age| Clock::new(age.0, writer::wall_clock(), writer::now())),
+            told_foreign: 0,
             tidy_at: writer::now(),
             next: found.next,
             active: None,
@@ -180,34 +190,41 @@ impl Log {
         self.shared.bell()
     }
 
+    /// Resolves once everything taken until now is durable, and its tickets are settled. Cancel safe.
+    pub(super) async fn settled(&self) {
+        self.shared.settled(self.next()).await;
+    }
+
     /// Where the segments are.
     pub(super) fn directory(&self) -> &Path {
         &self.directory
     }
 }
 
-/// How many records the log in `directory` holds, at most, that were not forwarded; 0 where there is no log.
+/// How many records the log in `directory` was given, at most, that were not forwarded; 0 where there is no log.
 pub fn backlog(directory: &Path) -> Result<u64, LogError> {
     if !directory.exists() {
         return Ok(0);
     }
     let end = Cursor::end(directory)?;
-    Ok(end.saturating_sub(forwarded(directory, end)?.unwrap_or(end)))
+    let rest = forwarded(directory, end)?;
+    Ok(end.saturating_sub(rest.begin) + rest.missing)
 }
 
-/// The first record in `directory` that was not forwarded, as far as is known, of a log that goes on with `next`; `None`
-/// where there are no segments.
-pub(super) fn forwarded(directory: &Path, next: u64) -> Result<Option<u64>, LogError> {
+/// What in `directory` was not forwarded, of a log that goes on with `next`.
+pub(super) fn forwarded(directory: &Path, next: u64) -> Result<Rest, LogError> {
     directory::forwarded(directory, next).map_err(LogError::io("list", directory))
 }
 
 /// What an operator is told of a full log.
-fn at_cap(directory: &Path, cap: ByteSize) -> String {
-    format!(
-        "the log in {} is at its cap of {cap}: raise log.max_bytes, or move its oldest .segment files elsewhere, \
-         which also works while the gateway runs",
-        directory.display()
-    )
+fn at_cap(directory: &Path, cap: ByteSize, is_forwarded: bool) -> String {
+    let what = if is_forwarded {
+        "Kafka does not have yet what it holds, all of it acknowledged: see why Kafka does not take it, or raise \
+         log.max_bytes; a .segment file that is moved away is lost to Kafka"
+    } else {
+        "raise log.max_bytes, or move its oldest .segment files elsewhere, which also works while the gateway runs"
+    };
+    format!("the log in {} is at its cap of {cap}: {what}", directory.display())
 }
 
 /// Counts the damaged records of segments that opening the log did not have to read.
@@ -243,7 +260,7 @@ impl Sink for Log {
     }
 
     fn health(&self) -> Health {
-        self.shared.health(|| at_cap(&self.directory, self.cap))
+        self.shared.health(|is_forwarded| at_cap(&self.directory, self.cap, is_forwarded))
     }
 
     fn drain(&self, deadline: Duration) -> Pending<'_, ()> {

@@ -29,6 +29,7 @@ pub struct Cursor {
     /// Everything that was there at the last look has been read.
     at_end: bool,
     damaged: u64,
+    stops_at_foreign: bool,
 }
 
 impl Cursor {
@@ -44,9 +45,16 @@ impl Cursor {
             watermark: None,
             at_end: false,
             damaged: 0,
+            stops_at_foreign: false,
         };
         cursor.look()?;
         Ok(cursor)
+    }
+
+    /// The same, for which a segment that this build cannot read is an error rather than passed over.
+    #[must_use]
+    pub(in crate::deliver) fn stopping_at_foreign(self) -> Self {
+        Self { stops_at_foreign: true, ..self }
     }
 
     /// The sequence of the record that is next, if it is not damaged.
@@ -95,6 +103,7 @@ impl Cursor {
 
     /// Moves to the next record, shown or not, and returns its sequence.
     fn advance(&mut self) -> Result<Option<u64>, LogError> {
+        let mut has_looked = false;
         loop {
             if self.expected >= self.limit() && !self.look()? {
                 return Ok(None);
@@ -104,6 +113,13 @@ impl Cursor {
                 if self.enter()? {
                     continue;
                 }
+                if !has_looked && self.is_claimed {
+                    has_looked = true;
+                    self.look()?;
+                    continue;
+                }
+                // There is nothing, and what is durable was written: it was moved away.
+                self.expected = self.watermark.filter(|_| self.is_claimed).unwrap_or(0).max(self.expected);
                 return Ok(None);
             };
             let later = self.firsts.iter().copied().find(|later| later > first);
@@ -135,6 +151,9 @@ impl Cursor {
             let Some(first) = self.firsts.get(at).copied() else { return Ok(false) };
             let path = directory::path(&self.directory, first);
             match Scan::open(&path, first) {
+                Ok(scan) if scan.is_foreign() && self.stops_at_foreign => {
+                    return Err(LogError::Foreign(path));
+                }
                 Ok(scan) => {
                     self.open = Some((first, scan));
                     self.expected = first;

@@ -3,6 +3,7 @@
 mod damage;
 mod faults;
 
+use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
@@ -313,6 +314,62 @@ fn what_is_too_old_is_deleted_and_counted_and_the_log_goes_on() {
     }
     assert_eq!((metrics.segments.get(), metrics.expired.get()), (0, 1), "the first one was taken elsewhere");
     assert_eq!(read(home.path()).0, []);
+    store(&log, &["c"]);
+    end(log);
+    assert_eq!(read(home.path()).0, [(3, "c".to_owned())]);
+}
+
+#[test]
+fn what_is_due_and_of_another_version_stays() {
+    let home = TempDir::new().unwrap();
+    let stored = |value: &str| {
+        let (log, _metrics) = open(home.path());
+        store(&log, &[value]);
+        end(log);
+    };
+    stored("a");
+    let path = directory::path(home.path(), 1);
+    let mut foreign = fs::read(&path).unwrap();
+    foreign[8] += 1;
+    let sum = crc32c::crc32c(&foreign[..28]);
+    foreign[28..32].copy_from_slice(&sum.to_le_bytes());
+    fs::write(&path, &foreign).unwrap();
+    stored("b");
+    let (log, _metrics) = open(home.path());
+    let own = directory::segments(home.path()).unwrap().pop().unwrap().path;
+    store(&log, &["c"]);
+    log.release(log.next());
+    for _ in 0..30_000 {
+        if !own.exists() {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    assert!(!own.exists());
+    assert_eq!(fs::read(&path).unwrap(), foreign);
+}
+
+#[test]
+fn who_forwards_a_full_log_is_not_told_to_move_it_away() {
+    let sentence = |is_forwarded| at_cap(Path::new("data/log"), ByteSize(1 << 30), is_forwarded);
+    assert!(sentence(false).contains("move its oldest .segment files elsewhere"));
+    assert!(sentence(true).contains("see why Kafka does not take it, or raise log.max_bytes"));
+    let home = TempDir::new().unwrap();
+    let (log, _metrics) = open(home.path());
+    assert!(!log.shared.is_forwarded());
+    log.release(0);
+    assert!(log.shared.is_forwarded());
+}
+
+#[test]
+fn a_segment_that_is_taken_away_while_it_is_written_takes_nothing_later_with_it() {
+    let home = TempDir::new().unwrap();
+    let (log, _metrics) = open(home.path());
+    let active = || directory::segments(home.path()).unwrap().pop().unwrap().path;
+    store(&log, &["a"]);
+    fs::remove_file(active()).unwrap();
+    store(&log, &["b"]);
+    fs::rename(active(), home.path().join("aside")).unwrap();
     store(&log, &["c"]);
     end(log);
     assert_eq!(read(home.path()).0, [(3, "c".to_owned())]);

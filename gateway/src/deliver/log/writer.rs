@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -10,7 +11,8 @@ use super::at_cap;
 use super::directory::{self, Watermark};
 use super::disk::Disk;
 use super::group::{Shared, Tickets, Work};
-use super::retention;
+use super::retention::{self, Clock, Going};
+use super::scan::Scan;
 use super::segment::{self, HEADER_BYTES};
 use crate::config::ByteSize;
 use crate::metrics::LogSeries;
@@ -35,6 +37,10 @@ pub(super) struct Writer<D> {
     pub bytes_max: u64,
     /// What is older is deleted.
     pub max_age: Option<Duration>,
+    /// Says how late it is, where that matters.
+    pub clock: Option<Clock>,
+    /// Up to which sequence an operator knows that segments of another version are kept.
+    pub told_foreign: u64,
     /// When to look next for what is.
     pub tidy_at: Instant,
     /// The sequence of the next record.
@@ -63,7 +69,7 @@ pub(super) fn now() -> Instant {
 }
 
 #[expect(clippy::disallowed_methods, reason = "files are dated by the wall clock")]
-fn wall_clock() -> SystemTime {
+pub(super) fn wall_clock() -> SystemTime {
     SystemTime::now()
 }
 
@@ -113,7 +119,8 @@ impl<D: Disk> Writer<D> {
         }
         self.told_full = is_full;
         if is_full {
-            tracing::warn!("{}; until then clients wait", at_cap(&self.directory, ByteSize(self.bytes_max)));
+            let sentence = at_cap(&self.directory, ByteSize(self.bytes_max), self.shared.is_forwarded());
+            tracing::warn!("{sentence}; until then clients wait");
         } else {
             tracing::info!("the log in {} has room again", self.directory.display());
         }
@@ -150,6 +157,7 @@ impl<D: Disk> Writer<D> {
         for (ticket, count) in tickets.drain(..) {
             ticket.stored(count);
         }
+        self.shared.told(next);
         group.clear();
         group.shrink_to(KEEP_BYTES);
     }
@@ -157,7 +165,9 @@ impl<D: Disk> Writer<D> {
     /// Returns once the group is durable.
     fn commit(&mut self, group: &[u8]) -> io::Result<()> {
         let length = group.len() as u64;
-        if self.active.as_ref().is_some_and(|active| active.used + length > active.capacity) {
+        let is_over =
+            |active: &Active| active.used + length > active.capacity || !self.is_in_its_place(active);
+        if self.active.as_ref().is_some_and(is_over) {
             self.seal();
         }
         let mut active = match self.active.take() {
@@ -172,6 +182,21 @@ impl<D: Disk> Writer<D> {
         self.active = Some(active);
         self.count();
         written
+    }
+
+    /// Whether the active segment's file is where readers look for it. What goes into one that was moved away or deleted
+    /// would be acknowledged and found by nobody.
+    fn is_in_its_place(&self, active: &Active) -> bool {
+        let path = directory::path(&self.directory, active.first);
+        let (own, there) = (active.file.metadata(), fs::metadata(&path));
+        let is_there = own.is_ok_and(|own| there.is_ok_and(|there| there.ino() == own.ino()));
+        if !is_there {
+            let path = path.display();
+            tracing::error!(
+                "{path} was moved away or deleted while it was written: the log goes on without it"
+            );
+        }
+        is_there
     }
 
     /// Begins a segment with room for at least `length` bytes of records.
@@ -242,10 +267,13 @@ impl<D: Disk> Writer<D> {
         let Ok(mut files) = directory::segments(&self.directory) else { return };
         let being_written = self.active.as_ref().map_or(self.next, |active| active.first);
         files.retain(|file| file.first < being_written);
-        let going =
-            retention::going(&files, being_written, self.shared.released(), self.max_age, wall_clock());
+        let time = self.clock.as_mut().and_then(|clock| clock.read(wall_clock(), now()));
+        let going = retention::going(&files, being_written, self.shared.released(), self.max_age, time);
         let mut expired = 0;
         for going in &going {
+            if self.is_foreign(going) {
+                continue;
+            }
             if let Err(error) = fs::remove_file(&going.path) {
                 tracing::warn!(path = %going.path.display(), %error, "a segment could not be deleted");
                 break;
@@ -263,6 +291,20 @@ impl<D: Disk> Writer<D> {
             );
         }
         self.recount();
+    }
+
+    /// Whether a segment is of another version: then nobody can say what it holds, and it stays.
+    fn is_foreign(&mut self, going: &Going) -> bool {
+        let is_foreign = Scan::open(&going.path, going.first).is_ok_and(|scan| scan.is_foreign());
+        if is_foreign && self.told_foreign <= going.first {
+            self.told_foreign = going.first + 1;
+            let path = going.path.display();
+            tracing::warn!(
+                "{path} was written by another version of tidegate and is not deleted, though it is due: move it away if \
+                 it is not needed"
+            );
+        }
+        is_foreign
     }
 
     /// Looks what is in the directory beside the active segment.

@@ -1,6 +1,5 @@
 //! Bodies: read in time, within their limit, and within what all of them together may hold.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -8,47 +7,27 @@ use http_body_util::BodyExt as _;
 use hyper::StatusCode;
 use hyper::body::{Body as _, Incoming};
 use hyper::header::{CONTENT_ENCODING, HeaderMap};
+use tidegate_wire::Limits;
 use tidegate_wire::inflate::{self, Encoding, inflate};
-use tidegate_wire::{Limits, Reason};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
 use super::answer::Refusal;
+use super::bodies::{Bodies, Share};
 
-/// The budget is handed out in these units; a request takes at least four.
-const UNIT_BYTES: u64 = 1 << 10;
-const LEAST_UNITS: u32 = 4;
 /// How much, and for how long, is read of a body that was refused.
 const DISCARD_BYTES: usize = 8 << 20;
 const DISCARD_PATIENCE: Duration = Duration::from_secs(2);
-/// What a body usually inflates to; one that inflates to more costs a second try.
+/// What a body usually inflates to; one that inflates to more costs another try, with so many times the room.
 const USUAL_RATIO: u64 = 10;
 const SMALL_BYTES: u64 = 64 << 10;
+const AGAIN_FACTOR: u32 = 4;
 /// What is inflated on the spot; more goes to a thread where it holds up nobody.
 const INLINE_BYTES: u32 = 1 << 20;
-/// When a request that found no room may come again.
-const RETRY_MS: u64 = 1_000;
-
-/// What all bodies together may hold.
-#[derive(Debug)]
-pub(super) struct Budget(Arc<Semaphore>);
-
-impl Budget {
-    pub(super) fn new(bytes: u64) -> Self {
-        let units = usize::try_from(bytes.div_ceil(UNIT_BYTES)).unwrap_or(usize::MAX);
-        Self(Arc::new(Semaphore::new(units.clamp(LEAST_UNITS as usize, Semaphore::MAX_PERMITS))))
-    }
-
-    fn hold(&self, units: u32) -> Result<OwnedSemaphorePermit, Refusal> {
-        let held = Arc::clone(&self.0).try_acquire_many_owned(units);
-        held.map_err(|_| Refusal::busy(Reason::Memory, RETRY_MS))
-    }
-}
 
 /// A whole body and its share of the budget.
 pub(super) struct Body {
     pub(super) bytes: Bytes,
-    held: OwnedSemaphorePermit,
+    held: Share,
 }
 
 /// How a body is compressed; 415 for what is not spoken here.
@@ -62,10 +41,10 @@ pub(super) fn encoding(headers: &HeaderMap) -> Result<Option<Encoding>, Refusal>
 pub(super) async fn read(
     incoming: &mut Incoming,
     limits: &Limits,
-    budget: &Budget,
+    held: Share,
     patience: Duration,
 ) -> Result<Body, Refusal> {
-    let mut body = Body { bytes: Bytes::new(), held: budget.hold(LEAST_UNITS)? };
+    let mut body = Body { bytes: Bytes::new(), held };
     let all = async {
         let mut several = BytesMut::new();
         while let Some(frame) = incoming.frame().await {
@@ -75,7 +54,7 @@ pub(super) async fn read(
             if total > limits.max_body_bytes as usize {
                 return Err(too_large(limits.max_body_bytes));
             }
-            body.grow(total as u64, budget)?;
+            body.held.grow(total as u64)?;
             // A body that comes in one piece is not copied.
             match (body.bytes.is_empty(), several.is_empty()) {
                 (true, true) => body.bytes = data,
@@ -84,7 +63,7 @@ pub(super) async fn read(
                         several.extend_from_slice(&std::mem::take(&mut body.bytes));
                     }
                     several.extend_from_slice(&data);
-                    body.grow(several.capacity() as u64, budget)?;
+                    body.held.grow(several.capacity() as u64)?;
                 }
             }
         }
@@ -125,47 +104,44 @@ pub(super) async fn discard(mut incoming: Incoming) {
 }
 
 impl Body {
-    /// The body inflated, with a share of the budget for what comes out, taken before it does.
+    /// The body inflated, with a share of what all bodies may hold for what comes out, taken before it does.
     pub(super) async fn inflated(
         mut self,
         encoding: Option<Encoding>,
         limits: &Limits,
-        budget: &Budget,
+        bodies: &Bodies,
     ) -> Result<Self, Refusal> {
         let Some(encoding) = encoding.filter(|_| !self.bytes.is_empty()) else { return Ok(self) };
-        let most = limits.max_inflated_body_bytes;
         let sent = self.bytes.len() as u64;
-        let usual = sent.saturating_mul(USUAL_RATIO).max(SMALL_BYTES).min(u64::from(most));
-        self.grow(sent + usual, budget)?;
-        let usual = u32::try_from(usual).unwrap_or(most);
-        let mut inflated = run(self.bytes.clone(), encoding, usual).await;
-        if usual < most && matches!(inflated, Err(inflate::Error::TooLarge { .. })) {
-            self.grow(sent + u64::from(most), budget)?;
-            inflated = run(self.bytes.clone(), encoding, most).await;
-        }
+        let room = u32::try_from(bodies.total_bytes().saturating_sub(sent)).unwrap_or(u32::MAX);
+        let most = limits.max_inflated_body_bytes.min(room);
+        let usual = sent.saturating_mul(USUAL_RATIO).max(SMALL_BYTES);
+        let mut limit = u32::try_from(usual).unwrap_or(most).min(most);
+        let inflated = loop {
+            self.held.grow(sent + u64::from(limit))?;
+            match run(self.bytes.clone(), encoding, limit).await {
+                Err(inflate::Error::TooLarge { .. }) if limit < most => {
+                    limit = limit.saturating_mul(AGAIN_FACTOR).min(most);
+                }
+                inflated => break inflated,
+            }
+        };
         let bytes = inflated.map_err(|error| match error {
+            inflate::Error::TooLarge { .. } if most < limits.max_inflated_body_bytes => {
+                Refusal::too_large(format!(
+                    "the body has {sent} bytes and inflates to more than {most}, and this gateway has {} for all bodies: \
+                     limits.budget_bytes",
+                    bodies.total_bytes()
+                ))
+            }
             inflate::Error::TooLarge { .. } => Refusal::too_large(format!("the body {error}")),
             inflate::Error::Corrupt => {
                 Refusal::new(StatusCode::BAD_REQUEST, "bad_body", format!("the body {error}"))
             }
         })?;
-        self.shrink(bytes.capacity() as u64);
+        self.held.shrink(bytes.capacity() as u64);
         self.bytes = bytes.into();
         Ok(self)
-    }
-
-    fn grow(&mut self, bytes: u64, budget: &Budget) -> Result<(), Refusal> {
-        let needed = u32::try_from(bytes.div_ceil(UNIT_BYTES)).unwrap_or(u32::MAX);
-        let held = u32::try_from(self.held.num_permits()).unwrap_or(u32::MAX);
-        if needed > held {
-            self.held.merge(budget.hold(needed - held)?);
-        }
-        Ok(())
-    }
-
-    fn shrink(&mut self, bytes: u64) {
-        let needed = u32::try_from(bytes.div_ceil(UNIT_BYTES)).unwrap_or(u32::MAX).max(LEAST_UNITS);
-        drop(self.held.split(self.held.num_permits().saturating_sub(needed as usize)));
     }
 }
 
@@ -186,30 +162,43 @@ fn too_large(most: u32) -> Refusal {
 mod tests {
     use tidegate_wire::inflate::deflate;
 
+    use super::super::bodies::Owner;
     use super::*;
 
-    fn body(bytes: Vec<u8>, budget: &Budget) -> Body {
-        let mut body = Body { bytes: Bytes::new(), held: budget.hold(LEAST_UNITS).unwrap() };
-        body.grow(bytes.len() as u64, budget).unwrap();
-        body.bytes = bytes.into();
-        body
+    fn body(bytes: Vec<u8>, bodies: &Bodies, client: &str) -> Body {
+        let mut held = bodies.begin(Owner::named(client)).unwrap();
+        held.grow(bytes.len() as u64).unwrap();
+        Body { bytes: bytes.into(), held }
     }
 
     #[tokio::test]
     async fn what_inflates_far_is_taken_up_to_the_limit_and_keeps_its_size_of_the_budget() {
         let limits = Limits { max_inflated_body_bytes: 2 << 20, ..Limits::default() };
-        let budget = Budget::new(4 << 20);
+        let bodies = Bodies::new(4 << 20);
         for encoding in [Encoding::Gzip, Encoding::Zstd] {
-            let sent = |bytes: usize| body(deflate(encoding, &vec![b' '; bytes]).unwrap(), &budget);
-            let inflated = sent(2 << 20).inflated(Some(encoding), &limits, &budget).await.ok().unwrap();
+            let sent =
+                |bytes: usize, client| body(deflate(encoding, &vec![b' '; bytes]).unwrap(), &bodies, client);
+            let inflated = sent(2 << 20, "a").inflated(Some(encoding), &limits, &bodies).await.ok().unwrap();
             assert_eq!(inflated.bytes.len(), 2 << 20);
-            assert_eq!(budget.0.available_permits(), 2 << 10);
-            let refused = sent(2 << 20).inflated(Some(encoding), &limits, &budget).await.err().unwrap();
+            assert_eq!(bodies.free_bytes(), 2 << 20);
+            let refused = sent(2 << 20, "b").inflated(Some(encoding), &limits, &bodies).await.err().unwrap();
             assert_eq!(refused.reason(), "memory");
             drop(inflated);
-            let refused = sent((2 << 20) + 1).inflated(Some(encoding), &limits, &budget).await.err().unwrap();
-            assert_eq!(refused.reason(), "too_large");
-            assert_eq!(budget.0.available_permits(), 4 << 10);
+            let refused = sent((2 << 20) + 1, "b").inflated(Some(encoding), &limits, &bodies).await;
+            assert_eq!(refused.err().unwrap().reason(), "too_large");
+            assert_eq!(bodies.free_bytes(), 4 << 20);
         }
+    }
+
+    #[tokio::test]
+    async fn a_body_is_inflated_where_there_is_room_for_it_though_not_for_the_largest() {
+        let limits = Limits::default();
+        let bodies = Bodies::new(4 << 20);
+        let sent = |bytes: usize| body(deflate(Encoding::Zstd, &vec![b' '; bytes]).unwrap(), &bodies, "a");
+        let inflated = sent(3 << 20).inflated(Some(Encoding::Zstd), &limits, &bodies).await;
+        assert_eq!(inflated.ok().unwrap().bytes.len(), 3 << 20);
+        let refused = sent(5 << 20).inflated(Some(Encoding::Zstd), &limits, &bodies).await.err().unwrap();
+        assert_eq!(refused.reason(), "too_large", "however often it comes");
+        assert_eq!(bodies.free_bytes(), 4 << 20);
     }
 }

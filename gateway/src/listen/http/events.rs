@@ -11,6 +11,7 @@ use tidegate_wire::Reason;
 use tidegate_wire::body::{self as wire_body, BodyKind};
 
 use super::answer::{self, Refusal};
+use super::bodies::Owner;
 use super::query::Query;
 use super::{Inner, Reply, body, ratelimit, request};
 use crate::listen::link::{Gate, Post};
@@ -45,6 +46,7 @@ async fn take<G: Gate>(
     let grant = request::authenticate(&http.access, request::token(&head.headers, &query)?)?;
     request::allowed_origin(&head.headers, &http.access)?;
     let numbering = request::numbering(&head.headers)?;
+    request::name(&grant, numbering.as_ref())?;
     let kind = kind(head, &query);
     // A request that only asks needs no content type; whether it is one shows when the body has been read.
     if numbering.is_none()
@@ -58,7 +60,8 @@ async fn take<G: Gate>(
     }
     let meter = ratelimit::meter(&http.rates, &grant, numbering.as_ref(), from);
     ratelimit::check(&meter, incoming, &http.metrics)?;
-    let body = body::read(incoming, &http.limits, &http.bodies, http.body_patience).await?;
+    let share = http.bodies.begin(Owner::of(&grant, numbering.as_ref(), &http.rates, from))?;
+    let body = body::read(incoming, &http.limits, share, http.body_patience).await?;
     let body = body.inflated(encoding, &http.limits, &http.bodies).await?;
     let kind = match kind {
         _ if numbering.is_some() && body.bytes.is_empty() => BodyKind::Lines,
@@ -72,6 +75,7 @@ async fn take<G: Gate>(
         respond_async: respond_async(&head.headers),
         grant: &grant,
         meter: &meter,
+        from,
     };
     ratelimit::tell(answer::reply(http.gate.post(post).await), &meter)
 }

@@ -2,6 +2,7 @@
 
 mod answer;
 mod arrived;
+mod bodies;
 mod body;
 mod cors;
 mod demo;
@@ -28,7 +29,7 @@ use tidegate_wire::Limits;
 use self::answer::Refusal;
 pub use self::arrived::Arrivals;
 use self::arrived::{Arrived, Lines};
-use self::body::Budget;
+use self::bodies::Bodies;
 use self::demo::Demo;
 pub use self::discovery::{Discovery, PublicUrl};
 pub(super) use self::query::Query;
@@ -57,7 +58,7 @@ pub struct Settings {
     /// Sizes of events, frames and bodies.
     pub limits: Limits,
     /// Bytes of bodies, as sent and inflated, that requests may hold at once, and 4 KiB for each request; past it
-    /// they get 503. It lies beside the budget of events: a body is held until its events are durable.
+    /// they get 503, and what needs more than that by itself 413. It lies beside the budget of events: a body is held until its events are durable.
     pub bodies_bytes: u64,
     /// How long a body may take to arrive: 30 s by the protocol.
     pub body_patience: Duration,
@@ -75,7 +76,7 @@ struct Inner<G> {
     metrics: Metrics,
     discovery: Discovery,
     limits: Limits,
-    bodies: Budget,
+    bodies: Bodies,
     body_patience: Duration,
     events_path: String,
     stream_path: String,
@@ -100,7 +101,7 @@ impl<G: Gate> Http<G> {
             metrics,
             discovery,
             limits,
-            bodies: Budget::new(bodies_bytes),
+            bodies: Bodies::new(bodies_bytes),
             body_patience,
             events_path: format!("{prefix}/events"),
             stream_path: format!("{prefix}/stream"),

@@ -97,6 +97,15 @@ pub(super) fn numbering(headers: &HeaderMap) -> Result<Option<Numbering<'_>>, Re
     Ok(Some(Numbering { client, epoch, first_seq }))
 }
 
+/// 403 where the token is not good for the client's name, or for none: before the name is looked up anywhere.
+pub(super) fn name(grant: &Grant, numbering: Option<&Numbering<'_>>) -> Result<(), Refusal> {
+    let refused = match numbering {
+        Some(numbering) => grant.refuses_client(numbering.client),
+        None => grant.refuses_anonymous("send Tidegate-Client, -Epoch and -Seq"),
+    };
+    refused.map_or(Ok(()), |why| Err(Refusal::new(StatusCode::FORBIDDEN, "forbidden", why)))
+}
+
 fn number(text: &[u8], least: u64) -> Option<u64> {
     let digits =
         std::str::from_utf8(text).ok().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()))?;

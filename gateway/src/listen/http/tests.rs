@@ -1,8 +1,9 @@
 //! HTTP over real sockets: what each request earns, in the order of the checks.
 
+mod bodies;
+
 use std::io::Write as _;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use reqwest::{Method, RequestBuilder, Response};
 use tidegate_wire::Limits;
@@ -48,35 +49,6 @@ async fn read(socket: &mut TcpStream) -> String {
     String::from_utf8(answer).unwrap()
 }
 
-#[tokio::test]
-async fn bodies_are_inflated_and_bombs_are_not() {
-    let mut server = Server::start(small());
-    let http = server.http();
-    let bomb = vec![b' '; 1 << 20];
-    let zstd = |bytes: &[u8]| zstd::encode_all(bytes, 3).unwrap();
-    for url in server.urls("/v1/events") {
-        for (encoding, body, expected) in [
-            ("identity", EVENT.as_bytes().to_vec(), 200),
-            ("gzip", gzip(EVENT.as_bytes()), 200),
-            ("zstd", zstd(EVENT.as_bytes()), 200),
-            ("gzip", gzip(&bomb), 413),
-            ("zstd", zstd(&bomb), 413),
-            ("gzip", EVENT.as_bytes().to_vec(), 400),
-            ("br", EVENT.as_bytes().to_vec(), 415),
-        ] {
-            let request = http.post(&url).header("content-type", "application/json");
-            let (status, answer) = status(request.header("content-encoding", encoding).body(body)).await;
-            assert_eq!(status, expected, "{encoding} to {url}");
-            match expected {
-                200 => assert!(matches!(server.seen().await, Seen::Post { body, .. } if body == EVENT)),
-                415 => assert_eq!(header(&answer, "accept-encoding"), "gzip, zstd"),
-                _ => assert_eq!(header(&answer, "content-type"), "application/problem+json"),
-            }
-        }
-    }
-}
-
-/// Each case has its own fault and all those after it.
 #[tokio::test]
 async fn checks_come_in_the_order_of_the_contract() {
     let server = Server::start(Options { needs_token: true, ..small() });
@@ -261,99 +233,20 @@ async fn a_wrong_method_is_told_the_right_ones_and_head_gets_no_body() {
 }
 
 #[tokio::test]
-async fn a_body_without_a_length_is_taken_and_one_beyond_the_limit_is_told_so() {
-    let mut server = Server::start(small());
-    let head =
-        "POST /v1/events HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-type: application/json\r\n";
-    let chunked =
-        format!("{head}transfer-encoding: chunked\r\n\r\n4\r\n{{\"ty\r\n8\r\npe\":\"t\"}}\r\n0\r\n\r\n");
-    let answer = raw(&server, chunked.as_bytes()).await;
-    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
-    assert!(matches!(server.seen().await, Seen::Post { body, .. } if body == EVENT));
-
-    // Far more than the limit, and than what sockets hold: the client reads nothing before it has written all.
-    let chunk = format!("10000\r\n{}\r\n", " ".repeat(0x10000));
-    let streamed = format!("{head}transfer-encoding: chunked\r\n\r\n{}0\r\n\r\n", chunk.repeat(100));
-    let answer = raw(&server, streamed.as_bytes()).await;
-    assert!(answer.starts_with("HTTP/1.1 413"), "{answer}");
-    let announced = format!("{head}content-length: 6553600\r\n\r\n{}", " ".repeat(6_553_600));
-    let answer = raw(&server, announced.as_bytes()).await;
-    assert!(answer.starts_with("HTTP/1.1 413"), "{answer}");
-}
-
-#[tokio::test]
-async fn a_client_that_asks_first_is_told_before_it_sends() {
-    let server = Server::start(small());
-    let ask = |length: u32, headers: &str| {
-        format!(
-            "POST /v1/events HTTP/1.1\r\nhost: x\r\nconnection: close\r\nexpect: 100-continue\r\ncontent-length: {length}\r\n{headers}\r\n"
-        )
+async fn the_names_of_clients_that_a_token_is_not_for_are_not_kept() {
+    let rates = config::Rates {
+        client: config::Rate { events_per_second: Some(10), ..config::Rate::default() },
+        ..config::Rates::default()
     };
-    let answer = raw(&server, ask(1 << 20, "content-type: application/json\r\n").as_bytes()).await;
-    assert!(answer.starts_with("HTTP/1.1 413"), "{answer}");
-    let answer = raw(&server, ask(12, "content-type: image/png\r\n").as_bytes()).await;
-    assert!(answer.starts_with("HTTP/1.1 415"), "{answer}");
-    let mut socket = TcpStream::connect(server.plain).await.unwrap();
-    socket.write_all(ask(12, "content-type: application/json\r\n").as_bytes()).await.unwrap();
-    let mut interim = [0; 25];
-    within(socket.read_exact(&mut interim)).await.unwrap();
-    assert_eq!(&interim, b"HTTP/1.1 100 Continue\r\n\r\n");
-    socket.write_all(EVENT.as_bytes()).await.unwrap();
-    let answer = read(&mut socket).await;
-    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
-}
-
-#[tokio::test]
-async fn what_comes_too_slowly_or_is_too_long_is_ended() {
-    let mut options = Options { body_patience: Duration::from_millis(50), ..small() };
-    options.tcp.first_request = Duration::from_millis(100);
-    let server = Server::start(options);
-    let post =
-        "POST /v1/events HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-type: application/json\r\n";
-    let long =
-        format!("GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\nx-long: {}\r\n\r\n", "x".repeat(17 << 10));
-    let longer =
-        format!("GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\nx-long: {}\r\n\r\n", "x".repeat(30 << 10));
-    for (what, request, expected) in [
-        ("half of a body", format!("{post}content-length: 12\r\n\r\n{{"), "HTTP/1.1 408"),
-        ("a long head", long, "HTTP/1.1 431"),
-        ("a head near what is cut off", longer, "HTTP/1.1 431"),
-        ("half of a head", "POST /v1/events HTTP/1.1\r\nhost:".to_owned(), ""),
-        ("nothing", String::new(), ""),
-    ] {
-        let answer = raw(&server, request.as_bytes()).await;
-        assert!(answer.starts_with(expected), "{what}: {answer}");
-        assert_eq!(answer.is_empty(), expected.is_empty(), "{what}: {answer}");
-    }
-    assert_eq!(server.refused("tcp", "silent"), 2);
-    assert_eq!(server.refused("http", "body_timeout"), 1);
-    assert_eq!(server.refused("http", "head_too_large"), 2);
-}
-
-#[tokio::test]
-async fn bodies_share_a_budget_and_announcing_takes_none_of_it() {
-    let mut server = Server::start(Options { bodies_bytes: 48 << 10, ..small() });
-    let http = server.http();
+    let server = Server::start(Options { needs_token: true, token_clients: Some("web-*"), rates, ..small() });
     let [url, _] = server.urls("/v1/events");
-    let post =
-        |bytes: usize| http.post(&url).header("content-type", "application/json").body(vec![b' '; bytes]);
-    // It announces nearly all there is, sends nothing, and holds what every request holds.
-    let mut slow = TcpStream::connect(server.plain).await.unwrap();
-    let head = "POST /v1/events HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\nexpect: 100-continue\r\ncontent-length: 40000\r\n\r\n";
-    slow.write_all(head.as_bytes()).await.unwrap();
-    within(slow.read_exact(&mut [0; 25])).await.unwrap();
-
-    server.gate.holds.send_replace(true);
-    let first = tokio::spawn(post(30 << 10).send());
-    assert!(matches!(server.seen().await, Seen::Post { .. }));
-    let (status_of_second, answer) = status(post(30 << 10)).await;
-    assert_eq!(status_of_second, 503);
-    assert_ne!(header(&answer, "retry-after"), "");
-    let problem: serde_json::Value = answer.json().await.unwrap();
-    assert_eq!(problem["reason"], "memory");
-    server.gate.holds.send_replace(false);
-    assert_eq!(first.await.unwrap().unwrap().status(), 200);
-    assert_eq!(status(post(30 << 10)).await.0, 200, "what was held comes back");
+    for (client, expected) in [("stranger-1", 403), ("stranger-2", 403), ("web-1", 200)] {
+        let request = server.http().post(&url).bearer_auth(&server.token).body(EVENT);
+        let request = request.header("content-type", "application/json").header("tidegate-client", client);
+        let request = request.header("tidegate-epoch", 1).header("tidegate-seq", 1);
+        assert_eq!(status(request).await.0, expected, "{client}");
+    }
+    assert_eq!(server.metric("tidegate_rate_keys{limit=\"client\"}"), 1);
 }
 
 #[tokio::test]

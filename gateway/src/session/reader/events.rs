@@ -20,6 +20,7 @@ use crate::session::connection::End;
 use crate::session::hello::Session;
 use crate::session::inflight::{InFlight, Numbers, Waiting};
 use crate::session::ingest::{Rest, prepare};
+use crate::session::need::Need;
 use crate::session::wall_ms;
 
 /// Events in a row, as they came.
@@ -171,8 +172,9 @@ impl<R: LinkReader> Reader<'_, R> {
             return series.ended(Outcome::LossyDropped, batch.count);
         }
         let account = &self.session.numbering.account;
-        let share =
-            self.share.take().or_else(|| core.budget.try_hold(account, account.estimate(self.frame_bytes)));
+        let need = Need::of_lossy(batch, self.frame_bytes, core.pipeline.limits());
+        let estimate = account.estimate(need.came_bytes, need.most_bytes);
+        let share = self.share.take().or_else(|| core.budget.try_hold(account, estimate));
         let Some(share) = share.filter(|_| core.budget.supply() == Supply::Ample) else {
             series.ended(Outcome::LossyDropped, batch.count);
             return;

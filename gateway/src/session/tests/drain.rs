@@ -153,3 +153,22 @@ async fn at_the_deadline_sessions_end_without_acknowledging_what_has_not_settled
     }
     assert_eq!(upto, 0);
 }
+
+#[tokio::test(start_paused = true)]
+async fn who_comes_while_the_end_is_waited_for_hears_of_the_drain_and_not_of_overload() {
+    let gateway = Gateway::new();
+    let (mut client, _) = gateway.client("a", 1).await;
+    client.good(1, 1).await;
+    gateway.sink.holds(1).await;
+    gateway.sessions.drain();
+    let sessions = gateway.sessions.clone();
+    let ended = tokio::spawn(async move { sessions.ended().await });
+    gateway.settled_down().await;
+    for carrier in [Carrier::Quic, Carrier::WebTransport] {
+        let mut late = gateway.connect(carrier, Coding::Binary);
+        late.send(&ClientFrame::Hello(Hello::default())).await;
+        assert_eq!(late.close_code().await, CloseCode::Drain);
+    }
+    gateway.sink.commit(1);
+    ended.await.unwrap();
+}

@@ -1,5 +1,6 @@
 //! HTTP requests: the same contract in one exchange.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use tidegate_wire::body::BodyKind;
@@ -8,7 +9,7 @@ use tidegate_wire::{ClientFrame, CloseCode, Code, Hello, Reason};
 use super::Gateway;
 use crate::access::Access;
 use crate::carrier::Carrier;
-use crate::config::Config;
+use crate::config::{ByteSize, Config};
 use crate::deliver::Health;
 use crate::listen::link::{Answer, Coding, Conflict, Gate, Numbering, Post, Standing};
 use crate::outcome::Outcome;
@@ -19,15 +20,25 @@ pub(super) async fn post(gateway: &Gateway, body: &str, first_seq: Option<u64>) 
 }
 
 async fn post_as(gateway: &Gateway, body: &str, first_seq: Option<u64>, respond_async: bool) -> Answer {
-    let client = first_seq.map_or(Client::Unknown, |_| Client::Named("a"));
-    let who = Who { tenant: "default", token: None, client, address: [127, 0, 0, 1].into() };
+    let numbering = first_seq.map(|first_seq| Numbering { client: "a", epoch: 1, first_seq });
+    send(gateway, body, numbering, respond_async, [127, 0, 0, 1].into()).await
+}
+
+async fn send(
+    gateway: &Gateway,
+    body: &str,
+    numbering: Option<Numbering<'_>>,
+    respond_async: bool,
+    from: IpAddr,
+) -> Answer {
+    let client = numbering.map_or(Client::Unknown, |numbering| Client::Named(numbering.client));
+    let who = Who { tenant: "default", token: None, client, address: from };
     let meter = &gateway.sessions.0.rates.meter(&who, crate::session::now());
     let config = Config::default();
     let access = Access::new(&config.auth, &config.origins, &[]);
     let grant = access.authenticate(None).unwrap();
-    let numbering = first_seq.map(|first_seq| Numbering { client: "a", epoch: 1, first_seq });
     let (kind, body) = (BodyKind::Lines, body.as_bytes());
-    let post = Post { kind, body, numbering, respond_async, grant: &grant, meter };
+    let post = Post { kind, body, numbering, respond_async, grant: &grant, meter, from };
     gateway.sessions.post(post).await
 }
 
@@ -214,4 +225,57 @@ async fn a_request_while_something_is_owed_is_refused_whole_and_told_when_to_com
     assert!(matches!(answer, Answer::Durable { accepted: 1, .. }), "{answer:?}");
     assert_eq!(gateway.count(Carrier::Https, Outcome::Committed), 5);
     gateway.assert_accounted();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_that_can_never_fit_is_told_so_and_one_that_may_fit_later_when_to_come() {
+    let gateway = Gateway::limited(|limits| limits.budget_bytes = ByteSize(16 << 10));
+    let lines = |count| "{\"type\":\"t\"}\n".repeat(count);
+    // 14 KiB are for requests, and an event takes 524 bytes at least.
+    let answer = post(&gateway, &lines(28), None).await;
+    let Answer::TooLarge(why) = answer else { panic!("{answer:?}") };
+    for figure in ["28 events", "336 bytes", "14672 bytes", "14336"] {
+        assert!(why.contains(figure), "{figure}: {why}");
+    }
+    let answer = committed(&gateway, &lines(27), None, 27).await;
+    assert!(matches!(answer, Answer::Durable { accepted: 27, .. }), "{answer:?}");
+    let (mut other, _) = gateway.client("other", 1).await;
+    other.good(1, 1).await;
+    gateway.sink.holds(1).await;
+    let answer = post(&gateway, &lines(27), None).await;
+    assert!(matches!(answer, Answer::Busy { reason: Reason::Memory, retry_ms: 1_000 }), "{answer:?}");
+    gateway.sink.commit(1);
+    other.acked(1).await;
+    gateway.assert_accounted();
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_floods_with_requests_has_its_share_and_a_quiet_one_gets_in() {
+    for flooder in [None, Some("flooder")] {
+        let gateway = Gateway::limited(|limits| limits.budget_bytes = ByteSize(64 << 10));
+        let event = "{\"type\":\"t\"}";
+        let mut seq = 1;
+        while matches!(post_of(&gateway, event, flooder, &mut seq, 1).await, Answer::Admitted { .. }) {}
+        assert!(seq > 20, "it has some: {seq}");
+        let held = gateway.metrics.bytes_in_flight.get();
+        assert!(held < (64 << 10) * 7 / 16 + 1_024, "and not more than it leaves: {held}");
+        for (quiet, address) in [(Some("quiet"), 1), (None, 2)] {
+            let answer = post_of(&gateway, event, quiet, &mut 1, address).await;
+            assert!(matches!(answer, Answer::Admitted { .. }), "{quiet:?} beside {flooder:?}: {answer:?}");
+        }
+        gateway.commit_all().await;
+        let answer = post_of(&gateway, event, flooder, &mut seq, 1).await;
+        assert!(matches!(answer, Answer::Admitted { .. }), "{answer:?}");
+        gateway.commit_all().await;
+        gateway.assert_accounted();
+    }
+}
+
+/// One event of a client or, without a name, of an address; it is not waited for.
+async fn post_of(gateway: &Gateway, body: &str, client: Option<&str>, seq: &mut u64, address: u8) -> Answer {
+    let numbering = client.map(|client| Numbering { client, epoch: 1, first_seq: *seq });
+    let from = [192, 0, address, 1].into();
+    let answer = send(gateway, body, numbering, true, from).await;
+    *seq += u64::from(matches!(answer, Answer::Admitted { .. }));
+    answer
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tidegate_wire::{ClientFrame, Hello, Reason};
+use tidegate_wire::{ClientFrame, GatewayFrame, Hello, Ping, Reason, Reauth};
 
 use super::Gateway;
 use super::gateway::{Client, events};
@@ -11,6 +11,7 @@ use crate::carrier::Carrier;
 use crate::config::{AuthMode, ByteSize, Config, Rates, Token};
 use crate::listen::link::{Coding, Packet};
 use crate::outcome::Outcome;
+use crate::rates::{Client as Name, Who};
 
 fn limited(change: impl FnOnce(&mut Rates)) -> Gateway {
     let mut config = Config::default();
@@ -101,8 +102,13 @@ async fn bytes_count_as_well_as_events() {
 
 /// A gateway with two tokens, `web` of the tenant `shop` and `app` of another, and the tokens themselves.
 fn with_tokens(change: impl FnOnce(&mut Rates)) -> (Gateway, [String; 2]) {
+    with_tokens_of("shop", "plant", change)
+}
+
+/// The same, of these tenants.
+fn with_tokens_of(web: &str, app: &str, change: impl FnOnce(&mut Rates)) -> (Gateway, [String; 2]) {
     let mut config = Config::default();
-    let tokens = [("web", "shop"), ("app", "plant")].map(|(id, tenant)| {
+    let tokens = [("web", web), ("app", app)].map(|(id, tenant)| {
         let Issued { token, hash } = Issued::new(id).unwrap();
         let entry = Token { id: id.into(), hash, tenant: tenant.into(), clients: None, topics: None };
         config.auth.tokens.push(entry);
@@ -177,4 +183,77 @@ async fn lossy_events_beyond_the_rate_are_dropped_and_cost_the_others_nothing() 
     assert_eq!(client.acked(3).await.reason, Reason::Rate, "of the reliable one alone");
     assert_eq!(gateway.count(Carrier::Quic, Outcome::LossyDropped), 5);
     gateway.assert_accounted();
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_comes_again_and_again_gets_nothing_through_while_it_owes() {
+    let gateway = limited(|rates| rates.client.events_per_second = Some(10));
+    let (mut client, _) = gateway.client("a", 1).await;
+    committed(&gateway, &mut client, 1, 30).await;
+    client.acked(30).await;
+    let owed = gateway.sessions.0.rates.meter(&named("a"), crate::session::now());
+    let until = owed.owed(crate::session::now()).unwrap().until;
+    let mut again = client;
+    for _ in 0..20 {
+        drop(again);
+        again = gateway.client("a", 31).await.0;
+        assert_eq!(again.ack().await.reason, Reason::Rate);
+        // Signs of life are answered, and events wait.
+        again.send(&ClientFrame::Ping(Ping::default())).await;
+        assert!(matches!(again.next().await, Some(GatewayFrame::Pong(_))));
+        again.good(31, 10).await;
+        gateway.settled_down().await;
+        assert_eq!(gateway.sink.values().len(), 0, "a frame of who owes");
+    }
+    assert_eq!(owed.owed(crate::session::now()).unwrap().until, until, "and it owes no more than before");
+    gateway.sink.holds(10).await;
+    assert!(crate::session::now() >= until);
+    gateway.sink.commit(10);
+    assert_eq!(again.acked(40).await.upto, 40);
+    drop(again);
+    gateway.settled_down().await;
+    gateway.assert_accounted();
+}
+
+fn named(name: &str) -> Who<'_> {
+    Who { tenant: "default", token: None, client: Name::Named(name), address: [127, 0, 0, 1].into() }
+}
+
+/// A session with a new token of the same tenant owes what it owed, whether it has a name or not.
+#[tokio::test(start_paused = true)]
+async fn another_token_does_not_pay_what_is_owed() {
+    for name in [None, Some("a")] {
+        let (gateway, tokens) = with_tokens_of("shop", "shop", |rates| {
+            rates.client.events_per_second = Some(10);
+        });
+        let [first, second] = &tokens;
+        let mut client = open(&gateway, first, name).await;
+        let began = crate::session::now();
+        committed(&gateway, &mut client, 1, 30).await;
+        assert_eq!(client.acked(30).await.retry_ms, 2_000);
+        client.send(&ClientFrame::Reauth(Reauth { token: second.clone() })).await;
+        client.good(31, 10).await;
+        gateway.sink.holds(10).await;
+        gateway.sink.commit(10);
+        client.acked(40).await;
+        client.good(41, 1).await;
+        gateway.sink.holds(1).await;
+        gateway.sink.commit(1);
+        client.acked(41).await;
+        let took = crate::session::now() - began;
+        assert!(took >= Duration::from_secs(3), "{name:?}: 41 events at 10 a second came in {took:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_that_owes_is_waited_for_by_who_changes_to_it() {
+    let (gateway, [busy, calm]) =
+        with_tokens_of("shop", "shop", |rates| rates.token.events_per_second = Some(10));
+    let mut flooder = open(&gateway, &busy, Some("a")).await;
+    committed(&gateway, &mut flooder, 1, 30).await;
+    assert_eq!(flooder.acked(30).await.reason, Reason::Rate);
+    let mut client = open(&gateway, &calm, Some("b")).await;
+    client.send(&ClientFrame::Reauth(Reauth { token: busy })).await;
+    let told = client.ack().await;
+    assert_eq!((told.reason, told.retry_ms), (Reason::Rate, 2_000));
 }

@@ -38,6 +38,11 @@ function sendOn(what) {
   send(what);
 }
 
+/** The same, in the moment that the page is left, by a listener that is there after the client's. */
+function sendAsItGoes(what) {
+  addEventListener("pagehide", () => void send(what));
+}
+
 /** At most once each; says how many were handed over. */
 function sendLossy({ tab, first, last }) {
   let handed = 0;
@@ -85,6 +90,7 @@ export const driver = {
   start,
   send,
   sendOn,
+  sendAsItGoes,
   sendLossy,
   authenticate,
   flush,

@@ -96,6 +96,22 @@ fn nothing_is_acknowledged_or_shown_before_the_sync_has_returned() {
 }
 
 #[test]
+fn what_was_taken_has_settled_once_the_disk_has_it_and_its_tickets_are_told() {
+    let (home, disk) = (TempDir::new().unwrap(), Faulty::default());
+    let (log, _metrics) = open_on(disk.clone(), home.path());
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    runtime.block_on(log.settled());
+    disk.hold(true);
+    let told = submit(&log, &["a"]);
+    let early =
+        runtime.block_on(async { tokio::time::timeout(Duration::from_millis(20), log.settled()).await });
+    assert!(early.is_err(), "it is not durable");
+    disk.hold(false);
+    runtime.block_on(log.settled());
+    assert_eq!(told.try_recv().unwrap().stored, 1, "without waiting");
+}
+
+#[test]
 fn what_comes_while_the_disk_is_busy_is_one_group() {
     let home = TempDir::new().unwrap();
     let disk = Faulty::default();

@@ -1,8 +1,8 @@
-import type { LaneParts } from "./lane.js";
-import type { BatchSettings } from "./options.js";
-import type { Bytes } from "./wire/bytes.js";
-import { EVENTS_OVERHEAD_BYTES_MAX, structuredRecordLength } from "./wire/encode.js";
-import type { Ack, ClientFrame, Events, Welcome } from "./wire/frames.js";
+import type { BatchSettings } from "../options.js";
+import type { Bytes } from "../wire/bytes.js";
+import { EVENTS_OVERHEAD_BYTES_MAX, structuredRecordLength } from "../wire/encode.js";
+import type { Ack, ClientFrame, Events, Welcome } from "../wire/frames.js";
+import type { RunParts } from "./lane.js";
 
 /** What frames may hold: as the application has it, until a gateway calls one too large. */
 export type FrameLimits = { -readonly [K in keyof BatchSettings]: BatchSettings[K] } & {
@@ -31,7 +31,7 @@ export interface Sender {
  * resolves when that has room again; while `held` answers true no frame is made.
  */
 export function sender(
-  { outbox, reporter, settings, platform: { clock } }: LaneParts,
+  { outbox, reporter, settings, platform: { clock } }: RunParts,
   limits: FrameLimits,
   welcome: Welcome,
   settled: number,
@@ -88,7 +88,7 @@ export function sender(
     count = records.length;
     lone = idle && count === 1 ? records[0]?.payload : undefined;
     cursor = first + count;
-    outbox.sentUpto = cursor - 1;
+    outbox.sentUpto = Math.max(outbox.sentUpto, cursor - 1);
     return { first_seq: first, records };
   };
 

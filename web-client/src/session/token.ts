@@ -1,8 +1,7 @@
-import { Backoff } from "./backoff.js";
-import { within } from "./clock.js";
-import { TokenError } from "./errors/token-error.js";
-import type { Token } from "./options.js";
-import type { Platform } from "./platform.js";
+import type { TokenError as Failure } from "../errors/token-error.js";
+import type { Token } from "../options.js";
+import type { Platform } from "../platform.js";
+import { Backoff, TokenError, within } from "./shared.js";
 import { ANSWER_TIMEOUT_MS, BEFORE_END_MS, DELAY_MAX_MS, RENEW_MIN_MS } from "./timing.js";
 
 /** The application's token: asks its function, keeps the answer while it is good, and renews it in time. */
@@ -22,7 +21,7 @@ export interface TokenListener {
   /** A fresh token, ahead of the end of the one before: for links that are open. */
   renewed(token: string): void;
   /** Renewing failed and will be tried again; `null`: it works again. */
-  failed(error: TokenError | null): void;
+  failed(error: Failure | null): void;
 }
 
 /** Asks nothing by itself before the first `get`. */
@@ -63,7 +62,7 @@ export function tokenSource(
     failed(null);
     backoff.reset();
     // One that has ended already, by this device's clock, is for the gateway to judge.
-    if (lifeMs > 0) renewAfter(Math.max(Math.min(lifeMs * 0.8, lifeMs - BEFORE_END_MS), RENEW_MIN_MS));
+    if (lifeMs > 0) renewAfter(Math.max(Math.min(lifeMs * 0.8, lifeMs - BEFORE_END_MS), lifeMs / 2, RENEW_MIN_MS));
   };
 
   const renewAfter = (delayMs: number) => {
@@ -79,7 +78,7 @@ export function tokenSource(
       if (source === from) renewed(token);
     } catch (error) {
       if (source !== from) return;
-      failed(error as TokenError);
+      failed(error as Failure);
       renewAfter(backoff.next() + 1_000);
     }
   };

@@ -1,31 +1,20 @@
-import { FrameError } from "./errors/frame-error.js";
-import { LinkError } from "./errors/link-error.js";
-import { TidegateError } from "./errors/tidegate-error.js";
-import type { LaneParts } from "./lane.js";
-import type { Link, TransportName } from "./link/link.js";
+import type { LinkError as Broken } from "../errors/link-error.js";
+import type { TidegateError as Failure } from "../errors/tidegate-error.js";
+import type { Link, TransportName } from "../link/link.js";
+import type { Bytes } from "../wire/bytes.js";
+import { CloseCode } from "../wire/close-code.js";
+import type { Level, Reason } from "../wire/codes.js";
+import type { ClientFrame, GatewayFrame, Verdict, Welcome } from "../wire/frames.js";
+import type { RunParts } from "./lane.js";
+import { newLiveness } from "./liveness.js";
 import { type FrameLimits, type Sender, sender } from "./sender.js";
-import {
-  FINISH_TIMEOUT_MS,
-  PINGS_MISSED,
-  REPORT_FIRST_TICKS,
-  REPORT_TICKS,
-  SILENCE_HTTPS_MS,
-  SILENCE_MS,
-  SLEPT_MS,
-  TICK_MS,
-  USEFUL_AFTER_MS,
-  WELCOME_HTTPS_MS,
-  WELCOME_TIMEOUT_MS,
-} from "./timing.js";
-import type { Bytes } from "./wire/bytes.js";
-import { CloseCode } from "./wire/close-code.js";
-import type { Level, Reason } from "./wire/codes.js";
-import type { ClientFrame, GatewayFrame, Verdict, Welcome } from "./wire/frames.js";
+import { FrameError, LinkError, TidegateError } from "./shared.js";
+import { FINISH_TIMEOUT_MS, REPORT_FIRST_TICKS, REPORT_TICKS, USEFUL_AFTER_MS } from "./timing.js";
 
 /** How a connection ended, and what that means for the next one. */
 export interface Ending {
   /** What ended it. */
-  readonly error: TidegateError;
+  readonly error: Failure;
   /** CLOSE code of the protocol, where one came. */
   readonly code?: number | undefined;
   /** The gateway asked for this wait. */
@@ -72,26 +61,18 @@ const SDK = "tidegate-js/0.1.0";
 
 /** Says HELLO over `link`. `opened` is called with WELCOME. */
 export function connection(
-  parts: LaneParts,
+  parts: RunParts,
   limits: FrameLimits,
   link: Link,
   token: string | undefined,
   opened: (connection: Connection, welcome: Welcome) => void,
 ): Connection {
-  const { outbox, reporter, changed, platform } = parts;
-  const { clock, random, preference } = platform;
+  const { outbox, reporter, changed, platform, preference } = parts;
+  const { clock, random } = platform;
   const { name } = link;
   const isHttps = name === "https";
-  const silenceMs = isHttps ? SILENCE_HTTPS_MS : SILENCE_MS;
   const startedAt = clock.now();
   const next = outbox.upto + 1;
-  let tickedAt = startedAt;
-  let heardAt = startedAt;
-  /** When something must have been heard. */
-  let answerBy = startedAt + (isHttps ? WELCOME_HTTPS_MS : WELCOME_TIMEOUT_MS);
-  /** Silence would not be the transport's fault. */
-  let excused = false;
-  let pingMs = 0;
   let sending: Sender | null = null;
   let paused = false;
   let useful = false;
@@ -102,12 +83,11 @@ export function connection(
   let reportIn = REPORT_FIRST_TICKS;
   let end: Pick<Ending, "error" | "code" | "retryMs"> | null = null;
   let reason: Reason = "ok";
-  let cancelTick = () => {};
   let cancelLeave = () => {};
 
   const isOpen = () => sending !== null && end === null;
 
-  const over = (error: TidegateError, code?: number, retryMs?: number) => {
+  const over = (error: Failure, code?: number, retryMs?: number) => {
     end ??= { error, code, retryMs };
     link.close();
   };
@@ -115,7 +95,7 @@ export function connection(
   const fail = (error: unknown) => {
     const failure = LinkError.from(name, error);
     // A WebSocket may bring the code of a CLOSE that was not seen; others are its own.
-    const { code = 0 } = failure as Partial<LinkError>;
+    const { code = 0 } = failure as Partial<Broken>;
     over(failure, code >= CloseCode.drain ? code : undefined);
   };
 
@@ -129,40 +109,27 @@ export function connection(
       },
     );
 
-  const ping = () => {
-    answerBy = Math.min(answerBy, clock.now() + silenceMs);
-    if (isOpen()) void send({ type: "ping", body: new Uint8Array(0) });
-  };
-  const probe = () => {
-    excused = true;
-    ping();
-  };
   const report = async () => {
     if (!isHttps) await reporter?.tell((body) => send({ type: "report", body }));
   };
 
-  const tick = () => {
-    cancelTick = clock.after(TICK_MS, tick);
-    const now = clock.now();
-    const silentMs = now - heardAt;
-    const slept = now - tickedAt > SLEPT_MS;
-    tickedAt = now;
-    if (slept) {
-      // What had to be heard meanwhile may be on its way in just now.
-      heardAt = now;
-      answerBy = Number.POSITIVE_INFINITY;
-      probe();
-    } else if (now >= answerBy) {
+  const liveness = newLiveness({
+    clock,
+    isHttps,
+    waits: () => outbox.length > 0,
+    ping: () => {
+      if (isOpen()) void send({ type: "ping", body: new Uint8Array(0) });
+    },
+    silent: (excused) => {
       if (!excused) preference.stalled(name);
       stop("the gateway fell silent");
-    } else if (answerBy === Number.POSITIVE_INFINITY && silentMs >= silenceMs) {
-      // The gateway's own PINGs show that it is there while nothing is sent.
-      if (outbox.length > 0 || silentMs > PINGS_MISSED * pingMs) ping();
-    }
-    if (!isOpen() || finishing || --reportIn > 0) return;
-    reportIn = REPORT_TICKS;
-    void report();
-  };
+    },
+    ticked: () => {
+      if (!isOpen() || finishing || --reportIn > 0) return;
+      reportIn = REPORT_TICKS;
+      void report();
+    },
+  });
 
   /** False where that settles what was never sent: our numbers were given out before, and are of no use any more. */
   const settle = (upto: number, level: Level, verdicts: readonly Verdict[], settled = upto, knownFrom = 0) => {
@@ -188,39 +155,41 @@ export function connection(
     const settled = rej_more && rej.length === 0 ? next - 1 : upto;
     const knownFrom = rej_more ? Math.min(upto + 1, ...rej.map(({ seq }) => seq)) : 0;
     if (!settle(upto, level, rej, settled, knownFrom)) return;
-    pingMs = welcome.ping_ms;
+    liveness.quiet(welcome.ping_ms);
     sending = sender(parts, limits, welcome, settled, send, () => end || paused || finishing || leaveAt);
     opened(self, welcome);
     sending.pump();
   };
 
   const receive = ({ type, body }: Exclude<GatewayFrame, { type: "unknown" }>) => {
-    heardAt = clock.now();
-    excused = false;
+    liveness.heard();
     if (end) return;
     switch (type) {
       case "welcome":
         welcomed(body);
         break;
       case "ack":
+        if (!sending) throw new FrameError("ACK before WELCOME");
         if (!settle(body.upto, body.level, body.list)) return;
         reason = body.reason;
         changed();
-        sending?.acknowledged(body);
+        sending.acknowledged(body);
         break;
       case "ping":
         void send({ type: "pong", body });
         break;
-      case "goaway":
-        if (leaveAt) break;
-        leaveAt = heardAt + body.after_ms + random() * body.jitter_ms;
+      case "goaway": {
+        if (leaveAt || finishing) break;
+        const leaveMs = body.after_ms + random() * body.jitter_ms;
+        leaveAt = clock.now() + leaveMs;
         url = body.url;
-        cancelLeave = clock.after(leaveAt - heardAt, () => stop("the gateway asked to reconnect"));
+        cancelLeave = clock.after(leaveMs, () => stop("the gateway asked to reconnect"));
         break;
+      }
       case "close":
         over(new TidegateError(body.reason + (body.msg ? `: ${body.msg}` : "")), body.code, body.retry_ms);
     }
-    if (sending) answerBy = Number.POSITIVE_INFINITY;
+    if (sending) liveness.quiet();
   };
 
   const run = async (): Promise<Ending> => {
@@ -236,7 +205,7 @@ export function connection(
       fail(error);
     }
     stop();
-    cancelTick();
+    liveness.stop();
     cancelLeave();
     sending?.stop();
     const { error, code, retryMs = 0 } = end as unknown as Ending;
@@ -263,7 +232,7 @@ export function connection(
     handed: () => isOpen() && (isHttps ? outbox.length === 0 : sending?.done() === true),
     stored: () => sending?.stored(),
     pump: () => sending?.pump(),
-    probe,
+    probe: liveness.probe,
     pause: (value) => {
       paused = value;
       if (!paused) sending?.pump();
@@ -275,13 +244,13 @@ export function connection(
     finish: async () => {
       if (finishing) return;
       finishing = true;
+      cancelLeave();
+      // Before anything that a link may hold up.
+      cancelLeave = clock.after(FINISH_TIMEOUT_MS, () => stop());
       await report();
       void send({ type: "close", body: { code: CloseCode.done, reason: "done" } });
-      cancelLeave();
-      cancelLeave = clock.after(FINISH_TIMEOUT_MS, () => stop());
     },
     stop: () => stop(),
   };
-  tick();
   return self;
 }

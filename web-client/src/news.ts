@@ -1,0 +1,41 @@
+import type { ClientEvents } from "./client.js";
+import type { Emitter } from "./emitter.js";
+import { decodeEvent } from "./event.js";
+import type { DropReason, Settlement } from "./outbox/outbox.js";
+import type { StoredEvent } from "./outbox/store.js";
+import type { Reporter } from "./report.js";
+
+/** Tells an application what became of events, and the gateway's `reporter` how long it took. */
+export function tellSettled(
+  emit: Emitter<ClientEvents>["emit"],
+  reporter: Reporter | null,
+  client: string,
+  settlements: readonly Settlement[],
+): void {
+  let run: ClientEvents["acknowledged"] | undefined;
+  const tell = (told: typeof run) => told && emit("acknowledged", () => told);
+  for (const { event, latencyMs, level, refusal } of settlements) {
+    const { seq, payload } = event;
+    if (refusal) {
+      tell(run);
+      run = undefined;
+      const { code, message } = refusal;
+      emit("refused", () => ({ client, seq, code, message, event: decodeEvent(payload) }));
+    } else {
+      reporter?.acknowledged(latencyMs);
+      run = { client, first: run?.first ?? seq, last: seq, count: (run?.count ?? 0) + 1, level, latencyMs };
+    }
+  }
+  tell(run);
+}
+
+/** The same of those that were given up. */
+export function tellDropped(
+  emit: Emitter<ClientEvents>["emit"],
+  reporter: Reporter,
+  reason: DropReason,
+  events: readonly StoredEvent[],
+): void {
+  reporter.count(reason, events.length);
+  emit("dropped", () => ({ reason, events: events.map(({ payload }) => decodeEvent(payload)) }));
+}

@@ -1,0 +1,283 @@
+import type { DiscoveryError } from "../errors/discovery-error.js";
+import type { TidegateError } from "../errors/tidegate-error.js";
+import type { Lane, LaneParts } from "../lane.js";
+import type { Farewell } from "../link/farewell.js";
+import type { Link, Route, TransportName } from "../link/link.js";
+import { race } from "../link/race.js";
+import type { Settings } from "../options.js";
+import { CloseCode } from "../wire/close-code.js";
+import type { Welcome } from "../wire/frames.js";
+import { type Connection, connection, type Ending } from "./connection.js";
+import type { Network, SessionParts } from "./session.js";
+import { Backoff, LinkError, RefusedError } from "./shared.js";
+import { OFFLINE_MAX_MS, OPEN_TIMEOUT_MS, OVERTAKEN_MS, POSTED_MS, STAGGER_MS } from "./timing.js";
+import type { TokenSource } from "./token.js";
+import { newUpgrade } from "./upgrade.js";
+import { newWait } from "./wait.js";
+
+/** What a lane, its connections and their senders work with. */
+export interface RunParts extends LaneParts, Pick<Network, "dial" | "preference"> {
+  readonly settings: Settings;
+  readonly platform: SessionParts["platform"];
+  readonly token: TokenSource;
+  /** What posts a page's last events, once it is loaded. */
+  readonly farewell: () => Farewell | null;
+}
+
+/** What cuts a wait short that nobody has asked for. */
+const SOON = "network token visible";
+
+/** What the application can do where trying again would not help, by CLOSE code. */
+const ADVICE: Readonly<Record<number, string>> = {
+  [CloseCode.auth]: "give a good token to authenticate()",
+  [CloseCode.auth_expired]: "give a good token to authenticate()",
+  [CloseCode.version]: "update this client or the gateway",
+  [CloseCode.origin]: "allow this page's origin in the gateway's configuration",
+};
+
+/** Begins at once. */
+export function runLane(parts: RunParts): Lane {
+  const { outbox, settings, platform, dial, preference, token, reporter, changed } = parts;
+  const { clock, now, random, page } = platform;
+  const usual = dial(settings.endpoint, settings.transports);
+  const backoff = new Backoff(random);
+  const wait = newWait(clock);
+  const limits = { ...settings.batch };
+  let status: Lane["status"] = "connecting";
+  let error: TidegateError | null = null;
+  let current: Connection | null = null;
+  let routes: readonly Route[] = [];
+  let elsewhere: string | undefined;
+  let transport: TransportName | undefined;
+  /** Another token was given since the last HELLO: what the gateway refuses is not that one. */
+  let fresh = false;
+  /** The token function has been asked since the last token that did something. */
+  let renewed = false;
+  /** Until then a takeover may be our own doing. */
+  let oursUntil = 0;
+  /** Up to here a request of the page's has taken events, which it may be told of until then. */
+  let posted = 0;
+  let postedUntil = 0;
+  let closing = false;
+  let giveUp = () => {};
+  let cancelClose = () => {};
+  let tellEnd: (left: boolean) => void;
+
+  const hasEnded = () => status === "closed";
+  const become = (next: Lane["status"]) => {
+    if (hasEnded()) return;
+    status = next;
+    changed();
+  };
+  const isOver = () => hasEnded() || (closing && outbox.length === 0);
+
+  /** What those do who are told of the state cuts the wait short, too. */
+  const rest = async (next: Lane["status"], delayMs: number | null, causes: string) => {
+    if (hasEnded()) return;
+    const paused = wait.until(delayMs, causes);
+    become(next);
+    return paused;
+  };
+
+  /** Runs `work`, which must end when its signal is aborted: when it takes too long, or is given up. */
+  const limited = <T>(work: (signal: AbortSignal) => Promise<T>): Promise<T> => {
+    const controller = new AbortController();
+    giveUp = () => controller.abort();
+    if (hasEnded()) giveUp();
+    const cancel = clock.after(OPEN_TIMEOUT_MS, giveUp);
+    return work(controller.signal).finally(cancel);
+  };
+
+  const open = (better: readonly Route[]): Promise<Link> =>
+    limited((signal) => race(better, { clock, staggerMs: STAGGER_MS, signal }));
+
+  const converse = (link: Link, secret: string | undefined) => connection(parts, limits, link, secret, opened);
+
+  const opened = (mine: Connection, welcome: Welcome) => {
+    if (mine !== current) current?.stop();
+    current = mine;
+    error = null;
+    if (transport && transport !== mine.name) reporter?.count("switches");
+    transport = mine.name;
+    status = "open";
+    changed(welcome);
+    upgrade.plan(mine);
+    settled();
+  };
+
+  const upgrade = newUpgrade({
+    clock,
+    preference,
+    open,
+    routes: () => routes,
+    isOver: () => closing || hasEnded(),
+    converse: (link) => {
+      mayTakeOver(OVERTAKEN_MS);
+      return converse(link, token.current());
+    },
+  });
+
+  /** Tries one transport after the other until one gets as far as WELCOME, and stays until that is over, and what took over. */
+  const attempt = async (): Promise<Ending> => {
+    const target = elsewhere;
+    elsewhere = undefined;
+    try {
+      routes = await limited(target ? dial(new URL(target), settings.transports) : usual);
+      for (let left = preference.order(routes); ; ) {
+        // While nothing is open that would have to wait for it.
+        const secret = await token.get();
+        fresh = false;
+        const link = await open(left);
+        current = converse(link, secret);
+        const ending = await current.ended;
+        const later = await upgrade.heirs();
+        giveUp();
+        left = left.filter(({ transport }) => transport !== link.name);
+        if (later) return later;
+        if (ending.welcomed || ending.code || isOver() || left.length === 0) return ending;
+      }
+    } catch (cause) {
+      return { error: LinkError.from("gateway", cause), retryMs: (cause as Partial<DiscoveryError>).retryMs };
+    }
+  };
+
+  /** What follows from how a connection ended: section 10 of the protocol. Codes it does not know are as good as none. */
+  const recover = async ({ code = 0, error: cause, retryMs, url, useful }: Ending) => {
+    if (useful) {
+      backoff.reset();
+      renewed = false;
+    }
+    const ours = clock.now() < oursUntil;
+    mayTakeOver(transport === "https" ? POSTED_MS : OVERTAKEN_MS);
+    elsewhere = url;
+    error = cause;
+    let asked = retryMs;
+    const isAuth = code === CloseCode.auth || code === CloseCode.auth_expired;
+    if (isAuth && (fresh || (!renewed && token.refused()))) {
+      renewed = !fresh;
+    } else if (ADVICE[code]) {
+      error = new RefusedError(code, `the gateway refused the session (${cause.message}): ${ADVICE[code]}`);
+      if (closing) return end();
+      return rest("stopped", null, "token");
+    } else if (code === CloseCode.taken_over) {
+      if (!ours) return end(true);
+    } else if (code === CloseCode.stale_epoch) {
+      become("waiting");
+      postedUntil = 0;
+      // Storage that fails is the outbox's matter: it lives on in memory, or tells that the slot is lost.
+      await outbox.restart(outbox.client, Math.max(outbox.epoch + 1, now())).catch(() => {});
+    } else if ((code === CloseCode.idle || code === CloseCode.done) && outbox.length === 0) {
+      error = null;
+      await rest("waiting", null, "stored token");
+      asked = 0;
+    }
+    await rest("waiting", backoff.next(asked), asked ? "network token" : SOON);
+  };
+
+  const run = async () => {
+    if (parts.delayMs > 0) await rest("waiting", parts.delayMs, SOON);
+    while (!isOver()) {
+      if (!page.online) {
+        await rest("offline", OFFLINE_MAX_MS, "network");
+        if (isOver()) break;
+      }
+      become("connecting");
+      const ending = await attempt();
+      if (hasEnded()) return;
+      outbox.sentUpto = Math.max(outbox.upto, clock.now() < postedUntil ? posted : 0);
+      if (!isOver()) await recover(ending);
+    }
+    end();
+  };
+
+  const mayTakeOver = (ms: number) => {
+    oursUntil = Math.max(oursUntil, clock.now() + ms);
+  };
+
+  const settled = () => {
+    if (!closing || outbox.length > 0) return;
+    upgrade.forgo(current);
+    if (current?.isOpen()) current.finish();
+    else end();
+  };
+
+  /** Sends without waiting for company from now on, or no more: nobody looks, and time may be short. */
+  const hurry = (hurried: boolean) => {
+    outbox.hurried = hurried;
+    if (hurried) current?.pump();
+  };
+
+  const end = (left = false) => {
+    if (hasEnded()) return;
+    cancelClose();
+    giveUp();
+    upgrade.forgo(current);
+    current?.stop();
+    become("closed");
+    wait.wake();
+    tellEnd(left);
+  };
+
+  outbox.onStored = () => {
+    current?.stored();
+    wait.wake("stored");
+  };
+  hurry(!page.visible);
+  void Promise.resolve().then(run);
+  return {
+    outbox,
+    get status() {
+      return status;
+    },
+    get error() {
+      return error;
+    },
+    get connection() {
+      return current;
+    },
+    ended: new Promise((resolve) => {
+      tellEnd = resolve;
+    }),
+    settled,
+    heed: (signal) => {
+      hurry(signal === "pagehide" || !page.visible);
+      if (signal === "visible") wait.wake(signal);
+      else if (signal === "pageshow") {
+        // After the page was in the back/forward cache no link is what it was.
+        backoff.reset();
+        current?.stop();
+        // Once the end has been noticed there is a wait to cut short.
+        clock.after(0, () => wait.wake("network"));
+      } else if (signal === "online" || signal === "offline" || signal === "resume") {
+        current?.probe();
+        wait.wake("network");
+      }
+    },
+    authenticate: () => {
+      renewed = false;
+      fresh = true;
+      wait.wake("token");
+    },
+    post: () => {
+      const url = routes.find(({ transport }) => transport === "https")?.url;
+      const last = url && parts.farewell()?.(url, outbox, token.current());
+      if (!last) return;
+      posted = last;
+      postedUntil = clock.now() + POSTED_MS;
+      outbox.sentUpto = Math.max(outbox.sentUpto, last);
+      mayTakeOver(POSTED_MS);
+    },
+    close: (timeoutMs) => {
+      if (closing) return;
+      closing = true;
+      if (timeoutMs) {
+        if (status === "stopped" || status === "offline") return end();
+        cancelClose = clock.after(timeoutMs, () => end());
+        wait.wake("network");
+      }
+      hurry(true);
+      settled();
+    },
+    end,
+  };
+}
