@@ -10,6 +10,7 @@
 //! number of operations known beforehand, and regular expressions take linear time.
 #![forbid(unsafe_code)]
 
+mod arithmetic;
 mod ast;
 mod compare;
 mod compile;

@@ -43,7 +43,7 @@ fn sources() -> BTreeMap<String, String> {
     }
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut files = Vec::new();
-    for directory in ["src", "wire/src", "tests"] {
+    for directory in ["src", "cel/src", "wire/src", "tests"] {
         collect(&root.join(directory), &mut files);
     }
     let name = |path: &Path| path.strip_prefix(root).unwrap().display().to_string();
