@@ -83,17 +83,17 @@ pub(crate) fn relate(
         (Value::List(_), Value::List(_)) | (Value::Map(_), Value::Map(_)) => return Err(Fault::Type),
         (Value::Null, Value::Null) if relation.is_equality() => Some(Ordering::Equal),
         _ => match numbers(left, right) {
-            Some(order) => order,
-            None if relation.is_equality() => None,
-            None => return Err(Fault::Type),
+            Ok(order) => order,
+            Err(_) if relation.is_equality() => None,
+            Err(fault) => return Err(fault),
         },
     };
     Ok(relation.holds(order))
 }
 
-/// The order of two numbers, exact whatever their types; the outer `None` where one is no number.
-fn numbers(left: Value<'_>, right: Value<'_>) -> Option<Option<Ordering>> {
-    Some(match (integer(left), integer(right)) {
+/// The order of two numbers, exact whatever their types; there is none where one is NaN.
+fn numbers(left: Value<'_>, right: Value<'_>) -> Result<Option<Ordering>, Fault> {
+    Ok(match (integer(left), integer(right)) {
         (Some(left), Some(right)) => Some(left.cmp(&right)),
         (Some(left), None) => mixed(left, double(right)?),
         (None, Some(right)) => mixed(right, double(left)?).map(Ordering::reverse),
@@ -109,8 +109,8 @@ fn integer(value: Value<'_>) -> Option<i128> {
     }
 }
 
-fn double(value: Value<'_>) -> Option<f64> {
-    if let Value::Double(value) = value { Some(value) } else { None }
+fn double(value: Value<'_>) -> Result<f64, Fault> {
+    if let Value::Double(value) = value { Ok(value) } else { Err(Fault::Type) }
 }
 
 /// An integer of 64 bits against a double.

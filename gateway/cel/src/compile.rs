@@ -253,12 +253,12 @@ impl Builder<'_> {
 
     /// An operand that may be one of `types`.
     fn operand(&mut self, expr: &Expr, of: &str, types: &[Type]) -> Result<Typed, Problem> {
-        let typed = self.expr(expr)?;
-        if typed.kind.may_be(types) {
-            return Ok(typed);
+        let operand = self.expr(expr)?;
+        if operand.kind.may_be(types) {
+            return Ok(operand);
         }
         let names: Vec<_> = types.iter().map(|kind| kind.name()).collect();
-        let message = format!("{of} is for {}, not {}", names.join(" or "), typed.kind.name());
+        let message = format!("{of} is for {}, not {}", names.join(" or "), operand.kind.name());
         let help = if types == BOOL { "compare it with something, as in `a == b`" } else { "give it that" };
         Err(Problem::new(expr.at.clone(), message, help))
     }

@@ -1,5 +1,4 @@
 //! What holds for any bytes. The fuzz targets are these functions; ordinary tests drive them too.
-#![expect(clippy::panic, reason = "a broken invariant has to stop the fuzzer")]
 
 use serde_json::Value as Json;
 use tidegate_wire::json;
@@ -34,9 +33,8 @@ pub fn expression(bytes: &[u8]) {
     };
     for payload in [Some(PAYLOAD), Some("1"), None] {
         let mut findings = Findings::default();
-        if compiler.plan().read(payload, DEPTH, &mut findings).is_err() {
-            panic!("{text:?}: the payload is JSON");
-        }
+        let read = compiler.plan().read(payload, DEPTH, &mut findings);
+        assert_eq!(read, Ok(()), "{text:?}");
         let value = program.value(compiler.plan(), payload, &Same, &mut findings);
         let holds = program.holds(compiler.plan(), payload, &Same, &mut findings);
         match (value, holds) {
@@ -140,8 +138,8 @@ mod tests {
             r#"{"é":1}"#,
             r#"{"a":1,"a":2}"#,
             r#"{"a":[0,{"b":1,"b":2}]}"#,
-            r#"[1,2,3,4]"#,
-            r#"[1,2"#,
+            "[1,2,3,4]",
+            "[1,2",
             r#"{"a":"#,
             r#"{"a":1}x"#,
             &nested(63),

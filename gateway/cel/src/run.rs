@@ -194,10 +194,10 @@ impl<'a, A: Attributes<'a>> Run<'a, '_, A> {
         }
     }
 
-    fn texts(&mut self, of: At, part: At, test: impl Fn(&str, &str) -> bool) -> Result<bool, Fault> {
+    fn texts(&mut self, of: At, part: At, holds: impl Fn(&str, &str) -> bool) -> Result<bool, Fault> {
         let (text, part) = (self.text(of)?, self.text(part)?);
         let [first, second] = &mut self.findings.buffers;
-        Ok(test(text.read(first)?, part.read(second)?))
+        Ok(holds(text.read(first)?, part.read(second)?))
     }
 
     fn moment(&mut self, of: At) -> Result<Moment, Fault> {

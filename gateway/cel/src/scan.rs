@@ -128,8 +128,8 @@ pub(crate) fn put(
     let start = element.raw.as_ptr().addr().saturating_sub(payload.as_ptr().addr());
     let up_to_its_end = payload.get(..start + element.raw.len()).unwrap_or_default();
     let mut scanner = Scanner::at(up_to_its_end, start);
-    scanner.next();
-    Scan { plan, found, buffer, scanner }.value(place, u32::MAX)
+    scanner.ahead();
+    Scan { plan, scanner, found, buffer }.value(place, u32::MAX)
 }
 
 /// Forgets what was found at `place` and below.
@@ -152,7 +152,7 @@ impl<'a> Scan<'a, '_> {
     /// The value that is next stands at `place`.
     fn value(&mut self, place: Place, max_depth: u32) -> Result<(), Malformed> {
         let Some(node) = self.plan.node(place) else { return Ok(()) };
-        let start = match self.scanner.next() {
+        let start = match self.scanner.ahead() {
             Some(b'{') if !node.keys.is_empty() => self.members(node, max_depth)?,
             Some(b'[') if !node.indexes.is_empty() => self.elements(node, max_depth)?,
             _ => {

@@ -30,7 +30,7 @@ pub enum Value<'a> {
     Map(&'a str),
 }
 
-impl<'a> Value<'a> {
+impl Value<'_> {
     /// Of a JSON number, checked: an integer where it is written as one and fits, otherwise a double.
     pub fn number(raw: &str) -> Self {
         let digits = raw.as_bytes().strip_prefix(b"-").unwrap_or(raw.as_bytes());

@@ -53,7 +53,7 @@ mod tests {
             ("[[routes]]\nwhen = 'type == \"c\"'\ntopic = \"b\"\nname = \"x\"", None),
             ("[[routes]]\ntopic = \"c\"", Some("`c` is new")),
             ("[[routes]]\ntopic = \"b\"\nlinger_ms = 7", Some("`b` is written differently")),
-            ("[[routes]]\ntopic = \"b\"\ndead_letter = \"d\"", Some("`d` is new")),
+            ("[[routes]]\ntopic = \"b\"\ndead_letter = \"d\"", Some("`b` is written differently")),
             ("limits.sessions = 7\n[[routes]]\ntopic = \"b\"", Some("[limits] has changed")),
             ("", Some("`events` is new")),
         ] {

@@ -89,7 +89,7 @@ impl Table {
             .map(|when| when.map(|when| compiler.condition(when.text())).transpose())
             .collect::<Result<_, _>>()?;
         let is_read_first = compiler.looks_at_payload();
-        let compiled = routes.iter().zip(whens).enumerate().map(|(index, (route, when))| {
+        let ready = routes.iter().zip(whens).enumerate().map(|(index, (route, when))| {
             let mut own = Compiler::default();
             let compiler = if is_read_first { &mut compiler } else { &mut own };
             let filters = route.filters.iter().enumerate();
@@ -110,7 +110,7 @@ impl Table {
                 },
             })
         });
-        let routes = compiled.collect::<Result<_, _>>()?;
+        let routes = ready.collect::<Result<_, _>>()?;
         Ok(Self { routes, conditions: Look::new(&compiler) })
     }
 

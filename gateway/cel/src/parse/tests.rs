@@ -40,7 +40,11 @@ fn reads(text: &str, expected: &str) {
 #[track_caller]
 fn refuses(text: &str, marked: &str, help: &str) {
     let problem = parse(text).unwrap_err();
-    assert_eq!((&text[problem.at.clone()], problem.help.as_str()), (marked, help), "{text}: {problem}");
+    assert_eq!(
+        (text.get(problem.at.clone()).unwrap(), problem.help.as_str()),
+        (marked, help),
+        "{text}: {problem}"
+    );
 }
 
 #[test]

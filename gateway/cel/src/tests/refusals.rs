@@ -5,7 +5,7 @@ use super::*;
 #[track_caller]
 fn refuses(expression: &str, marked: &str, message: &str, help: &str) {
     let problem = Compiler::default().condition(expression).map(drop).expect_err(expression);
-    assert_eq!(&expression[problem.at.clone()], marked, "{expression}: {problem}");
+    assert_eq!(expression.get(problem.at.clone()).unwrap(), marked, "{expression}: {problem}");
     assert!(problem.message.contains(message), "{expression}: {problem}");
     assert!(problem.help.contains(help), "{expression}: {problem}");
 }
@@ -78,7 +78,7 @@ fn what_costs_too_much_names_the_limit() {
         "the limit is 50000",
     );
     let deep = format!("data{} == 1", ".a".repeat(17));
-    refuses(&deep, &deep[..deep.len() - 5], "17 steps", "at most 16");
+    refuses(&deep, deep.trim_end_matches(" == 1"), "17 steps", "at most 16");
     let deep_regex = format!("type.matches('{}a{}')", "(".repeat(40), ")".repeat(40));
     assert!(Compiler::default().condition(&deep_regex).is_err());
 }

@@ -136,7 +136,7 @@ impl<'a> Scanner<'a> {
 
     /// The next byte that is not white space, and what is before it passed over.
     #[inline(always)]
-    pub fn next(&mut self) -> Option<u8> {
+    pub fn ahead(&mut self) -> Option<u8> {
         self.space()
     }
 
