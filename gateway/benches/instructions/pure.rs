@@ -4,7 +4,8 @@ use std::hint::black_box;
 use std::sync::Arc;
 
 use tidegate::access::Grant;
-use tidegate::pipeline::{Encodes, Ids, Pipeline, Sender, Stamp};
+use tidegate::config::{Condition, Filter, OnError, Route};
+use tidegate::pipeline::{Encodes, Ids, Pipeline, Sender, Stamp, Untold};
 use tidegate::record::Records;
 use tidegate_wire::body::BodyKind;
 use tidegate_wire::{Aliases, Batch, ClientFrame, Define, Event, Frames, Limits, json};
@@ -92,16 +93,23 @@ pub(super) struct Encode {
 
 impl Encode {
     pub(super) fn structured() -> Self {
-        Self::of(Decode::structured())
+        Self::of(Decode::structured(), &[])
     }
 
     pub(super) fn by_alias() -> Self {
-        Self::of(Decode::by_alias())
+        Self::of(Decode::by_alias(), &[])
     }
 
-    fn of(decode: Decode) -> Self {
+    /// With a filter that looks into the payload, and keeps everything.
+    pub(super) fn filtered() -> Self {
+        let keep = Condition::parse("data.total > 0.0").ok();
+        let filter = Filter { name: None, keep, drop: None, on_error: OnError::Drop, shadow: false };
+        Self::of(Decode::by_alias(), &[Route { filters: vec![filter], ..Route::to_events() }])
+    }
+
+    fn of(decode: Decode, routes: &[Route]) -> Self {
         let pipeline =
-            Pipeline::new(Limits::default(), &[], &["events".to_owned()], Encodes::ByRoute).unwrap();
+            Pipeline::new(Limits::default(), routes, &["events".to_owned()], Encodes::ByRoute).unwrap();
         Self { decode, pipeline, grant: Arc::new(Grant::open()), records: Records::default() }
     }
 }
@@ -112,8 +120,9 @@ impl Scenario for Encode {
         let sender = Sender { grant: &self.grant, aliases: &self.decode.aliases };
         let ids = Ids::Numbered { prefix: "web-1-1790000000000-", first_seq: 100_000 };
         let mut stamp = Stamp::new(NOW_MS, "/default/web-1", Some("web-1"), ids);
+        let rules = self.pipeline.rules();
         for (index, raw) in (0..).zip(&batch(&self.decode.received, &self.decode.limits)) {
-            self.pipeline.run(&raw, index, sender, &mut stamp, &mut self.records).unwrap();
+            rules.run(&raw, index, sender, &mut stamp, &mut self.records, &mut Untold).unwrap();
         }
         assert_eq!(self.records.len(), BATCH as usize);
     }

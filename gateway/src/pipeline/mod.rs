@@ -127,11 +127,11 @@ impl Rules<'_> {
         trace: &mut impl Trace,
     ) -> Result<(), Reject> {
         let mut event = Event::default();
-        event.fill(raw, sender.aliases, self.limits)?;
+        event.fill_unchecked(raw, sender.aliases, self.limits)?;
         admit(&event, stamp.now_ms())?;
         let (stamp, key) = stamp.complete(&mut event, index);
         let permits = |target: &Target| permit(sender.grant, target);
-        let route = self.routes.take(&event, self.limits.max_json_depth, permits, trace)?;
+        let route = self.routes.take(&mut event, self.limits, permits, trace)?;
         let encoding = match self.encodes {
             Encodes::ByRoute => route.encoding,
             Encodes::Structured => Encoding::Structured,

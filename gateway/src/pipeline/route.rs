@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 
 use tidegate_cel::{Compiler, Fault, Findings, Malformed, Plan, Problem, Program};
-use tidegate_wire::{Attribute, Code, Event, Reject};
+use tidegate_wire::{Attribute, Code, Data, Event, Limits, Reject};
 
 use super::filter::{Filter, Rule};
 use super::seen::{Asked, Seen, payload};
@@ -61,11 +61,26 @@ impl Look {
     }
 
     /// Finds what is looked at.
-    fn read(&self, event: &Event<'_>, max_depth: u32, findings: &mut Findings) -> Result<(), Reject> {
+    fn read(&self, event: &mut Event<'_>, limits: &Limits, findings: &mut Findings) -> Result<(), Reject> {
         if !self.is_into_payload {
             return Ok(());
         }
-        self.plan.read(payload(event), max_depth, findings).map_err(|malformed| refusal(&malformed))
+        let text = payload(event);
+        if text.is_none() {
+            // It has no fields, or is not even text.
+            event.check(limits)?;
+        }
+        match self.plan.read(text, limits.max_json_depth, findings) {
+            Ok(()) => {
+                if let Data::Unchecked(json) = event.data {
+                    event.data = Data::Json(json);
+                }
+                Ok(())
+            }
+            Err(Malformed::Duplicate(at)) => Err(twice(at)),
+            // Says what every payload that is not JSON is told.
+            Err(Malformed::Json(_)) => event.check(limits),
+        }
     }
 
     #[inline]
@@ -75,8 +90,9 @@ impl Look {
     }
 }
 
-fn refusal(malformed: &Malformed) -> Reject {
-    Reject { code: Code::Malformed, message: format!("`data`: {malformed}").into() }
+fn twice(at: usize) -> Reject {
+    let message = format!("`data` names a member twice in one object, at byte {at}: rules look at it");
+    Reject { code: Code::Malformed, message: message.into() }
 }
 
 impl Table {
@@ -137,13 +153,22 @@ impl Table {
     /// Where the event goes; `permits` is asked before the filters are.
     pub(super) fn take(
         &self,
-        event: &Event<'_>,
-        max_depth: u32,
+        event: &mut Event<'_>,
+        limits: &Limits,
         permits: impl FnOnce(&Target) -> Result<(), Reject>,
         trace: &mut impl Trace,
     ) -> Result<&Target, Reject> {
+        // Without rules, which is how most begin, this is all there is to do.
+        if let [route] = self.routes.as_slice()
+            && route.when.is_none()
+            && route.filters.is_empty()
+        {
+            permits(&route.target)?;
+            event.check(limits)?;
+            return Ok(&route.target);
+        }
         FINDINGS.with_borrow_mut(|findings| {
-            self.conditions.read(event, max_depth, findings)?;
+            self.conditions.read(event, limits, findings)?;
             let taken = self.routes.iter().enumerate().find(|(index, route)| {
                 let Some(when) = &route.when else { return true };
                 let said = self.conditions.holds(when, event, findings);
@@ -152,7 +177,9 @@ impl Table {
             });
             let (_, route) = taken.ok_or_else(|| unrouted(event))?;
             permits(&route.target)?;
-            route.filter(&self.conditions, event, max_depth, findings, trace)?;
+            route.filter(&self.conditions, event, limits, findings, trace)?;
+            // Where nothing has looked through it.
+            event.check(limits)?;
             Ok(&route.target)
         })
     }
@@ -164,8 +191,8 @@ impl Compiled {
     fn filter(
         &self,
         conditions: &Look,
-        event: &Event<'_>,
-        max_depth: u32,
+        event: &mut Event<'_>,
+        limits: &Limits,
         findings: &mut Findings,
         trace: &mut impl Trace,
     ) -> Result<(), Reject> {
@@ -173,7 +200,7 @@ impl Compiled {
             return Ok(());
         }
         if let Some(look) = &self.look {
-            look.read(event, max_depth, findings)?;
+            look.read(event, limits, findings)?;
         }
         let look = self.look.as_ref().unwrap_or(conditions);
         for (index, filter) in self.filters.iter().enumerate() {

@@ -53,7 +53,7 @@ fn value(sent: Sent<'_>) -> Value<'_> {
 /// The payload, if it is JSON.
 pub(super) fn payload<'e>(event: &Event<'e>) -> Option<&'e str> {
     match event.data {
-        Data::Json(json) => std::str::from_utf8(json).ok(),
+        Data::Json(json) | Data::Unchecked(json) => std::str::from_utf8(json).ok(),
         _ => None,
     }
 }

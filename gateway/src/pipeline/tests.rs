@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use tidegate_wire::{Aliases, Code, Limits, Raw};
+use tidegate_wire::{Aliases, Code, Define, Limits, Raw, Record};
 use uuid::Uuid;
 
 use super::{Counts, Encodes, Ids, Pipeline, Rule, Sender, Stamp};
@@ -323,4 +323,38 @@ fn rules_are_replaced_and_what_stays_goes_on_counting() {
     assert_eq!((run(), kept()), (Ok(()), vec![1, 1]));
     pipeline.replace(&routes(vec![named("b", "data.b > 1"), named("a", "data.a > 2")])).unwrap();
     assert_eq!((run(), kept()), (Err(Code::Filtered), vec![2, 0]));
+}
+
+#[test]
+fn a_payload_that_stands_alone_is_checked_whoever_looks_at_it() {
+    let attributes = r#"{"type":"t"}"#.into();
+    let mut aliases = Aliases::default();
+    aliases.define(&Define { alias: 1, attributes }, &Limits::default()).unwrap();
+    let access = Access::new(&Config::default().auth, &Config::default().origins, &["t".to_owned()]);
+    let grant = access.authenticate(None).unwrap();
+    let looks = [
+        vec![route(None, "t", Encoding::Structured)],
+        vec![route(Some("type == 't'"), "t", Encoding::Structured)],
+        vec![route(Some("data.a == 1 || type == 't'"), "t", Encoding::Structured)],
+        vec![Route { filters: vec![keep("data.a == 1")], ..route(None, "t", Encoding::Structured) }],
+        vec![Route { filters: vec![keep("type == 't'")], ..route(None, "t", Encoding::Structured) }],
+    ];
+    for routes in looks {
+        let pipeline =
+            Pipeline::new(Limits::default(), &routes, &["t".to_owned()], Encodes::ByRoute).unwrap();
+        for (payload, expected) in [
+            (&br#"{"a":1}"#[..], Ok(())),
+            (b"", Ok(())),
+            (br#"{"a":1"#, Err(Code::Malformed)),
+            (br#"{"a":1}}"#, Err(Code::Malformed)),
+            (b"{\"b\":\"\xff\"}", Err(Code::Malformed)),
+            (b"\xff", Err(Code::Malformed)),
+        ] {
+            let raw = Raw::Record(Record { alias: 1, payload, ..Record::default() });
+            let mut stamp = Stamp::new(NOW_MS, "/shop/web-1", None, numbered());
+            let sender = Sender { grant: &grant, aliases: &aliases };
+            let ran = pipeline.run(&raw, 0, sender, &mut stamp, &mut Records::default());
+            assert_eq!(ran.map_err(|reject| reject.code), expected, "{routes:?} {payload:?}");
+        }
+    }
 }

@@ -13,6 +13,8 @@ pub enum Data<'a> {
     None,
     /// One JSON value in UTF-8, checked.
     Json(&'a [u8]),
+    /// JSON by the content type, not checked yet: see [`Event::check`](crate::Event::check).
+    Unchecked(&'a [u8]),
     /// The `data` of a structured event whose content type is not JSON: the JSON string as sent, quotes and escapes
     /// included, whose text is the data.
     Text(&'a str),
@@ -33,7 +35,7 @@ impl Data<'_> {
     pub fn bytes(&self) -> Option<Cow<'_, [u8]>> {
         match self {
             Self::None => None,
-            Self::Json(json) => Some(Cow::Borrowed(json)),
+            Self::Json(json) | Self::Unchecked(json) => Some(Cow::Borrowed(json)),
             Self::Text(token) => {
                 let inner =
                     token.strip_prefix('"').and_then(|token| token.strip_suffix('"')).unwrap_or_default();
@@ -51,7 +53,7 @@ impl Data<'_> {
     pub fn write_member(&self, out: &mut Vec<u8>) {
         let (name, value): (&[u8], &[u8]) = match self {
             Self::None => return,
-            Self::Json(json) => (b",\"data\":", json),
+            Self::Json(json) | Self::Unchecked(json) => (b",\"data\":", json),
             Self::Text(token) => (b",\"data\":", token.as_bytes()),
             Self::Bytes(bytes) => return write_base64(&STANDARD.encode(bytes), out),
             Self::Base64(text) => return write_base64(text, out),

@@ -19,6 +19,18 @@ impl<'a> Event<'a> {
     /// Judges one event as it came in, and fills `self`, which must be new. Sizes are judged before contents; on the
     /// ordinary path nothing is allocated. What is left of a refused event means nothing.
     pub fn fill(&mut self, raw: &Raw<'a>, aliases: &'a Aliases, limits: &Limits) -> Result<(), Reject> {
+        self.fill_unchecked(raw, aliases, limits)?;
+        self.check(limits)
+    }
+
+    /// As [`Event::fill`], but a payload that stands alone may be left as [`Data::Unchecked`], for whoever looks through it
+    /// anyway.
+    pub fn fill_unchecked(
+        &mut self,
+        raw: &Raw<'a>,
+        aliases: &'a Aliases,
+        limits: &Limits,
+    ) -> Result<(), Reject> {
         let payload_bytes = raw.payload_len();
         if payload_bytes > limits.max_event_bytes as usize {
             return Err(Reject::too_large(format!(
@@ -35,6 +47,15 @@ impl<'a> Event<'a> {
         if self.get(Attribute::Type).is_none() {
             return Err(Reject::malformed("`type` is missing"));
         }
+        Ok(())
+    }
+
+    /// Checks a payload that is left unchecked.
+    #[inline]
+    pub fn check(&mut self, limits: &Limits) -> Result<(), Reject> {
+        let Data::Unchecked(payload) = self.data else { return Ok(()) };
+        json::check(payload, limits.max_json_depth).map_err(payload_not_json)?;
+        self.data = Data::Json(payload);
         Ok(())
     }
 }
@@ -153,7 +174,7 @@ fn from_record<'a>(
     if let Some(id) = record.id {
         attributes.overrule(Attribute::Id, text("id", id)?, id.len(), limits)?;
     }
-    payload_data(record.payload, attributes, limits)
+    Ok(payload_data(record.payload, attributes))
 }
 
 fn from_http<'a>(
@@ -171,26 +192,15 @@ fn from_http<'a>(
         attributes.add_text(name, text, limits)?;
     }
     attributes.finish()?;
-    payload_data(event.body, attributes, limits)
+    Ok(payload_data(event.body, attributes))
 }
 
 #[inline]
-fn payload_data<'a>(
-    payload: &'a [u8],
-    attributes: &Attributes<'a>,
-    limits: &Limits,
-) -> Result<Data<'a>, Reject> {
-    if payload.is_empty() {
-        return Ok(Data::None);
-    }
-    if !attributes.is_json() {
-        return Ok(Data::Bytes(payload));
-    }
-    match json::check(payload, limits.max_json_depth) {
-        Ok(_) => Ok(Data::Json(payload)),
-        Err(error) => Err(Reject::malformed(format!(
-            "the payload is not JSON, which `datacontenttype` (by default application/json) promises: {error}"
-        ))),
+fn payload_data<'a>(payload: &'a [u8], attributes: &Attributes<'a>) -> Data<'a> {
+    match attributes.is_json() {
+        _ if payload.is_empty() => Data::None,
+        true => Data::Unchecked(payload),
+        false => Data::Bytes(payload),
     }
 }
 
@@ -199,6 +209,13 @@ fn text<'a>(field: &str, bytes: &'a [u8]) -> Result<Value<'a>, Reject> {
         Ok(text) => Ok(Value::Text(text)),
         Err(_) => Err(Reject::malformed(format!("the record's {field} is not UTF-8"))),
     }
+}
+
+#[cold]
+fn payload_not_json(error: json::Error) -> Reject {
+    Reject::malformed(format!(
+        "the payload is not JSON, which `datacontenttype` (by default application/json) promises: {error}"
+    ))
 }
 
 #[cold]
