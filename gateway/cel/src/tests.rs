@@ -1,5 +1,6 @@
 //! What rules say about events.
 
+mod conformance;
 mod language;
 mod oracle;
 mod refusals;

@@ -101,6 +101,8 @@ fn the_example_files_hold() {
     let routes = parsed(include_str!("../../../config/routes.toml"));
     assert_eq!(routes.routes.iter().map(|route| route.encoding).next(), Some(Encoding::Binary));
     assert_eq!(routes.topics(), ["temperatures", "stops", "audit.v1", "events"]);
+    let rules = parsed(include_str!("../../../config/rules.toml"));
+    assert_eq!(rules.routes.iter().map(|route| route.filters.len()).collect::<Vec<_>>(), [3, 1, 0]);
     assert!(parsed(include_str!("../../../config/behind-proxy.toml")).listen.secure.is_empty());
     assert!(parsed(include_str!("../../../config/demo.toml")).demo.directory.is_some());
     let image = parsed(include_str!("../../../config/image.toml"));

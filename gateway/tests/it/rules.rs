@@ -1,14 +1,16 @@
 //! Rules as operators and clients meet them: what they drop is acknowledged and goes nowhere, and they change while
 //! events pass.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rustix::process::{Signal, kill_process};
+use serde_json::Value;
 use tidegate_wire::Code;
 
 use crate::client::{Carrier, Sender};
 use crate::gateway::{Gateway, PATIENCE};
+use crate::recordings::recording;
 
 /// Drops events whose `x` or `y` is `letter`.
 fn drops(letter: &str) -> String {
@@ -121,4 +123,47 @@ async fn a_file_that_is_wrong_leaves_the_rules_as_they_are_and_operators_are_tol
     let metrics = gateway.metrics().await;
     assert_eq!(metrics.get("tidegate_rule_events_total{route=\"1\",rule=\"x\",result=\"dropped\"}"), 1.0);
     assert_eq!(metrics.get("tidegate_config_reloads_total{result=\"refused\"}"), 3.0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_example_keeps_of_recorded_events_what_it_says() {
+    let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../config/rules.toml");
+    let gateway = Gateway::start(&std::fs::read_to_string(example).unwrap()).await;
+    let (quakes, weather) = (recording("earthquakes"), recording("weather"));
+    for (name, events) in [("quakes", &quakes), ("weather", &weather)] {
+        let mut sender = Sender::new(name, events, 100);
+        sender.run(&gateway, Carrier::WebSocket, u64::MAX).await.unwrap();
+        assert!(sender.is_done());
+    }
+    let field = |event: &Value, name: &str| event["data"][name].clone();
+    let number = |event: &Value, name: &str| field(event, name).as_f64();
+    let is_kept = |event: &Value| match event["type"].as_str() {
+        Some("quake.detected") => {
+            let is_felt = number(event, "magnitude").is_some_and(|magnitude| magnitude >= 2.5)
+                || number(event, "significance").unwrap() > 100.0;
+            is_felt && !(field(event, "status") == "automatic" && field(event, "stations").is_null())
+        }
+        _ => {
+            number(event, "wind").unwrap() > 4.5
+                || number(event, "temperature").unwrap() < 4.0
+                || number(event, "pressure").unwrap() < 1010.0
+        }
+    };
+    let sent = quakes.iter().chain(&weather).map(|event| serde_json::from_slice::<Value>(event).unwrap());
+    let expected: Vec<_> = sent.filter(|event| is_kept(event)).map(|event| event["data"].clone()).collect();
+    let stored: Vec<_> = gateway.tail().iter().map(|event| event["data"].clone()).collect();
+    assert_eq!(stored, expected);
+    let metrics = gateway.metrics().await;
+    for (route, rule, result, count) in [
+        ("quakes", "felt", "dropped", 1_409.0),
+        ("quakes", "felt", "kept", 298.0),
+        ("quakes", "unconfirmed", "dropped", 32.0),
+        ("quakes", "region", "would_drop", 201.0),
+        ("weather", "alarming", "kept", 308.0),
+        ("weather", "alarming", "dropped", 8_451.0),
+    ] {
+        let series =
+            format!("tidegate_rule_events_total{{route=\"{route}\",rule=\"{rule}\",result=\"{result}\"}}");
+        assert_eq!(metrics.get(&series), count, "{series}");
+    }
 }

@@ -181,12 +181,15 @@ impl Figures {
         Ok(())
     }
 
-    /// What it costs to have an event in the log first.
+    /// What it costs to have an event in the log first, and to ask a rule.
     pub(super) fn modes(&mut self, bench: &Bench) -> Result<()> {
         let spool = bench.gateway("delivery.mode = \"spool\"")?;
         let direct = bench.gateway("")?;
+        let rule = "keep = 'data.temperature > 20.0 && data.ok'";
+        let filter =
+            bench.gateway(&format!("[[routes]]\ntopic = \"{TOPIC}\"\n[[routes.filters]]\n{rule}"))?;
         for round in 0..bench.args.pairs {
-            let mut modes = [("mode direct", &direct), ("mode spool", &spool)];
+            let mut modes = [("mode direct", &direct), ("mode spool", &spool), ("mode filter", &filter)];
             if round % 2 == 1 {
                 modes.reverse();
             }

@@ -4,6 +4,7 @@ use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
@@ -145,8 +146,10 @@ impl Drop for Bench {
 impl Gateway {
     fn start(bench: &Bench, more: &str, group: Option<Group>) -> Result<Self> {
         let [secure, plain, ops] = free_ports()?;
-        let directory = bench.directory.join("gateway");
-        let _ = std::fs::remove_dir_all(&directory);
+        /// Each has a directory of its own: several run side by side.
+        static STARTED: AtomicU32 = AtomicU32::new(0);
+        let number = STARTED.fetch_add(1, Ordering::Relaxed);
+        let directory = bench.directory.join(format!("gateway-{number}"));
         std::fs::create_dir_all(&directory)?;
         let config = directory.join("tidegate.toml");
         let at = directory.display();
