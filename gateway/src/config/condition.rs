@@ -1,10 +1,13 @@
 //! Expressions in the file: they are compiled once to be judged, and again where they are used.
 
-use serde::{Deserialize, Deserializer, de};
+use serde::Deserialize;
 use tidegate_cel::{Compiler, Problem};
 
+use super::findings::Findings;
+
 /// A condition of a route or a filter, in the part of CEL that Tidegate has.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(transparent)]
 pub struct Condition(String);
 
 impl Condition {
@@ -13,16 +16,15 @@ impl Condition {
         Compiler::default().condition(text).map(|_| Self(text.to_owned()))
     }
 
-    /// The expression, known to compile.
+    /// The expression; in a configuration that was accepted it compiles.
     pub fn text(&self) -> &str {
         &self.0
     }
-}
 
-impl<'de> Deserialize<'de> for Condition {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        Self::parse(&text)
-            .map_err(|problem| de::Error::custom(format!("{}\n{}", problem.message, problem.help)))
+    /// Refuses it where it does not compile.
+    pub(super) fn check(&self, path: &str, findings: &mut Findings<'_>) {
+        if let Err(problem) = Self::parse(&self.0) {
+            findings.refuse_within(path, &problem.at, problem.message, problem.help);
+        }
     }
 }

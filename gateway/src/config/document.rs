@@ -41,7 +41,7 @@ impl<'a> Document<'a> {
     /// what `explain` makes of an error and the path of the value it is about.
     pub(super) fn read<T: DeserializeOwned>(
         &self,
-        explain: impl Fn(&Self, &toml::de::Error, &Place) -> Problem,
+        explain: impl Fn(&toml::de::Error, &Place) -> Problem,
     ) -> Result<T, Vec<Problem>> {
         let mut problems = Vec::new();
         let mut root = self.root.clone();
@@ -53,7 +53,7 @@ impl<'a> Document<'a> {
             };
             let span = error.span().unwrap_or_default();
             let place = place_in(root.get_ref(), &span).unwrap_or_default();
-            problems.push(explain(self, &error, &place));
+            problems.push(explain(&error, &place));
             if !remove(root.as_mut(), &place) {
                 break;
             }
@@ -98,20 +98,6 @@ impl<'a> Document<'a> {
                 None => return false,
             }
         }
-    }
-
-    /// The string at `path`, filled in.
-    pub(super) fn text_at(&self, path: &str) -> Option<&str> {
-        let (key, table) = path.split_once('.').map_or((path, None), |(key, rest)| (key, Some(rest)));
-        let mut value = self.root.get_ref().get(key)?.get_ref();
-        for step in table.into_iter().flat_map(|rest| rest.split('.')) {
-            value = match value {
-                DeValue::Table(table) => table.get(step)?.get_ref(),
-                DeValue::Array(items) => items.get(step.parse::<usize>().ok()?)?.get_ref(),
-                _ => return None,
-            };
-        }
-        value.as_str()
     }
 
     /// The text between `range` of the file.

@@ -2,15 +2,14 @@
 
 use std::ops::Range;
 
-use super::condition::Condition;
-use super::document::{Document, Place};
+use super::document::Place;
 use super::problem::Problem;
 
 /// The reference configuration, whose lines are the examples.
 const REFERENCE: &str = include_str!("../../../config/tidegate.toml");
 
 /// What is wrong where, and what would be right.
-pub(super) fn explain(document: &Document<'_>, error: &toml::de::Error, place: &Place) -> Problem {
+pub(super) fn explain(error: &toml::de::Error, place: &Place) -> Problem {
     let span = error.span().unwrap_or_default();
     let message = error.message();
     if let Some(names) = message.strip_prefix("unknown field ") {
@@ -21,9 +20,6 @@ pub(super) fn explain(document: &Document<'_>, error: &toml::de::Error, place: &
     }
     if let Some(name) = message.strip_prefix("missing field ") {
         return missing_key(span, name.trim_matches('`'));
-    }
-    if let Some(problem) = condition(document, place, &span) {
-        return problem;
     }
     if message.starts_with("invalid ") {
         return wrong_type(span, message, place);
@@ -81,14 +77,6 @@ fn wrong_type(span: Range<usize>, message: &str, place: &Place) -> Problem {
     };
     let shape = example(key).unwrap_or(shape);
     Problem { span, message: format!("{key} must be {kind}, not {found}"), help: format!("such as: {shape}") }
-}
-
-fn condition(document: &Document<'_>, place: &Place, span: &Range<usize>) -> Option<Problem> {
-    let is_condition = place.path.first().is_some_and(|first| first == "routes")
-        && matches!(place.key(), "when" | "keep" | "drop");
-    let text = document.text_at(&place.dotted()).filter(|_| is_condition)?;
-    let problem = Condition::parse(text).err()?;
-    Some(Problem { span: document.within(span, &problem.at), message: problem.message, help: problem.help })
 }
 
 /// The line of the reference that sets `key`, without its comment.

@@ -58,6 +58,11 @@ pub(super) fn check(route: usize, filters: &[Filter], findings: &mut Findings<'_
             }
             _ => {}
         }
+        for (key, condition) in [("keep", &filter.keep), ("drop", &filter.drop)] {
+            if let Some(condition) = condition {
+                condition.check(&format!("{place}.{key}"), findings);
+            }
+        }
         let Some(name) = &filter.name else { continue };
         if !is_name(name) {
             let help = "write 1 to 64 letters, digits, `-`, `_` or `.`";

@@ -1,5 +1,7 @@
 //! Collects what is wrong with values that each are of the right type.
 
+use std::ops::Range;
+
 use super::document::Document;
 use super::problem::Problem;
 
@@ -17,6 +19,18 @@ impl<'a> Findings<'a> {
     /// Refuses the value at `path`, such as `listen.secure`: what is wrong, and what would be right.
     pub(super) fn refuse(&mut self, path: &str, message: impl Into<String>, help: impl Into<String>) {
         let span = self.document.span_of(path);
+        self.problems.push(Problem { span, message: message.into(), help: help.into() });
+    }
+
+    /// Refuses a `part` of the text at `path`.
+    pub(super) fn refuse_within(
+        &mut self,
+        path: &str,
+        part: &Range<usize>,
+        message: impl Into<String>,
+        help: impl Into<String>,
+    ) {
+        let span = self.document.within(&self.document.span_of(path), part);
         self.problems.push(Problem { span, message: message.into(), help: help.into() });
     }
 

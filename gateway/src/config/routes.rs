@@ -120,6 +120,9 @@ pub(super) fn check(routes: &[Route], findings: &mut Findings<'_>) {
                 );
             }
         }
+        if let Some(when) = &route.when {
+            when.check(&format!("routes.{index}.when"), findings);
+        }
         filters::check(index, &route.filters, findings);
         check_together(index, route, &mut together, findings);
         if let Some(above) = routes.iter().take(index).position(|above| above.when.is_none()) {
@@ -136,10 +139,11 @@ pub(super) fn check(routes: &[Route], findings: &mut Findings<'_>) {
     }
 }
 
-/// Each expression has been compiled alone; together they may look at too much.
+/// Expressions that compile alone may together look at too much.
 fn check_together(index: usize, route: &Route, compiler: &mut Compiler, findings: &mut Findings<'_>) {
     let filters = route.filters.iter().flat_map(|filter| [&filter.keep, &filter.drop]);
-    for condition in filters.chain([&route.when]).flatten() {
+    let fits_alone = |condition: &&Condition| Condition::parse(condition.text()).is_ok();
+    for condition in filters.chain([&route.when]).flatten().filter(fits_alone) {
         if let Err(problem) = compiler.condition(condition.text()) {
             findings.refuse(&format!("routes.{index}"), problem.message, &problem.help);
             return;

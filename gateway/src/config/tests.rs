@@ -425,6 +425,17 @@ fn the_caret_stands_inside_a_condition() {
 }
 
 #[test]
+fn every_expression_that_is_wrong_is_shown_at_once() {
+    let report = refused(
+        "[[routes]]\ntopic = \"a\"\nwhen = 'type.startsWith(5)'\n[[routes.filters]]\nkeep = 'data.x >'\n\
+         [[routes.filters]]\ndrop = 'int(data.a) == 5'\n[[routes.filters]]\nkeep = 'type'",
+    );
+    for place in ["t.toml:3:25", "t.toml:5:17", "t.toml:7:9", "t.toml:9:9"] {
+        assert!(report.contains(place), "{place} is not in\n{report}");
+    }
+}
+
+#[test]
 fn filters_are_checked() {
     let filter = |lines: &str| format!("[[routes]]\ntopic = \"a\"\n[[routes.filters]]\n{lines}");
     refuses(&filter("keep = 'data.a >'"), "4:17", &["found the end", "expected a value"]);

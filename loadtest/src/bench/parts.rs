@@ -143,11 +143,12 @@ impl Drop for Bench {
     }
 }
 
+/// How many gateways were started: each has a directory of its own, since several run side by side.
+static STARTED: AtomicU32 = AtomicU32::new(0);
+
 impl Gateway {
     fn start(bench: &Bench, more: &str, group: Option<Group>) -> Result<Self> {
         let [secure, plain, ops] = free_ports()?;
-        /// Each has a directory of its own: several run side by side.
-        static STARTED: AtomicU32 = AtomicU32::new(0);
         let number = STARTED.fetch_add(1, Ordering::Relaxed);
         let directory = bench.directory.join(format!("gateway-{number}"));
         std::fs::create_dir_all(&directory)?;

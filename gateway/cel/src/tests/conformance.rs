@@ -1,4 +1,4 @@
-//! What the conformance suite of CEL asks of the part that is here, by its files: comparisons, logic, integer_math, fp_math,
+//! What the conformance suite of CEL asks of the part that is here, by its files: comparisons, logic, `integer_math`, `fp_math`,
 //! string, timestamps, macros, fields, lists, parse.
 
 use super::*;
