@@ -17,6 +17,9 @@ const DEPTH: u32 = 64;
 const ROUNDS: usize = 15;
 const TIMES: u32 = 20_000;
 
+/// What is measured, and what it is called.
+type Case<'a> = (&'a str, Box<dyn FnMut() + 'a>);
+
 struct Named<'a>(&'a [String]);
 
 impl<'a> Attributes<'a> for Named<'_> {
@@ -77,10 +80,10 @@ fn main() -> io::Result<()> {
     );
     let mut hundred = Rules::new(&many);
     let theirs = Oracle::compile("data.temp > 20.0").unwrap();
-    let mut cases: Vec<(&str, Box<dyn FnMut()>)> = vec![
+    let mut cases: Vec<Case<'_>> = vec![
         (
             "checking the payload alone",
-            Box::new(|| drop(black_box(json::check(black_box(PAYLOAD.as_bytes()), DEPTH)))),
+            Box::new(|| assert!(json::check(black_box(PAYLOAD.as_bytes()), DEPTH).is_ok())),
         ),
         ("with `data.temp > 20.0`", Box::new(|| one.judge())),
         ("with `type.startsWith('sensor.') && data.pos.lat > 50.0`", Box::new(|| two.judge())),
