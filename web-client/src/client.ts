@@ -97,7 +97,7 @@ export interface Client {
   authenticate(token: Options["token"]): void;
   /** Where it stands now. */
   readonly state: State;
-  /** Calls `listener` from now on, until the returned function is called. One that throws is reported as uncaught, and breaks nothing. */
+  /** Calls `listener` from now on, until the returned function is called. One that throws is reported as uncaught, and breaks nothing. Throws `OptionError` for another name. */
   on<K extends keyof ClientEvents>(name: K, listener: (event: ClientEvents[K]) => void): () => void;
 }
 

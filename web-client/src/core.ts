@@ -28,7 +28,7 @@ import type { Welcome } from "./wire/frames.js";
 export function startClient(settings: Settings, platform: Platform): Client {
   const { clock, now, random, page } = platform;
   const { limits, signal } = settings;
-  const { on, emit } = newEmitter<ClientEvents>();
+  const { on, emit } = newEmitter<ClientEvents>(["state", "acknowledged", "refused", "dropped"]);
   const reporter = newReporter();
   const lanes = new Set<Lane>();
   const flushes = newFlushes();

@@ -47,6 +47,17 @@ test("a time of the event's own is kept", async () => {
   await bench.end();
 });
 
+test("listening to something that never happens is refused, with what does happen", async () => {
+  const bench = new Bench([]);
+  assert.throws(
+    () => bench.client.on("acknowledge" as "acknowledged", () => {}),
+    (error: OptionError) =>
+      error instanceof OptionError &&
+      error.message === "on: no such event acknowledge; there are state, acknowledged, refused, dropped",
+  );
+  await bench.end();
+});
+
 test("a refused event is told with its words and its event, and holds up nothing", async () => {
   const link = new GatewayEnd();
   const bench = new Bench([link]);
