@@ -173,6 +173,7 @@ export function startClient(settings: Settings, platform: Platform): Client {
   function hold(lease: Lease, to: Reporter | null, delayMs = 0): Lane {
     const box: Outbox = openOutbox(lease, {
       limits,
+      clock,
       now,
       listener: {
         settled: (settlements) => {
@@ -195,7 +196,7 @@ export function startClient(settings: Settings, platform: Platform): Client {
   }
 
   function newEarly() {
-    return earlyOutbox({ limits, now, listener: { settled: () => {}, dropped } });
+    return earlyOutbox({ limits, clock, now, listener: { settled: () => {}, dropped } });
   }
 
   function changed(welcome?: Welcome): void {

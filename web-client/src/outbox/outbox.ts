@@ -1,3 +1,4 @@
+import type { Clock } from "../clock.js";
 import { OutboxFullError } from "../errors/outbox-full-error.js";
 import { StorageError } from "../errors/storage-error.js";
 import type { Bytes } from "../wire/bytes.js";
@@ -50,6 +51,7 @@ const UNKNOWN = { code: "unknown", message: "settled; how is forgotten" };
 /** What an outbox works with. */
 export interface OutboxParts {
   readonly limits: OutboxLimits;
+  readonly clock: Pick<Clock, "after">;
   /** Unix ms. */
   readonly now: () => number;
   readonly listener: OutboxListener;
@@ -159,8 +161,9 @@ export function openOutbox({ state, store }: Lease, parts: OutboxParts): Outbox 
   const named = ({ seq, payload }: StoredEvent) =>
     seq <= everSent ? withId(payload, `${client}-${epoch}-${seq}`) : payload;
 
-  /** Lets those go who wait for room. */
+  /** Something is settled, given up or over: lets those go who wait for room. */
   const look = () => {
+    room.watch(gone !== null);
     if (!gone && queue.bytes > limits.roomBytes) return;
     for (const resolve of waiting) resolve();
     waiting = [];
@@ -223,6 +226,7 @@ export function openOutbox({ state, store }: Lease, parts: OutboxParts): Outbox 
       }
       last += 1;
       queue.add({ seq: last, payload, at });
+      room.watch(false);
       if (outbox.hurried && last <= sendable()) queueMicrotask(() => outbox.onStored());
       return save();
     },
@@ -305,6 +309,7 @@ export function openOutbox({ state, store }: Lease, parts: OutboxParts): Outbox 
   queueMicrotask(() => {
     room.expire();
     room.make(0);
+    look();
   });
   return outbox;
 }
