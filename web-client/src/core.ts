@@ -57,7 +57,7 @@ export function startClient(settings: Settings, platform: Platform): Client {
     .then(live)
     .catch(reportUncaught)
     .finally(() => {
-      closing = closed = true;
+      closing = ending = closed = true;
       stopListening();
       signal?.removeEventListener("abort", abort);
       adoption.stop();
@@ -149,6 +149,7 @@ export function startClient(settings: Settings, platform: Platform): Client {
     await adoption.done;
     // A slot that was lost at the very end has left something behind.
     if (!own && outbox.length > 0) use(await opened.lease());
+    flushes.fail(closedError());
     await release(outbox);
   }
 
@@ -262,7 +263,7 @@ export function startClient(settings: Settings, platform: Platform): Client {
   }
 
   async function flush(): Promise<void> {
-    if (closed) throw closedError();
+    if (ending) throw closedError();
     return flushes.add(outbox);
   }
 

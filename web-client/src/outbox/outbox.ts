@@ -30,8 +30,8 @@ export interface OutboxLimits {
   readonly roomBytes: number;
 }
 
-/** Why an event was given up unsent, or without knowing that it arrived. */
-export type DropReason = "overflow" | "expired";
+/** Why an event was given up unsent, or without knowing that it arrived. `closed`: it was in memory alone when the client was. */
+export type DropReason = "overflow" | "expired" | "closed";
 
 /** Whom an outbox tells. Must not throw. */
 export interface OutboxListener {
@@ -113,7 +113,7 @@ export interface Outbox extends SlotState {
    * then, and takes nothing more; the slot is ours until it is released.
    */
   lose(error?: StorageError): void;
-  /** Writes what is pending and gives the slot back. Nothing is taken any more. */
+  /** Writes what is pending, drops what storage does not take and gives the slot back. Nothing is taken any more. */
   release(): Promise<void>;
 }
 
@@ -299,7 +299,8 @@ export function openOutbox({ state, store }: Lease, parts: OutboxParts): Outbox 
     release: async () => {
       gone ??= new StorageError("released", "the outbox was released");
       look();
-      await saving;
+      await (queue.search(stored + 1) < queue.events.length ? save() : saving);
+      room.drop("closed", queue.search(stored + 1));
       await store.release();
     },
   };

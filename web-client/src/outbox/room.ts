@@ -5,6 +5,8 @@ import type { StoredEvent } from "./store.js";
 
 /** Keeps a queue within its limits: drops what is too old or too much. */
 export interface Room {
+  /** Drops those from position `first` to before `end`. */
+  drop(reason: DropReason, first: number, end?: number): void;
   /** Drops what has waited too long. */
   expire(): void;
   /** Drops the oldest events not on their way until `more` bytes fit; nothing, and false, when they would not. */
@@ -22,7 +24,7 @@ export function newRoom(
 ): Room {
   let cancel: (() => void) | null = null;
 
-  const drop = (reason: DropReason, first: number, end: number) => {
+  const drop = (reason: DropReason, first: number, end = queue.events.length) => {
     if (end <= first) return;
     const events: StoredEvent[] = queue.take(first, end);
     dropped();
@@ -54,6 +56,7 @@ export function newRoom(
   };
 
   return {
+    drop,
     expire,
     watch,
     make: (more) => {
