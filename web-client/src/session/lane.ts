@@ -1,5 +1,5 @@
 import type { DiscoveryError } from "../errors/discovery-error.js";
-import type { TidegateError } from "../errors/tidegate-error.js";
+import type { TidegateError as Failure } from "../errors/tidegate-error.js";
 import type { Lane, LaneParts } from "../lane.js";
 import type { Farewell } from "../link/farewell.js";
 import type { Link, Route, TransportName } from "../link/link.js";
@@ -9,14 +9,14 @@ import { CloseCode } from "../wire/close-code.js";
 import type { Welcome } from "../wire/frames.js";
 import { type Connection, connection, type Ending } from "./connection.js";
 import type { Network, SessionParts } from "./session.js";
-import { Backoff, LinkError, RefusedError } from "./shared.js";
+import { Backoff, LinkError, RefusedError, TidegateError } from "./shared.js";
 import { OFFLINE_MAX_MS, OPEN_TIMEOUT_MS, OVERTAKEN_MS, POSTED_MS, STAGGER_MS } from "./timing.js";
 import type { TokenSource } from "./token.js";
 import { newUpgrade } from "./upgrade.js";
 import { newWait } from "./wait.js";
 
 /** What a lane, its connections and their senders work with. */
-export interface RunParts extends LaneParts, Pick<Network, "dial" | "preference"> {
+export interface RunParts extends LaneParts, Pick<Network, "dial" | "preference" | "isForeign"> {
   readonly settings: Settings;
   readonly platform: SessionParts["platform"];
   readonly token: TokenSource;
@@ -32,7 +32,7 @@ const ADVICE: Readonly<Record<number, string>> = {
   [CloseCode.auth]: "give a good token to authenticate()",
   [CloseCode.auth_expired]: "give a good token to authenticate()",
   [CloseCode.version]: "update this client or the gateway",
-  [CloseCode.origin]: "allow this page's origin in the gateway's configuration",
+  [CloseCode.origin]: "allow this page's origin in the gateway's configuration, by [origins] allow",
 };
 
 /** Begins at once. */
@@ -44,7 +44,7 @@ export function runLane(parts: RunParts): Lane {
   const wait = newWait(clock);
   const limits = { ...settings.batch };
   let status: Lane["status"] = "connecting";
-  let error: TidegateError | null = null;
+  let error: Failure | null = null;
   let current: Connection | null = null;
   let routes: readonly Route[] = [];
   let elsewhere: string | undefined;
@@ -121,8 +121,11 @@ export function runLane(parts: RunParts): Lane {
   const attempt = async (): Promise<Ending> => {
     const target = elsewhere;
     elsewhere = undefined;
+    let dialled = false;
+    let failure: Ending;
     try {
       routes = await limited(target ? dial(new URL(target), settings.transports) : usual);
+      dialled = true;
       for (let left = preference.order(routes); ; ) {
         // While nothing is open that would have to wait for it.
         const secret = await token.get();
@@ -134,11 +137,21 @@ export function runLane(parts: RunParts): Lane {
         giveUp();
         left = left.filter(({ transport }) => transport !== link.name);
         if (later) return later;
-        if (ending.welcomed || ending.code || isOver() || left.length === 0) return ending;
+        if (ending.welcomed || ending.code || isOver()) return ending;
+        failure = ending;
+        if (left.length === 0) break;
       }
     } catch (cause) {
-      return { error: LinkError.from("gateway", cause), retryMs: (cause as Partial<DiscoveryError>).retryMs };
+      failure = { error: LinkError.from("gateway", cause), retryMs: (cause as Partial<DiscoveryError>).retryMs };
     }
+    return (dialled && (await foreign())) || failure;
+  };
+
+  /** Browsers do not tell a page why no transport lets it in; the gateway does, where that is for the page's origin. */
+  const foreign = async (): Promise<Ending | null> => {
+    const ask = (signal: AbortSignal) => parts.isForeign(routes, token.current(), signal);
+    if (hasEnded() || !(await limited(ask).catch(() => false))) return null;
+    return { error: new TidegateError(`${globalThis.origin} is not allowed`), code: CloseCode.origin };
   };
 
   /** What follows from how a connection ended: section 10 of the protocol. Codes it does not know are as good as none. */
