@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { SourceMap } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
@@ -67,6 +68,23 @@ test("Node imports both entries", () => {
     encoding: "utf8",
   });
   assert.equal(output, "function function true\n");
+});
+
+test("what an application loads is minified, and leads back to the sources", () => {
+  for (const file of files.filter((name) => /^dist\/[\w.]+\.js$/.test(name))) {
+    const lines = readFileSync(join(installed, file), "utf8").trimEnd().split("\n");
+    assert.ok(lines.length <= 4, `${file} has ${lines.length} lines`);
+  }
+  const map = new SourceMap(JSON.parse(readFileSync(join(installed, "dist/index.js.map"), "utf8")));
+  const lines = readFileSync(join(installed, "dist/index.js"), "utf8").split("\n");
+  const line = lines.findIndex((text) => text.includes("no such option"));
+  const { originalSource } = map.findEntry(line, lines[line].indexOf("no such option"));
+  assert.match(originalSource, /src\/options\.ts$/);
+});
+
+test("bundlers are told of the one import that is not theirs", () => {
+  const imports = readFileSync(join(installed, "dist/index.js"), "utf8").match(/import\([^")]+\)/g);
+  assert.deepEqual(imports, ["import(/* webpackIgnore: true *//* @vite-ignore */address)"]);
 });
 
 test("script tags define two globals, and no others", () => {
