@@ -72,7 +72,15 @@ test("the gateway is asked by a request without preflight, where the token is in
   const { method, path, headers, body, answer } = await end.heard();
   assert.deepEqual([method, path, body], ["POST", "/v1/events?token=a+b", ""]);
   assert.match(headers["content-type"] ?? "", /^text\/plain/);
-  const simple = ["accept", "accept-language", "content-language", "content-type", "content-length", "host", "connection"];
+  const simple = [
+    "accept",
+    "accept-language",
+    "content-language",
+    "content-type",
+    "content-length",
+    "host",
+    "connection",
+  ];
   const browsers = ["user-agent", "accept-encoding", "pragma", "cache-control", "sec-fetch-mode"];
   assert.deepEqual(
     Object.keys(headers).filter((name) => ![...simple, ...browsers].includes(name)),

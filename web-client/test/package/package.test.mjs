@@ -134,6 +134,26 @@ test("the page of the script tag is one that parses", () => {
   for (const [, script] of page.matchAll(/<script>(.*?)<\/script>/gs)) new Script(script);
 });
 
+test("the page of modules takes files that there are, and the README names all that are to be copied", () => {
+  const page = readFileSync("examples/module.html", "utf8");
+  const readme = readFileSync("README.md", "utf8");
+  const { imports } = JSON.parse(page.match(/<script type="importmap">(.*?)<\/script>/s)[1]);
+  for (const [, name] of page.matchAll(/from "(.+?)"/g)) assert.ok(imports[name], name);
+  for (const [, file] of page.matchAll(/"\/vendor\/tidegate\/(.+?)"/g)) assert.ok(files.includes(`dist/${file}`), file);
+  const copied = readme.match(/^Copy (.*?) from the package/m)[1];
+  const modules = files.filter((file) => /^dist\/\w+\.js$/.test(file)).map((file) => file.slice(5));
+  assert.deepEqual([...copied.matchAll(/`(.+?)`/g)].map(([, file]) => file).sort(), modules.sort());
+});
+
+test("the README leads nowhere that is not in the package", () => {
+  const readme = readFileSync("README.md", "utf8");
+  const links = [...readme.matchAll(/\]\((?!https:|#)(.+?)\)/g)].map(([, target]) => target);
+  assert.deepEqual(
+    links.filter((target) => !files.includes(target)),
+    [],
+  );
+});
+
 /** Throws with what the compiler says. */
 function compile({ moduleResolution, include, lib = ["ES2022", "DOM", "DOM.Iterable"] }) {
   const compilerOptions = {
