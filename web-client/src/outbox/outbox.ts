@@ -8,6 +8,7 @@ import { withId } from "./identity.js";
 import { newQueue } from "./queue.js";
 import { newRoom } from "./room.js";
 import type { Lease, SlotState, StoredEvent } from "./store.js";
+import { newWriting } from "./writing.js";
 
 /** What became of an event. It is never sent again. */
 export interface Settlement {
@@ -125,37 +126,10 @@ export function openOutbox({ state, store }: Lease, parts: OutboxParts): Outbox 
   const queue = newQueue(state.events);
   let sentUpto = upto;
   let everSent = last;
-  /** Everything up to here is stored: who takes over the slot sends it. */
-  let stored = last;
-  /** Everything up to here is as safe as it gets: stored, or in memory alone where storage fails. */
-  let safe = last;
-  let saving: Promise<void> | null = null;
   let gone: StorageError | null = null;
   let waiting: (() => void)[] = [];
 
-  const sendable = () => (outbox.hurried ? Math.max(safe, store.reserved) : safe);
-
-  /** Ends when everything so far is as safe as it gets. Calls of one go share the promise. */
-  const save = (): Promise<void> => {
-    saving ??= Promise.resolve().then(async () => {
-      saving = null;
-      if (gone?.reason === "lost") return;
-      const before = { client, epoch, last };
-      let isStored = true;
-      try {
-        await store.save(outbox);
-      } catch (error) {
-        if ((error as StorageError).reason === "lost") return outbox.lose(error as StorageError);
-        isStored = false;
-      }
-      if (before.client !== client || before.epoch !== epoch) return save();
-      if (isStored) stored = Math.max(stored, before.last);
-      if (before.last <= safe) return;
-      safe = before.last;
-      outbox.onStored();
-    });
-    return saving;
-  };
+  const sendable = () => (outbox.hurried ? Math.max(writing.safe, store.reserved) : writing.safe);
 
   /** The payload, with the `id` that the gateway may have given it: numbers that were never sent may belong to other events there. */
   const named = ({ seq, payload }: StoredEvent) =>
@@ -228,7 +202,7 @@ export function openOutbox({ state, store }: Lease, parts: OutboxParts): Outbox 
       queue.add({ seq: last, payload, at });
       room.watch(false);
       if (outbox.hurried && last <= sendable()) queueMicrotask(() => outbox.onStored());
-      return save();
+      return writing.save();
     },
 
     room: () =>
@@ -265,8 +239,7 @@ export function openOutbox({ state, store }: Lease, parts: OutboxParts): Outbox 
       });
       for (const seq of refusals.keys()) if (seq <= end) refusals.delete(seq);
       upto = end;
-      stored = Math.max(stored, end);
-      safe = Math.max(safe, end);
+      writing.settled(end);
       outbox.sentUpto = Math.max(sentUpto, end);
       trim();
       if (settlements.length > 0) listener.settled(settlements);
@@ -276,21 +249,21 @@ export function openOutbox({ state, store }: Lease, parts: OutboxParts): Outbox 
 
     restart: (name, number) => {
       if (gone) return Promise.reject(gone);
-      // Until the new numbering is written, these are stored under the old one.
-      stored = queue.search(stored + 1);
+      const stored = queue.search(writing.stored + 1);
       queue.replace((event, index) => ({ seq: index + 1, payload: named(event), at: event.at }));
       refusals.clear();
       client = name;
       epoch = number;
       last = queue.events.length;
-      upto = sentUpto = everSent = safe = 0;
-      return save();
+      upto = sentUpto = everSent = 0;
+      writing.renumbered(stored);
+      return writing.save();
     },
 
     lose: (error = new StorageError("lost", "another instance has the slot")) => {
       if (gone?.reason === "lost") return;
       gone = error;
-      store.trim({ client, epoch, upto, last, events: queue.take(0, queue.search(stored + 1)) });
+      store.trim({ client, epoch, upto, last, events: queue.take(0, queue.search(writing.stored + 1)) });
       const unstored = queue.take(0);
       look();
       listener.lost?.(unstored.map((event) => ({ ...event, payload: named(event) })));
@@ -299,12 +272,20 @@ export function openOutbox({ state, store }: Lease, parts: OutboxParts): Outbox 
     release: async () => {
       gone ??= new StorageError("released", "the outbox was released");
       look();
-      await (queue.search(stored + 1) < queue.events.length ? save() : saving);
-      room.drop("closed", queue.search(stored + 1));
+      const unstored = () => queue.search(writing.stored + 1);
+      await (unstored() < queue.events.length ? writing.save() : writing.done());
+      room.drop("closed", unstored());
       await store.release();
     },
   };
 
+  const writing = newWriting(
+    outbox,
+    store,
+    () => outbox.onStored(),
+    outbox.lose,
+    () => gone?.reason === "lost",
+  );
   store.onLost = outbox.lose;
   // Not before the listener's owner has this outbox in hand.
   queueMicrotask(() => {
