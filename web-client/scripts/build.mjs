@@ -10,7 +10,7 @@ import { build } from "esbuild";
 const common = { bundle: true, minify: true, legalComments: "none", target: "es2022", logLevel: "warning" };
 const library = { ...common, sourcemap: true, outdir: "dist" };
 /** See src/part.ts. */
-const IMPORT_AT = "const importAt=(address)=>import(/* webpackIgnore: true *//* @vite-ignore */address);";
+const IMPORT_AT = "const importAt=a=>import(/* webpackIgnore: true *//* @vite-ignore */a);";
 const entries = { index: "src/index.ts", page: "src/page/index.ts" };
 
 await rm("dist/types", { recursive: true, force: true });

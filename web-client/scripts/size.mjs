@@ -9,7 +9,7 @@ const BUDGETS = [
   { file: "session.js", gzip: 9.3, brotli: 8.5 },
   { file: "https.js", gzip: 2.7, brotli: 2.5 },
   { file: "leases.js", gzip: 0.4, brotli: 0.4 },
-  { file: "tidegate.iife.js", gzip: 20.7, brotli: 18.8 },
+  { file: "tidegate.iife.js", gzip: 20.8, brotli: 18.9 },
   { file: "page.js", gzip: 3.4, brotli: 3 },
   { file: "page.iife.js", gzip: 3.5, brotli: 3.2 },
 ];

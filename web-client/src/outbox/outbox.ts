@@ -273,7 +273,7 @@ export function openOutbox({ state, store }: Lease, parts: OutboxParts): Outbox 
       gone ??= new StorageError("released", "the outbox was released");
       look();
       const unstored = () => queue.search(writing.stored + 1);
-      await (unstored() < queue.events.length ? writing.save() : writing.done());
+      if (unstored() < queue.events.length) await writing.save();
       room.drop("closed", unstored());
       await store.release();
     },

@@ -9,8 +9,6 @@ export interface Writing {
   readonly safe: number;
   /** Ends when everything so far is as safe as it gets. Calls of one go share the promise. */
   save(): Promise<void>;
-  /** Ends with what is under way. */
-  done(): Promise<void>;
   /** Everything up to here is settled, and need not be written any more. */
   settled(upto: number): void;
   /** There is another numbering: until it is written, what is `stored` is so under the old one. */
@@ -62,7 +60,6 @@ export function newWriting(
       return safe;
     },
     save,
-    done: async () => void (await saving),
     settled: (upto) => {
       stored = Math.max(stored, upto);
       safe = Math.max(safe, upto);
