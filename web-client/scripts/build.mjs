@@ -1,14 +1,16 @@
-// Bundles the package into dist/ and the demo page into dist/demo/:
+// Bundles the package into dist/ and the demo page into dist/demo/, all minified:
 //
 //   index.js, page.js                     modules: `tidegate` and `tidegate/page`
 //   session.js                            part of `tidegate` that is loaded at once, beside the page's own work
 //   https.js, leases.js                   parts of `tidegate` that are loaded when they are needed
-//   tidegate.iife.js, page.iife.js        for script tags, minified: the globals `Tidegate` and `TidegatePage`
-import { copyFile, mkdir, readdir, rm } from "node:fs/promises";
+//   tidegate.iife.js, page.iife.js        for script tags: the globals `Tidegate` and `TidegatePage`
+import { copyFile, mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { build } from "esbuild";
 
-const common = { bundle: true, target: "es2022", logLevel: "warning" };
+const common = { bundle: true, minify: true, legalComments: "none", target: "es2022", logLevel: "warning" };
 const library = { ...common, sourcemap: true, outdir: "dist" };
+/** See src/part.ts. */
+const IMPORT_AT = "const importAt=a=>import(/* webpackIgnore: true *//* @vite-ignore */a);";
 const entries = { index: "src/index.ts", page: "src/page/index.ts" };
 
 await rm("dist/types", { recursive: true, force: true });
@@ -25,14 +27,23 @@ for (const [name, entry] of Object.entries(entries)) {
     if (shared) throw new Error(`${file} imports ${shared.path}`);
   }
 }
+await prepend("dist/index.js", IMPORT_AT);
 for (const [name, entry, globalName] of [
   ["tidegate.iife", entries.index, "Tidegate"],
   ["page.iife", entries.page, "TidegatePage"],
 ]) {
-  await build({ ...library, format: "iife", minify: true, globalName, entryPoints: { [name]: entry } });
+  await build({ ...library, format: "iife", globalName, entryPoints: { [name]: entry } });
 }
 
-await build({ ...common, format: "esm", entryPoints: ["demo/demo.ts"], outfile: "dist/demo/demo.js", minify: true });
+await build({ ...common, format: "esm", entryPoints: ["demo/demo.ts"], outfile: "dist/demo/demo.js" });
 for (const file of await readdir("demo", { withFileTypes: true })) {
   if (file.isFile() && !file.name.endsWith(".ts")) await copyFile(`demo/${file.name}`, `dist/demo/${file.name}`);
+}
+
+/** Puts a line before a built file. In its source map a line is a semicolon. */
+async function prepend(path, line) {
+  const [code, map] = await Promise.all([path, `${path}.map`].map((name) => readFile(name, "utf8")));
+  const { mappings, ...rest } = JSON.parse(map);
+  await writeFile(path, `${line}\n${code}`);
+  await writeFile(`${path}.map`, JSON.stringify({ ...rest, mappings: `;${mappings}` }));
 }

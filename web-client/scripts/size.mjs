@@ -1,16 +1,15 @@
-// Prints what each file of the built package costs an application, minified and compressed. Fails where one is over its budget, or is
+// Prints how large each file of the built package is, as it is and compressed. Fails where one is over its budget, or is
 // not what the README says: the next KiB. Budgets are what there is now, and go down with it.
 import { readFile } from "node:fs/promises";
 import { brotliCompressSync, gzipSync } from "node:zlib";
-import { transform } from "esbuild";
 
 const KIB = 1024;
 const BUDGETS = [
-  { file: "index.js", gzip: 9.3, brotli: 8.5 },
-  { file: "session.js", gzip: 9.2, brotli: 8.4 },
+  { file: "index.js", gzip: 9.4, brotli: 8.6 },
+  { file: "session.js", gzip: 9.3, brotli: 8.5 },
   { file: "https.js", gzip: 2.7, brotli: 2.5 },
   { file: "leases.js", gzip: 0.4, brotli: 0.4 },
-  { file: "tidegate.iife.js", gzip: 20.2, brotli: 18.3 },
+  { file: "tidegate.iife.js", gzip: 20.8, brotli: 18.9 },
   { file: "page.js", gzip: 3.4, brotli: 3 },
   { file: "page.iife.js", gzip: 3.5, brotli: 3.2 },
 ];
@@ -19,9 +18,7 @@ const readme = await readFile("README.md", "utf8");
 const both = { gzip: 0, brotli: 0 };
 let wrong = false;
 for (const { file, ...budgets } of BUDGETS) {
-  const source = (await readFile(`dist/${file}`, "utf8")).replace(/^\/\/# sourceMappingURL=.*$/m, "");
-  const format = file.includes("iife") ? undefined : "esm";
-  const { code } = await transform(source, { minify: true, format, target: "es2022", legalComments: "none" });
+  const code = await readFile(`dist/${file}`);
   const kib = { gzip: gzipSync(code, { level: 9 }).length / KIB, brotli: brotliCompressSync(code).length / KIB };
   const said = saidOf(`\`${file}\``);
   const told = Object.entries(kib).map(([how, size], index) => {
@@ -36,7 +33,7 @@ for (const { file, ...budgets } of BUDGETS) {
   if (file === "index.js" || file === "session.js") {
     for (const how of Object.keys(both)) both[how] += kib[how];
   }
-  console.log(`${file.padEnd(18)} ${(code.length / KIB).toFixed(2)} KiB minified; ${told.join("; ")}`);
+  console.log(`${file.padEnd(18)} ${(code.length / KIB).toFixed(2)} KiB; ${told.join("; ")}`);
 }
 const [gzip, brotli] = Object.values(both).map((size) => Math.ceil(size));
 if (String(saidOf("both together")) !== `${gzip},${brotli}`) {

@@ -68,7 +68,7 @@ export interface ClientEvents {
     /** As it was handed over, with its `time`. */
     readonly event: CloudEvent;
   };
-  /** Events were given up: to make room (`overflow`), for their age (`expired`), or because they could not go at once (`lossy`). */
+  /** Events were given up: to make room (`overflow`), for their age (`expired`), because they could not go at once (`lossy`), or with the client, being in memory alone (`closed`). */
   dropped: {
     /** Why. */
     readonly reason: DropReason | "lossy";
@@ -91,13 +91,13 @@ export interface Client {
    * instance of the client has taken over what is stored: that one sends it.
    */
   flush(options?: { readonly signal?: AbortSignal }): Promise<void>;
-  /** Settles what is possible within 5 s and ends; the rest stays in the outbox for the next visit. */
+  /** Settles what is possible within 5 s and ends; the rest is stored for the next visit, or told of as `dropped` where it is in memory alone. */
   close(): Promise<void>;
   /** A new token, or function, from now on; starts again where the gateway had refused the old one. Throws `OptionError`. */
   authenticate(token: Options["token"]): void;
   /** Where it stands now. */
   readonly state: State;
-  /** Calls `listener` from now on, until the returned function is called. One that throws is reported as uncaught, and breaks nothing. */
+  /** Calls `listener` from now on, until the returned function is called. One that throws is reported as uncaught, and breaks nothing. Throws `OptionError` for another name. */
   on<K extends keyof ClientEvents>(name: K, listener: (event: ClientEvents[K]) => void): () => void;
 }
 

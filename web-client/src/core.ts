@@ -28,7 +28,7 @@ import type { Welcome } from "./wire/frames.js";
 export function startClient(settings: Settings, platform: Platform): Client {
   const { clock, now, random, page } = platform;
   const { limits, signal } = settings;
-  const { on, emit } = newEmitter<ClientEvents>();
+  const { on, emit } = newEmitter<ClientEvents>(["state", "acknowledged", "refused", "dropped"]);
   const reporter = newReporter();
   const lanes = new Set<Lane>();
   const flushes = newFlushes();
@@ -57,7 +57,7 @@ export function startClient(settings: Settings, platform: Platform): Client {
     .then(live)
     .catch(reportUncaught)
     .finally(() => {
-      closing = closed = true;
+      closing = ending = closed = true;
       stopListening();
       signal?.removeEventListener("abort", abort);
       adoption.stop();
@@ -149,6 +149,7 @@ export function startClient(settings: Settings, platform: Platform): Client {
     await adoption.done;
     // A slot that was lost at the very end has left something behind.
     if (!own && outbox.length > 0) use(await opened.lease());
+    flushes.fail(closedError());
     await release(outbox);
   }
 
@@ -173,6 +174,7 @@ export function startClient(settings: Settings, platform: Platform): Client {
   function hold(lease: Lease, to: Reporter | null, delayMs = 0): Lane {
     const box: Outbox = openOutbox(lease, {
       limits,
+      clock,
       now,
       listener: {
         settled: (settlements) => {
@@ -195,7 +197,7 @@ export function startClient(settings: Settings, platform: Platform): Client {
   }
 
   function newEarly() {
-    return earlyOutbox({ limits, now, listener: { settled: () => {}, dropped } });
+    return earlyOutbox({ limits, clock, now, listener: { settled: () => {}, dropped } });
   }
 
   function changed(welcome?: Welcome): void {
@@ -261,7 +263,7 @@ export function startClient(settings: Settings, platform: Platform): Client {
   }
 
   async function flush(): Promise<void> {
-    if (closed) throw closedError();
+    if (ending) throw closedError();
     return flushes.add(outbox);
   }
 

@@ -1,16 +1,21 @@
+import { OptionError } from "./errors/option-error.js";
+
 /** Calls listeners by name. One that throws is reported as uncaught, and keeps nobody from anything. */
 export interface Emitter<Events> {
-  /** Calls `listener` until the returned function is called. */
+  /** Calls `listener` until the returned function is called. Throws `OptionError` for what never happens. */
   on<K extends keyof Events>(name: K, listener: (event: Events[K]) => void): () => void;
   /** Tells all who listen; `make` makes the event, only where somebody does. */
   emit<K extends keyof Events>(name: K, make: () => Events[K]): void;
 }
 
-/** Nobody listens yet. */
-export function newEmitter<Events>(): Emitter<Events> {
+/** Nobody listens yet. `names`: of all that is told. */
+export function newEmitter<Events>(names: readonly (keyof Events)[]): Emitter<Events> {
   const listeners = new Set<{ readonly name: keyof Events; readonly listener: (event: never) => void }>();
   return {
     on: (name, listener) => {
+      if (!names.includes(name)) {
+        throw new OptionError(`on: no such event ${String(name)}; there are ${names.join(", ")}`);
+      }
       // The same function twice is two listeners.
       const own = { name, listener };
       listeners.add(own);

@@ -36,6 +36,7 @@ export function tellDropped(
   reason: DropReason,
   events: readonly StoredEvent[],
 ): void {
-  reporter.count(reason, events.length);
+  // Of what ends with the client the gateway is not told any more.
+  if (reason !== "closed") reporter.count(reason, events.length);
   emit("dropped", () => ({ reason, events: events.map(({ payload }) => decodeEvent(payload)) }));
 }

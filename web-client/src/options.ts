@@ -35,7 +35,7 @@ export interface Options {
   readonly outbox?: OutboxOptions | undefined;
   /** How events are put together into frames. */
   readonly batch?: BatchOptions | undefined;
-  /** Aborting it is `close()` without waiting: nothing more is sent, events stay in the outbox. */
+  /** Aborting it is `close()` without waiting: nothing more is sent. What is stored stays so. */
   readonly signal?: AbortSignal | undefined;
   /**
    * Whether a page that is left posts what it has not handed to a connection, with `fetch(keepalive)`, at most 60 KiB, as soon as

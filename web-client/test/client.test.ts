@@ -5,7 +5,7 @@ import { ClosedError, EventError, OptionError } from "../src/index.js";
 import { memoryLease } from "../src/outbox/memory.js";
 import { openOutbox } from "../src/outbox/outbox.js";
 import { Bench, heardData, START } from "./support/bench.js";
-import { idle } from "./support/clock.js";
+import { FakeClock, idle } from "./support/clock.js";
 import { GatewayEnd } from "./support/gateway.js";
 
 test("an event goes out after WELCOME, with the time it was handed over, and is acknowledged", async () => {
@@ -44,6 +44,17 @@ test("a time of the event's own is kept", async () => {
   const frame = await link.heard();
   assert(frame.type === "events");
   assert.match(new TextDecoder().decode(frame.body.records[0]?.payload), /"time":"2020-02-02T02:02:02Z"/);
+  await bench.end();
+});
+
+test("listening to something that never happens is refused, with what does happen", async () => {
+  const bench = new Bench([]);
+  assert.throws(
+    () => bench.client.on("acknowledge" as "acknowledged", () => {}),
+    (error: OptionError) =>
+      error instanceof OptionError &&
+      error.message === "on: no such event acknowledge; there are state, acknowledged, refused, dropped",
+  );
   await bench.end();
 });
 
@@ -211,7 +222,7 @@ test("close waits for the last acknowledgements, says CLOSE done, and leaves no 
   assert.deepEqual([bench.status, link.open, bench.clock.pending], ["closed", false, 0]);
 });
 
-test("close gives up after 5 s and keeps what is not settled", async () => {
+test("close gives up after 5 s", async () => {
   const link = new GatewayEnd();
   const bench = new Bench([link]);
   await link.welcome();
@@ -224,7 +235,7 @@ test("close gives up after 5 s and keeps what is not settled", async () => {
   assert.equal(closed, false);
   await bench.clock.advance(200);
   await closing;
-  assert.deepEqual([bench.status, bench.client.state.unsettled.events], ["closed", 2]);
+  assert.deepEqual([bench.status, bench.dropped[0]?.events.length], ["closed", 2]);
   assert.equal(bench.clock.pending, 0);
 });
 
@@ -236,7 +247,7 @@ test("an aborted signal ends at once", async () => {
   await bench.send(1);
   controller.abort();
   await idle();
-  assert.deepEqual([bench.status, link.open, bench.client.state.unsettled.events], ["closed", false, 1]);
+  assert.deepEqual([bench.status, link.open, bench.dropped[0]?.events.length], ["closed", false, 1]);
   assert.equal(bench.clock.pending, 0);
 });
 
@@ -285,6 +296,26 @@ test("wrong options are named, with what is allowed", () => {
   }
 });
 
+test("what has waited too long is dropped and told of when it is due, however long the gateway stays away", async () => {
+  const bench = new Bench([], { outbox: { maxAgeMs: 5_000 } });
+  await bench.send(2);
+  await bench.clock.advance(2_000);
+  await bench.send(1, 3);
+  await bench.clock.advance(2_900);
+  assert.deepEqual(bench.dropped, []);
+  await bench.clock.advance(1_100);
+  const told = () => bench.dropped.map(({ reason, events }) => [reason, events.map(({ data }) => data)]);
+  assert.deepEqual(told(), [["expired", [1, 2]]]);
+  await bench.clock.advance(2_000);
+  assert.deepEqual(told(), [
+    ["expired", [1, 2]],
+    ["expired", [3]],
+  ]);
+  assert.deepEqual(bench.client.state.unsettled, { events: 0, bytes: 0 });
+  await bench.end();
+  assert.equal(bench.clock.pending, 0);
+});
+
 test("events that wait for a slot keep their age, and are not kept twice", async () => {
   let open = () => {};
   const opened = new Promise<void>((resolve) => {
@@ -307,7 +338,7 @@ test("events that wait for a slot keep their age, and are not kept twice", async
   await bench.clock.advance(1);
   await link.welcome();
   assert.deepEqual(await heardData(link), [2]);
-  link.ack(2);
+  link.ack(1);
   await idle();
   assert.deepEqual(
     bench.dropped.map(({ reason, events }) => [reason, events[0]?.data]),
@@ -320,6 +351,7 @@ test("events that wait for a slot keep their age, and are not kept twice", async
 test("what has moved on is no more where it waited", async () => {
   const parts = {
     limits: { bytes: 1_000, roomBytes: 500, ageMs: 1_000 },
+    clock: new FakeClock(),
     now: () => START,
     listener: { settled: () => {}, dropped: () => assert.fail() },
   };

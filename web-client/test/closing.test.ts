@@ -1,9 +1,11 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { RefusedError } from "../src/index.js";
-import { Bench, connected, heardData, sayClose } from "./support/bench.js";
+import { ClosedError, RefusedError } from "../src/index.js";
+import type { SlotState } from "../src/outbox/store.js";
+import { Bench, connected, heardData, START, sayClose } from "./support/bench.js";
 import { idle } from "./support/clock.js";
 import { GatewayEnd, welcomeAgain } from "./support/gateway.js";
+import { keptLease } from "./support/lease.js";
 
 for (const [code, advice] of [
   [4002, /update this client or the gateway/],
@@ -242,4 +244,31 @@ test("a gateway that turns the client away again and again is asked ever less of
     assert(100 - bench.links.length < 30, `${100 - bench.links.length} connections in 5 minutes`);
     await bench.end();
   }
+});
+
+test("closing drops what is in memory alone, and says so", async () => {
+  const [bench, link] = await connected();
+  await bench.send(3);
+  link.ack(1);
+  const flushed = assert.rejects(bench.client.flush(), ClosedError);
+  await bench.end();
+  await flushed;
+  assert.deepEqual(
+    bench.dropped.map(({ reason, events }) => [reason, events.map(({ data }) => data)]),
+    [["closed", [2, 3]]],
+  );
+  assert.deepEqual(bench.client.state.unsettled, { events: 0, bytes: 0 });
+});
+
+test("closing drops nothing that is stored", async () => {
+  let left: SlotState | undefined;
+  const state = { client: "web-abc-1", epoch: START, upto: 0, last: 0, events: [] };
+  const lease = async () =>
+    keptLease(state, (kept) => {
+      left = kept;
+    });
+  const [bench] = await connected(1, {}, { slots: { persistent: true, adopt: async () => null, lease } });
+  await bench.send(2);
+  await bench.end();
+  assert.deepEqual([bench.dropped, left?.events.length], [[], 2]);
 });

@@ -4,6 +4,7 @@ import { forceCloseDatabase } from "fake-indexeddb";
 import { RESERVE } from "../src/outbox/bounds.js";
 import { type Outbox, openOutbox, type Settlement } from "../src/outbox/outbox.js";
 import type { Lease, SlotState } from "../src/outbox/store.js";
+import { FakeClock } from "./support/clock.js";
 import { asked, events, Holder, held, Profile, type Tab, texts } from "./support/profile.js";
 
 interface Bench {
@@ -31,6 +32,7 @@ async function leaseAfterCrash({ profile, tab }: Bench): Promise<Lease> {
 function outboxOf({ lease, profile }: Bench, settled: (settlements: readonly Settlement[]) => void = () => {}): Outbox {
   return openOutbox(lease, {
     limits: { bytes: 5 << 20, ageMs: 1e9, roomBytes: 1 << 20 },
+    clock: new FakeClock(),
     now: () => profile.now,
     listener: { settled, dropped: () => assert.fail("dropped") },
   });

@@ -6,7 +6,7 @@ import { memoryLease } from "../src/outbox/memory.js";
 import { type DropReason, type Outbox, type OutboxLimits, openOutbox, type Settlement } from "../src/outbox/outbox.js";
 import type { Lease, SlotState, StoredEvent } from "../src/outbox/store.js";
 import { utf8 } from "../src/wire/writer.js";
-import { idle } from "./support/clock.js";
+import { FakeClock, idle } from "./support/clock.js";
 import { keptLease } from "./support/lease.js";
 
 const HOUR_MS = 3_600_000;
@@ -17,6 +17,7 @@ class Bench {
   lost: number[] = [];
   lostTexts: string[] = [];
   now = 1_000;
+  readonly clock = new FakeClock();
   readonly lease: Lease;
   readonly outbox: Outbox;
 
@@ -27,6 +28,7 @@ class Bench {
     this.lease = (parts.lease ?? ((lease) => lease))(memoryLease(state));
     this.outbox = openOutbox(this.lease, {
       limits: { bytes: 100, ageMs: 48 * HOUR_MS, roomBytes: 50, ...parts.limits },
+      clock: this.clock,
       now: () => this.now,
       listener: {
         settled: (settlements) => void this.settled.push(...settlements),
@@ -170,6 +172,21 @@ test("events of 48 hours are dropped when looked at, unless they are on their wa
   bench.now += 47 * HOUR_MS;
   assert.deepEqual(bench.from(1), [1, 3]);
   assert.deepEqual(bench.dropped, [["expired", [2]]]);
+});
+
+test("age is looked after as long as something waits, and no longer", async () => {
+  const bench = new Bench();
+  await idle();
+  assert.equal(bench.clock.pending, 0);
+  await bench.push(1, 1);
+  assert.equal(bench.clock.pending, 1);
+  bench.outbox.settle(1, "stored");
+  assert.equal(bench.clock.pending, 1);
+  bench.outbox.settle(2, "stored");
+  assert.equal(bench.clock.pending, 0);
+  await bench.push(1);
+  await bench.outbox.release();
+  assert.equal(bench.clock.pending, 0);
 });
 
 test("what is loaded too old or too much is dropped and told of", async () => {

@@ -13,3 +13,7 @@ export const WRITE_TIMEOUT_MS = 10_000;
 export const SLOTS_MAX = 64;
 /** How far ahead numbers are reserved. */
 export const RESERVE = 256;
+/** What has waited too long is looked for no more often. */
+export const EXPIRY_MIN_MS = 1_000;
+/** And no more seldom while something waits: timers stand still while a device sleeps. */
+export const EXPIRY_MAX_MS = 60 * 60_000;

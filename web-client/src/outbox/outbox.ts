@@ -1,3 +1,4 @@
+import type { Clock } from "../clock.js";
 import { OutboxFullError } from "../errors/outbox-full-error.js";
 import { StorageError } from "../errors/storage-error.js";
 import type { Bytes } from "../wire/bytes.js";
@@ -7,6 +8,7 @@ import { withId } from "./identity.js";
 import { newQueue } from "./queue.js";
 import { newRoom } from "./room.js";
 import type { Lease, SlotState, StoredEvent } from "./store.js";
+import { newWriting } from "./writing.js";
 
 /** What became of an event. It is never sent again. */
 export interface Settlement {
@@ -29,8 +31,8 @@ export interface OutboxLimits {
   readonly roomBytes: number;
 }
 
-/** Why an event was given up unsent, or without knowing that it arrived. */
-export type DropReason = "overflow" | "expired";
+/** Why an event was given up unsent, or without knowing that it arrived. `closed`: it was in memory alone when the client was. */
+export type DropReason = "overflow" | "expired" | "closed";
 
 /** Whom an outbox tells. Must not throw. */
 export interface OutboxListener {
@@ -50,6 +52,7 @@ const UNKNOWN = { code: "unknown", message: "settled; how is forgotten" };
 /** What an outbox works with. */
 export interface OutboxParts {
   readonly limits: OutboxLimits;
+  readonly clock: Pick<Clock, "after">;
   /** Unix ms. */
   readonly now: () => number;
   readonly listener: OutboxListener;
@@ -111,7 +114,7 @@ export interface Outbox extends SlotState {
    * then, and takes nothing more; the slot is ours until it is released.
    */
   lose(error?: StorageError): void;
-  /** Writes what is pending and gives the slot back. Nothing is taken any more. */
+  /** Writes what is pending, drops what storage does not take and gives the slot back. Nothing is taken any more. */
   release(): Promise<void>;
 }
 
@@ -123,44 +126,18 @@ export function openOutbox({ state, store }: Lease, parts: OutboxParts): Outbox 
   const queue = newQueue(state.events);
   let sentUpto = upto;
   let everSent = last;
-  /** Everything up to here is stored: who takes over the slot sends it. */
-  let stored = last;
-  /** Everything up to here is as safe as it gets: stored, or in memory alone where storage fails. */
-  let safe = last;
-  let saving: Promise<void> | null = null;
   let gone: StorageError | null = null;
   let waiting: (() => void)[] = [];
 
-  const sendable = () => (outbox.hurried ? Math.max(safe, store.reserved) : safe);
-
-  /** Ends when everything so far is as safe as it gets. Calls of one go share the promise. */
-  const save = (): Promise<void> => {
-    saving ??= Promise.resolve().then(async () => {
-      saving = null;
-      if (gone?.reason === "lost") return;
-      const before = { client, epoch, last };
-      let isStored = true;
-      try {
-        await store.save(outbox);
-      } catch (error) {
-        if ((error as StorageError).reason === "lost") return outbox.lose(error as StorageError);
-        isStored = false;
-      }
-      if (before.client !== client || before.epoch !== epoch) return save();
-      if (isStored) stored = Math.max(stored, before.last);
-      if (before.last <= safe) return;
-      safe = before.last;
-      outbox.onStored();
-    });
-    return saving;
-  };
+  const sendable = () => (outbox.hurried ? Math.max(writing.safe, store.reserved) : writing.safe);
 
   /** The payload, with the `id` that the gateway may have given it: numbers that were never sent may belong to other events there. */
   const named = ({ seq, payload }: StoredEvent) =>
     seq <= everSent ? withId(payload, `${client}-${epoch}-${seq}`) : payload;
 
-  /** Lets those go who wait for room. */
+  /** Something is settled, given up or over: lets those go who wait for room. */
   const look = () => {
+    room.watch(gone !== null);
     if (!gone && queue.bytes > limits.roomBytes) return;
     for (const resolve of waiting) resolve();
     waiting = [];
@@ -223,8 +200,9 @@ export function openOutbox({ state, store }: Lease, parts: OutboxParts): Outbox 
       }
       last += 1;
       queue.add({ seq: last, payload, at });
+      room.watch(false);
       if (outbox.hurried && last <= sendable()) queueMicrotask(() => outbox.onStored());
-      return save();
+      return writing.save();
     },
 
     room: () =>
@@ -261,8 +239,7 @@ export function openOutbox({ state, store }: Lease, parts: OutboxParts): Outbox 
       });
       for (const seq of refusals.keys()) if (seq <= end) refusals.delete(seq);
       upto = end;
-      stored = Math.max(stored, end);
-      safe = Math.max(safe, end);
+      writing.settled(end);
       outbox.sentUpto = Math.max(sentUpto, end);
       trim();
       if (settlements.length > 0) listener.settled(settlements);
@@ -272,21 +249,21 @@ export function openOutbox({ state, store }: Lease, parts: OutboxParts): Outbox 
 
     restart: (name, number) => {
       if (gone) return Promise.reject(gone);
-      // Until the new numbering is written, these are stored under the old one.
-      stored = queue.search(stored + 1);
+      const stored = queue.search(writing.stored + 1);
       queue.replace((event, index) => ({ seq: index + 1, payload: named(event), at: event.at }));
       refusals.clear();
       client = name;
       epoch = number;
       last = queue.events.length;
-      upto = sentUpto = everSent = safe = 0;
-      return save();
+      upto = sentUpto = everSent = 0;
+      writing.renumbered(stored);
+      return writing.save();
     },
 
     lose: (error = new StorageError("lost", "another instance has the slot")) => {
       if (gone?.reason === "lost") return;
       gone = error;
-      store.trim({ client, epoch, upto, last, events: queue.take(0, queue.search(stored + 1)) });
+      store.trim({ client, epoch, upto, last, events: queue.take(0, queue.search(writing.stored + 1)) });
       const unstored = queue.take(0);
       look();
       listener.lost?.(unstored.map((event) => ({ ...event, payload: named(event) })));
@@ -295,16 +272,26 @@ export function openOutbox({ state, store }: Lease, parts: OutboxParts): Outbox 
     release: async () => {
       gone ??= new StorageError("released", "the outbox was released");
       look();
-      await saving;
+      const unstored = () => queue.search(writing.stored + 1);
+      if (unstored() < queue.events.length) await writing.save();
+      room.drop("closed", unstored());
       await store.release();
     },
   };
 
+  const writing = newWriting(
+    outbox,
+    store,
+    () => outbox.onStored(),
+    outbox.lose,
+    () => gone?.reason === "lost",
+  );
   store.onLost = outbox.lose;
   // Not before the listener's owner has this outbox in hand.
   queueMicrotask(() => {
     room.expire();
     room.make(0);
+    look();
   });
   return outbox;
 }

@@ -3,20 +3,20 @@ import type { TidegateError } from "../errors/tidegate-error.js";
 import type { Lane, LaneParts } from "../lane.js";
 import type { Farewell } from "../link/farewell.js";
 import type { Link, Route, TransportName } from "../link/link.js";
-import { race } from "../link/race.js";
 import type { Settings } from "../options.js";
 import { CloseCode } from "../wire/close-code.js";
 import type { Welcome } from "../wire/frames.js";
 import { type Connection, connection, type Ending } from "./connection.js";
 import type { Network, SessionParts } from "./session.js";
 import { Backoff, LinkError, RefusedError } from "./shared.js";
-import { OFFLINE_MAX_MS, OPEN_TIMEOUT_MS, OVERTAKEN_MS, POSTED_MS, STAGGER_MS } from "./timing.js";
+import { OFFLINE_MAX_MS, OVERTAKEN_MS, POSTED_MS } from "./timing.js";
 import type { TokenSource } from "./token.js";
 import { newUpgrade } from "./upgrade.js";
 import { newWait } from "./wait.js";
+import { newWays } from "./ways.js";
 
 /** What a lane, its connections and their senders work with. */
-export interface RunParts extends LaneParts, Pick<Network, "dial" | "preference"> {
+export interface RunParts extends LaneParts, Pick<Network, "dial" | "preference" | "isForeign"> {
   readonly settings: Settings;
   readonly platform: SessionParts["platform"];
   readonly token: TokenSource;
@@ -32,21 +32,19 @@ const ADVICE: Readonly<Record<number, string>> = {
   [CloseCode.auth]: "give a good token to authenticate()",
   [CloseCode.auth_expired]: "give a good token to authenticate()",
   [CloseCode.version]: "update this client or the gateway",
-  [CloseCode.origin]: "allow this page's origin in the gateway's configuration",
+  [CloseCode.origin]: "allow this page's origin in the gateway's configuration, by [origins] allow",
 };
 
 /** Begins at once. */
 export function runLane(parts: RunParts): Lane {
-  const { outbox, settings, platform, dial, preference, token, reporter, changed } = parts;
+  const { outbox, settings, platform, preference, token, reporter, changed } = parts;
   const { clock, now, random, page } = platform;
-  const usual = dial(settings.endpoint, settings.transports);
   const backoff = new Backoff(random);
   const wait = newWait(clock);
   const limits = { ...settings.batch };
   let status: Lane["status"] = "connecting";
   let error: TidegateError | null = null;
   let current: Connection | null = null;
-  let routes: readonly Route[] = [];
   let elsewhere: string | undefined;
   let transport: TransportName | undefined;
   /** Another token was given since the last HELLO: what the gateway refuses is not that one. */
@@ -59,11 +57,11 @@ export function runLane(parts: RunParts): Lane {
   let posted = 0;
   let postedUntil = 0;
   let closing = false;
-  let giveUp = () => {};
   let cancelClose = () => {};
   let tellEnd: (left: boolean) => void;
 
   const hasEnded = () => status === "closed";
+  const ways = newWays(parts, hasEnded);
   const become = (next: Lane["status"]) => {
     if (hasEnded()) return;
     status = next;
@@ -78,18 +76,6 @@ export function runLane(parts: RunParts): Lane {
     become(next);
     return paused;
   };
-
-  /** Runs `work`, which must end when its signal is aborted: when it takes too long, or is given up. */
-  const limited = <T>(work: (signal: AbortSignal) => Promise<T>): Promise<T> => {
-    const controller = new AbortController();
-    giveUp = () => controller.abort();
-    if (hasEnded()) giveUp();
-    const cancel = clock.after(OPEN_TIMEOUT_MS, giveUp);
-    return work(controller.signal).finally(cancel);
-  };
-
-  const open = (better: readonly Route[]): Promise<Link> =>
-    limited((signal) => race(better, { clock, staggerMs: STAGGER_MS, signal }));
 
   const converse = (link: Link, secret: string | undefined) => connection(parts, limits, link, secret, opened);
 
@@ -108,8 +94,8 @@ export function runLane(parts: RunParts): Lane {
   const upgrade = newUpgrade({
     clock,
     preference,
-    open,
-    routes: () => routes,
+    open: ways.open,
+    routes: () => ways.routes,
     isOver: () => closing || hasEnded(),
     converse: (link) => {
       mayTakeOver(OVERTAKEN_MS);
@@ -121,24 +107,29 @@ export function runLane(parts: RunParts): Lane {
   const attempt = async (): Promise<Ending> => {
     const target = elsewhere;
     elsewhere = undefined;
+    let routes: readonly Route[] | null = null;
+    let failure: Ending;
     try {
-      routes = await limited(target ? dial(new URL(target), settings.transports) : usual);
+      routes = await ways.find(target);
       for (let left = preference.order(routes); ; ) {
         // While nothing is open that would have to wait for it.
         const secret = await token.get();
         fresh = false;
-        const link = await open(left);
+        const link = await ways.open(left);
         current = converse(link, secret);
         const ending = await current.ended;
         const later = await upgrade.heirs();
-        giveUp();
+        ways.giveUp();
         left = left.filter(({ transport }) => transport !== link.name);
         if (later) return later;
-        if (ending.welcomed || ending.code || isOver() || left.length === 0) return ending;
+        if (ending.welcomed || ending.code || isOver()) return ending;
+        failure = ending;
+        if (left.length === 0) break;
       }
     } catch (cause) {
-      return { error: LinkError.from("gateway", cause), retryMs: (cause as Partial<DiscoveryError>).retryMs };
+      failure = { error: LinkError.from("gateway", cause), retryMs: (cause as Partial<DiscoveryError>).retryMs };
     }
+    return (routes && (await ways.foreign())) ?? failure;
   };
 
   /** What follows from how a connection ended: section 10 of the protocol. Codes it does not know are as good as none. */
@@ -210,7 +201,7 @@ export function runLane(parts: RunParts): Lane {
   const end = (left = false) => {
     if (hasEnded()) return;
     cancelClose();
-    giveUp();
+    ways.giveUp();
     upgrade.forgo(current);
     current?.stop();
     become("closed");
@@ -259,7 +250,7 @@ export function runLane(parts: RunParts): Lane {
       wait.wake("token");
     },
     post: () => {
-      const url = routes.find(({ transport }) => transport === "https")?.url;
+      const url = ways.routes.find(({ transport }) => transport === "https")?.url;
       const last = url && parts.farewell()?.(url, outbox, token.current());
       if (!last) return;
       posted = last;

@@ -3,6 +3,7 @@ import { dialer } from "../link/dial.js";
 import type { Farewell } from "../link/farewell.js";
 import type { Dial, TransportName } from "../link/link.js";
 import { loadHttps } from "../link/load.js";
+import { isForeign } from "../link/origin.js";
 import { Preference } from "../link/preference.js";
 import type { Settings, Token } from "../options.js";
 import type { Platform } from "../platform.js";
@@ -37,6 +38,7 @@ export type StartSession = (parts: SessionParts) => Session;
 export interface Network {
   readonly dial: (endpoint: URL, only?: readonly TransportName[]) => Dial;
   readonly preference: Preference;
+  readonly isForeign: typeof isForeign;
   /** Loads what posts a page's last events. May reject; can be asked again then. */
   readonly farewell: () => Promise<Farewell>;
 }
@@ -46,6 +48,8 @@ export function startSession(parts: SessionParts, network = thisNetwork(parts)):
   const { settings, platform, tokenFailed } = parts;
   const lanes = new Set<Lane>();
   let farewell: Farewell | null = null;
+  /** The gateway lets us in, or what keeps us out is not this page's origin. */
+  let isAllowed = false;
   const cancelLoad = platform.clock.after(FAREWELL_AFTER_MS, load);
   const token = tokenSource(settings.token, platform, {
     renewed: (secret) => {
@@ -75,8 +79,15 @@ export function startSession(parts: SessionParts, network = thisNetwork(parts)):
         platform,
         token,
         farewell: () => farewell,
+        isForeign: async (...way) => {
+          if (!isAllowed) isAllowed = !(await network.isForeign(...way));
+          return !isAllowed;
+        },
         changed: (welcome) => {
-          if (welcome) load();
+          if (welcome) {
+            isAllowed = true;
+            load();
+          }
           parts.changed(welcome);
         },
       });
@@ -98,6 +109,7 @@ export function startSession(parts: SessionParts, network = thisNetwork(parts)):
 function thisNetwork({ settings, platform: { now } }: SessionParts): Network {
   return {
     dial: dialer,
+    isForeign,
     preference: new Preference(settings.endpoint.origin, { now, storage: storageIfAny() }),
     farewell: async () => (await loadHttps()).farewell((...request) => fetch(...request)),
   };

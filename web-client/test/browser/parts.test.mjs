@@ -6,6 +6,17 @@ import { Stage } from "./support/stage.mjs";
 import { Tab } from "./support/tab.mjs";
 
 for (const browser of ["chromium", "firefox"]) {
+  for (const example of ["module.html", "script-tag.html"]) {
+    test(`the example ${example} in ${browser} sends what it says`, async (t) => {
+      const stage = await Stage.set(t);
+      const page = await (await stage[browser]()).newPage();
+      await page.goto(`${stage.site.origin}/${example}?example=${encodeURIComponent(stage.network.endpoint)}`);
+      await page.click("button");
+      const types = (await stage.gateway.settled(2)).map(({ type }) => type);
+      assert.deepEqual(types.sort(), ["button.pressed", "page.view"]);
+    });
+  }
+
   test(`HTTPS that cannot be loaded at first in ${browser}: it is asked for again, and nothing is lost`, async (t) => {
     const stage = await Stage.set(t);
     const tab = await Tab.open(await stage[browser](), stage.site);

@@ -34,17 +34,22 @@ for (const browser of ["chromium", "firefox"]) {
     const tab = await Tab.open(await stage[browser](), stage.site);
     await tab.connect(stage.network);
     await tab.send("a", 1, 100);
-    // Browsers do not tell a page why it is refused, so the client goes on trying.
-    const { error } = await tab.reached({ status: "waiting" });
+    // Browsers do not tell a page why no transport lets it in; the gateway does when it is asked.
+    const { error } = await tab.reached({ status: "stopped" });
     t.diagnostic(error);
+    assert.ok(error.includes(`${stage.site.origin} is not allowed`), error);
+    assert.ok(error.includes("[origins] allow"), error);
     assert.deepEqual(await tab.transports(), []);
     assert.deepEqual(await stage.gateway.settled(0), []);
 
     await stage.gateway.kill();
     stage.gateway.configure(`origins.allow = ["${stage.site.origin}"]`);
     await stage.gateway.launch();
+    await tab.return();
+    await tab.connect(stage.network);
+    await tab.send("b", 1, 1);
     await tab.flush();
-    assertArrived(await stage.gateway.settled(100), { a: 100 });
+    assertArrived(await stage.gateway.settled(101), { a: 100, b: 1 });
   });
 }
 

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { SourceMap } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
@@ -69,6 +70,23 @@ test("Node imports both entries", () => {
   assert.equal(output, "function function true\n");
 });
 
+test("what an application loads is minified, and leads back to the sources", () => {
+  for (const file of files.filter((name) => /^dist\/[\w.]+\.js$/.test(name))) {
+    const lines = readFileSync(join(installed, file), "utf8").trimEnd().split("\n");
+    assert.ok(lines.length <= 4, `${file} has ${lines.length} lines`);
+  }
+  const map = new SourceMap(JSON.parse(readFileSync(join(installed, "dist/index.js.map"), "utf8")));
+  const lines = readFileSync(join(installed, "dist/index.js"), "utf8").split("\n");
+  const line = lines.findIndex((text) => text.includes("no such option"));
+  const { originalSource } = map.findEntry(line, lines[line].indexOf("no such option"));
+  assert.match(originalSource, /src\/options\.ts$/);
+});
+
+test("bundlers are told of the one import that is not theirs", () => {
+  const imports = readFileSync(join(installed, "dist/index.js"), "utf8").match(/import\([^")]+\)/g);
+  assert.deepEqual(imports, ["import(/* webpackIgnore: true *//* @vite-ignore */a)"]);
+});
+
 test("script tags define two globals, and no others", () => {
   const context = createContext({ TextDecoder, TextEncoder });
   const before = Object.keys(context);
@@ -114,6 +132,26 @@ test("the page of the script tag is one that parses", () => {
   for (const [, file] of page.matchAll(/<script src="\/vendor\/(.+?)">/g))
     assert.ok(files.includes(`dist/${file}`), file);
   for (const [, script] of page.matchAll(/<script>(.*?)<\/script>/gs)) new Script(script);
+});
+
+test("the page of modules takes files that there are, and the README names all that are to be copied", () => {
+  const page = readFileSync("examples/module.html", "utf8");
+  const readme = readFileSync("README.md", "utf8");
+  const { imports } = JSON.parse(page.match(/<script type="importmap">(.*?)<\/script>/s)[1]);
+  for (const [, name] of page.matchAll(/from "(.+?)"/g)) assert.ok(imports[name], name);
+  for (const [, file] of page.matchAll(/"\/vendor\/tidegate\/(.+?)"/g)) assert.ok(files.includes(`dist/${file}`), file);
+  const copied = readme.match(/^Copy (.*?) from the package/m)[1];
+  const modules = files.filter((file) => /^dist\/\w+\.js$/.test(file)).map((file) => file.slice(5));
+  assert.deepEqual([...copied.matchAll(/`(.+?)`/g)].map(([, file]) => file).sort(), modules.sort());
+});
+
+test("the README leads nowhere that is not in the package", () => {
+  const readme = readFileSync("README.md", "utf8");
+  const links = [...readme.matchAll(/\]\((?!https:|#)(.+?)\)/g)].map(([, target]) => target);
+  assert.deepEqual(
+    links.filter((target) => !files.includes(target)),
+    [],
+  );
 });
 
 /** Throws with what the compiler says. */

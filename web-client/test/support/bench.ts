@@ -56,6 +56,8 @@ export interface BenchParts {
   readonly random?: () => number;
   /** Called each time the session is about to be loaded; where it rejects the session cannot be had. */
   readonly load?: () => Promise<void>;
+  /** Whether the gateway says that it does not take this page's origin; rejects where it cannot be asked. */
+  readonly isForeign?: () => Promise<boolean>;
 }
 
 /** A client whose every link ends at the test. A transport without a link left cannot be opened. */
@@ -72,6 +74,8 @@ export class Bench {
   readonly dialled: string[] = [];
   /** Transports that were tried, opened or not. */
   readonly tried: TransportName[] = [];
+  /** Tokens that it was told when it was asked about the page's origin. */
+  readonly askedOrigin: (string | undefined)[] = [];
   readonly links: GatewayEnd[];
   #leased = 0;
   offers: readonly TransportName[];
@@ -92,6 +96,10 @@ export class Bench {
         return (sessionParts) =>
           startSession(sessionParts, {
             dial: (endpoint) => this.#dial(endpoint),
+            isForeign: async (_, token) => {
+              this.askedOrigin.push(token);
+              return (await parts.isForeign?.()) ?? false;
+            },
             preference: new Preference("test", { now, storage: null }),
             farewell: async () => (await loadHttps()).farewell((url, init) => this.#fetch(url, init)),
           });

@@ -8,9 +8,12 @@ import { onLoopback } from "./loopback.mjs";
 
 const PAGES = new URL("../pages/", import.meta.url);
 const DIST = new URL("../../../dist/", import.meta.url);
+const EXAMPLES = new URL("../../../examples/", import.meta.url);
+/** Where the examples look for the client, which is served at `/dist/`. */
+const VENDOR = /^\/vendor\/(tidegate\/)?/;
 const TYPES = { ".html": "text/html; charset=utf-8", ".js": "text/javascript; charset=utf-8" };
 
-/** Serves on a free port of localhost; resolves with its origin and how to stop it. Paths in `broken` are answered with 503. */
+/** With `?example=ENDPOINT` pages are those of examples/, and send there. Serves on a free port of localhost; resolves with its origin and how to stop it. Paths in `broken` are answered with 503. */
 export async function serveSite() {
   const broken = new Set();
   const { port, opened } = await onLoopback((host, port) => listen(host, port, broken), closed);
@@ -28,13 +31,18 @@ async function listen(host, port, broken) {
 }
 
 async function send(request, answer) {
-  const { pathname } = new URL(request.url, "http://localhost");
+  const { pathname: asked, searchParams } = new URL(request.url, "http://localhost");
+  const pathname = asked.replace(VENDOR, "/dist/");
   if (pathname === "/favicon.ico") {
     answer.writeHead(204).end();
     return;
   }
-  const file = pathname.startsWith("/dist/") ? new URL(`.${pathname.slice(5)}`, DIST) : new URL(`.${pathname}`, PAGES);
-  const body = await readFile(file);
+  const endpoint = searchParams.get("example");
+  const file = pathname.startsWith("/dist/")
+    ? new URL(`.${pathname.slice(5)}`, DIST)
+    : new URL(`.${pathname}`, endpoint ? EXAMPLES : PAGES);
+  let body = await readFile(file);
+  if (endpoint) body = body.toString().replace("https://ingest.example.com", endpoint);
   // Not `no-store`: that would keep pages out of the back/forward cache.
   answer.writeHead(200, { "content-type": TYPES[extname(pathname)] ?? "application/octet-stream" });
   answer.end(body);
