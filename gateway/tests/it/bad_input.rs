@@ -155,7 +155,7 @@ fn a_bad_configuration_is_refused_with_line_caret_and_remedy() {
         ("listen.secur = \"localhost:1\"", "secure"),
         ("listen.plain = \"0.0.0.0:8080\"", "auth.mode"),
         ("listen.plain = \"${NO_SUCH_VARIABLE_IS_SET}\"", "NO_SUCH_VARIABLE_IS_SET"),
-        ("[[routes]]\nwhen = 'type.endsWith(\"x\")'\ntopic = \"t\"", "startsWith"),
+        ("[[routes]]\nwhen = 'type.endWith(\"x\")'\ntopic = \"t\"", "endsWith"),
         ("[kafka]\nbrokers = \"localhost:1\"\n[kafka.properties]\nacks = \"1\"", "acks"),
     ] {
         let (status, stderr) = gateway::refused(directory.path(), config);

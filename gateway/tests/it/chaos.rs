@@ -82,14 +82,17 @@ impl Trial {
     }
 }
 
+/// Client and number, and how often: what came again after a kill may be there beside what came before it.
+type Unnoted = BTreeMap<(String, u64), usize>;
+
 /// The gateway, and what tells its clients that it was killed.
 struct World {
     /// Read by whoever is connected.
     gateway: RwLock<Gateway>,
     /// Counts kills.
     killed: watch::Sender<u64>,
-    /// For each kill, what the log had that was not noted as being in Kafka: client and number.
-    unnoted_at_kills: Mutex<Vec<BTreeSet<(String, u64)>>>,
+    /// For each kill, what the log had that was not noted as being in Kafka.
+    unnoted_at_kills: Mutex<Vec<Unnoted>>,
 }
 
 impl World {
@@ -111,8 +114,8 @@ impl World {
 }
 
 /// What the log in `directory` has from the record on that its file `forwarded` names.
-fn unnoted(directory: &Path) -> BTreeSet<(String, u64)> {
-    let mut found = BTreeSet::new();
+fn unnoted(directory: &Path) -> Unnoted {
+    let mut found = Unnoted::new();
     if !directory.exists() {
         return found;
     }
@@ -123,7 +126,7 @@ fn unnoted(directory: &Path) -> BTreeSet<(String, u64)> {
     while let Some(record) = cursor.next().unwrap() {
         let client = String::from_utf8(record.key.unwrap().to_vec()).unwrap();
         let number = members(record.value.unwrap())["data"].get().parse().unwrap();
-        found.insert((client, number));
+        *found.entry((client, number)).or_default() += 1;
     }
     found
 }
@@ -263,14 +266,14 @@ impl Trial {
 }
 
 /// A number may be there once more for each gateway that was killed before it was acknowledged, and whose client sent it
-/// again, or before the gateway had noted that it is in Kafka.
-fn assert_doubles(numbers: &[u64], history: &History, unnoted: &[BTreeSet<(String, u64)>], who: &str) {
+/// again, and for each time it stood in the log then without a note that it is in Kafka.
+fn assert_doubles(numbers: &[u64], history: &History, unnoted: &[Unnoted], who: &str) {
     let mut times = BTreeMap::<u64, usize>::new();
     numbers.iter().for_each(|number| *times.entry(*number).or_default() += 1);
     let excuses = |number: u64| {
         let sent_again = history.in_flight_at_kills.iter().filter(|range| range.contains(&number)).count();
         let key = (history.name.clone(), number);
-        sent_again + unnoted.iter().filter(|unnoted| unnoted.contains(&key)).count()
+        sent_again + unnoted.iter().filter_map(|unnoted| unnoted.get(&key)).sum::<usize>()
     };
     let too_often: Vec<_> = times
         .into_iter()
