@@ -48,6 +48,7 @@ bench: ## Measure every figure side by side, and write docs/benchmarks.md; BENCH
 	cargo build --release --locked --manifest-path loadtest/baselines/Cargo.toml
 	$(CARGO_TARGET_DIR)/release/loadtest bench --gateway $(CARGO_TARGET_DIR)/release/tidegate \
 		--baseline $(CARGO_TARGET_DIR)/release/baseline $(BENCH_OPTIONS)
+	cargo bench --quiet --locked --package tidegate-cel
 	$(if $(findstring --only,$(BENCH_OPTIONS)),,$(MAKE) bench-client)
 
 bench-client: $(NODE_MODULES) ## Measure what the browser client costs a page, on an optimised gateway
