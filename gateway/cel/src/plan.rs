@@ -82,11 +82,6 @@ impl Default for Plan {
 }
 
 impl Plan {
-    /// Whether nothing of the payload is looked at.
-    pub fn is_empty(&self) -> bool {
-        self.nodes.len() == 1
-    }
-
     /// The paths that are looked for, as expressions write them, each once.
     pub fn paths(&self) -> Vec<String> {
         let mut paths = Vec::new();

@@ -1,9 +1,9 @@
 //! Rules while the gateway runs: what they have done, and others in their place on SIGHUP and when the file changes.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use prometheus_client::registry::Registry;
@@ -11,6 +11,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{Config, Loaded};
+use crate::listen::tls::written;
 use crate::metrics::rules::{ReloadSeries, RuleCounts, register};
 use crate::pipeline::Pipeline;
 
@@ -76,14 +77,14 @@ impl Reload {
 
     /// Takes up what is written, until `shutdown`.
     pub(super) async fn watch(mut self, shutdown: CancellationToken) {
-        let mut seen = self.path.as_deref().map(fingerprint);
+        let mut seen = self.path.as_deref().map(written);
         loop {
             let is_asked = tokio::select! {
                 () = shutdown.cancelled() => return,
                 _ = self.hangups.recv() => true,
                 () = tokio::time::sleep(LOOK_EVERY) => false,
             };
-            let there = self.path.as_deref().map(fingerprint);
+            let there = self.path.as_deref().map(written);
             if is_asked || there != seen {
                 seen = there;
                 self.take().await;
@@ -138,10 +139,4 @@ impl Reload {
 
 fn first_line(text: &str) -> &str {
     text.lines().next().unwrap_or_default()
-}
-
-/// What changes when a file is replaced, also behind a symbolic link.
-fn fingerprint(path: &Path) -> Option<(SystemTime, u64)> {
-    let metadata = std::fs::metadata(path).ok()?;
-    Some((metadata.modified().ok()?, metadata.len()))
 }

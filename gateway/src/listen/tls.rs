@@ -252,15 +252,16 @@ fn read(files: &Tls) -> Result<CertifiedKey, TlsError> {
     }
 }
 
-/// What changes when a file is replaced, also behind a symbolic link.
 type Fingerprint = [Option<(SystemTime, u64)>; 2];
 
 fn fingerprint(files: &Tls) -> Fingerprint {
-    let of = |path: &Path| {
-        let metadata = std::fs::metadata(path).ok()?;
-        Some((metadata.modified().ok()?, metadata.len()))
-    };
-    [of(&files.certificate), of(&files.key)]
+    [written(&files.certificate), written(&files.key)]
+}
+
+/// What changes when a file is replaced, also behind a symbolic link.
+pub(crate) fn written(path: &Path) -> Option<(SystemTime, u64)> {
+    let metadata = std::fs::metadata(path).ok()?;
+    Some((metadata.modified().ok()?, metadata.len()))
 }
 
 fn sha256(bytes: &[u8]) -> [u8; 32] {

@@ -79,27 +79,15 @@ impl Pipeline {
         Ok(())
     }
 
+    /// The protocol's limits as configured.
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
     /// The rules as they are now.
     #[inline]
     pub fn rules(&self) -> Rules<'_> {
         Rules { limits: &self.limits, routes: self.routes.load(), encodes: self.encodes }
-    }
-
-    /// As [`Rules::run`], by the rules as they are now.
-    pub fn run(
-        &self,
-        raw: &Raw<'_>,
-        index: u32,
-        sender: Sender<'_>,
-        stamp: &mut Stamp<'_>,
-        records: &mut Records,
-    ) -> Result<(), Reject> {
-        self.rules().run(raw, index, sender, stamp, records, &mut Untold)
-    }
-
-    /// The protocol's limits as configured.
-    pub fn limits(&self) -> &Limits {
-        &self.limits
     }
 }
 

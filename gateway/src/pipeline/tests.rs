@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use tidegate_wire::{Aliases, Code, Define, Limits, Raw, Record};
 use uuid::Uuid;
 
-use super::{Counts, Encodes, Ids, Pipeline, Rule, Sender, Stamp};
+use super::{Counts, Encodes, Ids, Pipeline, Rule, Sender, Stamp, Untold};
 use crate::access::Access;
 use crate::config::{Condition, Config, Filter, OnError, Route};
 use crate::record::{Encoding, Records, TopicId};
@@ -31,7 +31,8 @@ fn run(routes: &[Route], encodes: Encodes, ids: Ids<'_>, event: &str) -> Result<
     let mut stamp = Stamp::new(NOW_MS, "/shop/web-1", Some("web-1"), ids);
     let mut records = Records::default();
     pipeline
-        .run(&Raw::Structured(event.as_bytes()), 3, sender, &mut stamp, &mut records)
+        .rules()
+        .run(&Raw::Structured(event.as_bytes()), 3, sender, &mut stamp, &mut records, &mut Untold)
         .map(|()| records)
         .map_err(|reject| reject.code)
 }
@@ -286,8 +287,14 @@ fn what_rules_have_done_is_counted() {
     let sender = Sender { grant: &grant, aliases: &Aliases::default() };
     for event in [r#"{"type":"t","data":{"t":21}}"#, r#"{"type":"t","data":{"t":1}}"#, r#"{"type":"u"}"#] {
         let mut stamp = Stamp::new(NOW_MS, "/shop/web-1", None, numbered());
-        let _ =
-            pipeline.run(&Raw::Structured(event.as_bytes()), 0, sender, &mut stamp, &mut Records::default());
+        let _ = pipeline.rules().run(
+            &Raw::Structured(event.as_bytes()),
+            0,
+            sender,
+            &mut stamp,
+            &mut Records::default(),
+            &mut Untold,
+        );
     }
     let counts: Vec<_> = pipeline
         .rules()
@@ -314,7 +321,10 @@ fn rules_are_replaced_and_what_stays_goes_on_counting() {
         let event = Raw::Structured(br#"{"type":"t","data":{"a":2,"b":2}}"#);
         let mut stamp = Stamp::new(NOW_MS, "/shop/web-1", None, numbered());
         let sender = Sender { grant: &grant, aliases: &aliases };
-        pipeline.run(&event, 0, sender, &mut stamp, &mut Records::default()).map_err(|reject| reject.code)
+        pipeline
+            .rules()
+            .run(&event, 0, sender, &mut stamp, &mut Records::default(), &mut Untold)
+            .map_err(|reject| reject.code)
     };
     let kept = || {
         let rules = pipeline.rules();
@@ -353,7 +363,7 @@ fn a_payload_that_stands_alone_is_checked_whoever_looks_at_it() {
             let raw = Raw::Record(Record { alias: 1, payload, ..Record::default() });
             let mut stamp = Stamp::new(NOW_MS, "/shop/web-1", None, numbered());
             let sender = Sender { grant: &grant, aliases: &aliases };
-            let ran = pipeline.run(&raw, 0, sender, &mut stamp, &mut Records::default());
+            let ran = pipeline.rules().run(&raw, 0, sender, &mut stamp, &mut Records::default(), &mut Untold);
             assert_eq!(ran.map_err(|reject| reject.code), expected, "{routes:?} {payload:?}");
         }
     }
