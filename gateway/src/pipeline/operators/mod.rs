@@ -1,6 +1,10 @@
 //! What is done with the events of a route: the operators, in one fixed order, whatever the order in the file.
 
+mod fate;
 mod filter;
+mod keyed;
+mod mark;
+mod rate;
 
 use tidegate_cel::{Compiler, Problem};
 use tidegate_wire::{Code, Reject};
