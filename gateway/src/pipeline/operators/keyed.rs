@@ -12,6 +12,7 @@ use hashbrown::HashTable;
 const SHARDS_MAX: u32 = 64;
 /// Keys of a part at least: the fewer, the further apart parts are in how full they get.
 const SHARD_KEYS: u32 = 4_096;
+#[cfg(test)]
 /// What the index takes of a key at most: after a growth that deletions called for, 32/7 places of five bytes.
 const INDEX_BYTES: usize = 23;
 /// No slot.
@@ -30,6 +31,7 @@ pub(super) struct Keyed<T> {
 pub(super) struct Hashed([u64; 2]);
 
 impl<T> Keyed<T> {
+    #[cfg(test)]
     /// What one key takes at most, in bytes, but for what `T` holds elsewhere.
     pub(super) const KEY_BYTES: usize = size_of::<Slot<T>>() + INDEX_BYTES;
 
@@ -43,19 +45,22 @@ impl<T> Keyed<T> {
     }
 
     /// Where `key` is remembered, or would be. Nobody else comes to this part of the keys while it is held.
-    pub(super) fn at(&self, key: &[u8]) -> Option<Place<'_, T>> {
+    pub(super) fn at(&self, key: &[u8]) -> Place<'_, T> {
         let [first, second] = &self.seeds;
         self.of(Hashed([first.hash_one(key), second.hash_one(key)]))
     }
 
     /// The same, of a key that was hashed here.
-    pub(super) fn of(&self, key: Hashed) -> Option<Place<'_, T>> {
+    pub(super) fn of(&self, key: Hashed) -> Place<'_, T> {
         let Hashed([_, second]) = key;
-        let position = usize::try_from(second % self.shards.len() as u64).ok()?;
-        // There always is one.
-        let shard = self.shards.get(position)?.lock().unwrap_or_else(PoisonError::into_inner);
+        #[expect(
+            clippy::indexing_slicing,
+            reason = "there is at least one, and the remainder is less than their count"
+        )]
+        let shard = &self.shards[(second % self.shards.len() as u64) as usize];
+        let shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
         let found = shard.find(key);
-        Some(Place { shard, key, found })
+        Place { shard, key, found }
     }
 
     /// How many keys are remembered, and in how many bytes.
@@ -234,18 +239,18 @@ mod tests {
     use super::*;
 
     fn put(keyed: &Keyed<u64>, key: u64, kept: u64) {
-        keyed.at(&key.to_le_bytes()).unwrap().put(kept);
+        keyed.at(&key.to_le_bytes()).put(kept);
     }
 
     fn get(keyed: &Keyed<u64>, key: u64) -> Option<u64> {
-        keyed.at(&key.to_le_bytes()).unwrap().get().copied()
+        keyed.at(&key.to_le_bytes()).get().copied()
     }
 
     #[test]
     fn who_was_seen_the_longest_ago_is_forgotten_first() {
         let keyed = Keyed::new(3);
         (1..=3).for_each(|key| put(&keyed, key, key * 10));
-        keyed.at(&1_u64.to_le_bytes()).unwrap().touch();
+        keyed.at(&1_u64.to_le_bytes()).touch();
         put(&keyed, 4, 40);
         assert_eq!([1, 2, 3, 4].map(|key| get(&keyed, key)), [Some(10), None, Some(30), Some(40)]);
         put(&keyed, 3, 31);
@@ -257,8 +262,8 @@ mod tests {
     fn what_is_forgotten_makes_room() {
         let keyed = Keyed::new(2);
         (1..=2).for_each(|key| put(&keyed, key, key));
-        keyed.at(&2_u64.to_le_bytes()).unwrap().forget();
-        keyed.at(&7_u64.to_le_bytes()).unwrap().forget();
+        keyed.at(&2_u64.to_le_bytes()).forget();
+        keyed.at(&7_u64.to_le_bytes()).forget();
         put(&keyed, 3, 3);
         assert_eq!([1, 2, 3].map(|key| get(&keyed, key)), [Some(1), None, Some(3)]);
         assert_eq!(keyed.size().0, 2);
@@ -271,7 +276,7 @@ mod tests {
         for key in 0..10_000_000_u64 {
             // As hashed: what is measured is not the hash.
             let mixed = key.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-            keyed.of(Hashed([mixed.rotate_left(31), mixed])).unwrap().put(key);
+            keyed.of(Hashed([mixed.rotate_left(31), mixed])).put(key);
         }
         let (keys, bytes) = keyed.size();
         assert_eq!(keys, KEYS_MAX as usize);
@@ -288,7 +293,7 @@ mod tests {
     #[test]
     fn seeds_are_of_each_store() {
         let [one, other] = [Keyed::<u64>::new(1), Keyed::new(1)];
-        let key = |keyed: &Keyed<u64>| keyed.at(b"a").unwrap().key();
+        let key = |keyed: &Keyed<u64>| keyed.at(b"a").key();
         assert_eq!(key(&one), key(&one));
         assert_ne!(key(&one), key(&other), "who knows one process's keys knows nothing of another's");
     }
@@ -305,7 +310,7 @@ mod tests {
             for (step, (what, key)) in (0_u64..).zip(steps) {
                 let kept = list.iter().position(|(other, _)| *other == key);
                 prop_assert_eq!(get(&keyed, key), kept.map(|at| { let (_, kept) = list[at]; kept }));
-                let mut place = keyed.at(&key.to_le_bytes()).unwrap();
+                let mut place = keyed.at(&key.to_le_bytes());
                 match what {
                     0 | 1 => {
                         place.put(step);

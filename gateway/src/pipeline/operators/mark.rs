@@ -6,7 +6,7 @@ use super::fate::Fate;
 use super::keyed::{Hashed, Keyed};
 
 /// Something remembered of an event.
-pub(super) trait OfEvent {
+pub(in crate::pipeline) trait OfEvent {
     /// What becomes of its frame.
     fn fate(&self) -> &Arc<Fate>;
 }
@@ -15,7 +15,7 @@ pub(super) trait OfEvent {
 /// that another rule refused.
 #[derive(Debug)]
 #[must_use = "dropped, it is forgotten"]
-pub(super) struct Mark<'a, T: OfEvent> {
+pub(in crate::pipeline) struct Mark<'a, T: OfEvent> {
     memory: &'a Keyed<T>,
     key: Hashed,
     fate: &'a Arc<Fate>,
@@ -28,7 +28,7 @@ impl<'a, T: OfEvent> Mark<'a, T> {
     }
 
     /// The event goes on.
-    pub(super) fn stay(mut self) {
+    pub(in crate::pipeline) fn stay(mut self) {
         self.stays = true;
     }
 }
@@ -38,7 +38,7 @@ impl<T: OfEvent> Drop for Mark<'_, T> {
         if self.stays {
             return;
         }
-        let Some(mut place) = self.memory.of(self.key) else { return };
+        let mut place = self.memory.of(self.key);
         // Meanwhile another event may have left something there.
         if place.get().is_some_and(|kept| Arc::ptr_eq(kept.fate(), self.fate)) {
             place.forget();
