@@ -102,3 +102,6 @@ fn check_names<'n>(
         above.push(name);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -12,8 +12,8 @@ use hashbrown::HashTable;
 const SHARDS_MAX: u32 = 64;
 /// Keys of a part at least: the fewer, the further apart parts are in how full they get.
 const SHARD_KEYS: u32 = 4_096;
-#[cfg(test)]
 /// What the index takes of a key at most: after a growth that deletions called for, 32/7 places of five bytes.
+#[cfg(test)]
 const INDEX_BYTES: usize = 23;
 /// No slot.
 const NONE: u32 = u32::MAX;
@@ -31,8 +31,8 @@ pub(super) struct Keyed<T> {
 pub(super) struct Hashed([u64; 2]);
 
 impl<T> Keyed<T> {
-    #[cfg(test)]
     /// What one key takes at most, in bytes, but for what `T` holds elsewhere.
+    #[cfg(test)]
     pub(super) const KEY_BYTES: usize = size_of::<Slot<T>>() + INDEX_BYTES;
 
     /// Remembers `keys_max` keys, at least one. Memory is taken as they come.
@@ -320,6 +320,7 @@ mod tests {
                     }
                     2 => {
                         place.touch();
+                        drop(place);
                         let entry = kept.and_then(|at| list.remove(at));
                         list.extend(entry);
                         if entry.is_some() { list.rotate_right(1); }
