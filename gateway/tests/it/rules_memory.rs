@@ -1,8 +1,9 @@
 //! Rules that remember events, all of them at once, as clients and operators meet them: everything is accounted for, and
 //! what arrives is exactly what is due.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use serde_json::Value;
 use tidegate_wire::Code;
 
 use crate::client::{Carrier, Sender};
@@ -44,6 +45,10 @@ fn events() -> Vec<Vec<u8>> {
     events
 }
 
+fn id(event: &Value) -> String {
+    event["id"].as_str().unwrap().to_owned()
+}
+
 /// FNV-1a and a finaliser, written anew from the documentation.
 fn is_chosen(key: &str) -> bool {
     let mut hash = 0xcbf2_9ce4_8422_2325_u64;
@@ -59,10 +64,10 @@ fn is_chosen(key: &str) -> bool {
 /// What is due to become of each event, by its number: none for what arrives.
 fn due(events: &[Vec<u8>]) -> Vec<Option<Code>> {
     let mut tokens = BTreeMap::<String, u32>::new();
-    let mut seen = BTreeMap::<String, ()>::new();
+    let mut seen = BTreeSet::new();
     let mut last = BTreeMap::<String, i64>::new();
     let judge = |event: &Vec<u8>| {
-        let event: serde_json::Value = serde_json::from_slice(event).unwrap();
+        let event: Value = serde_json::from_slice(event).unwrap();
         let (n, celsius) = (event["data"]["n"].as_i64().unwrap(), event["data"]["celsius"].as_i64().unwrap());
         let subject = event["subject"].as_str().unwrap().to_owned();
         if event.get("time").is_some() {
@@ -79,13 +84,13 @@ fn due(events: &[Vec<u8>]) -> Vec<Option<Code>> {
         if !is_chosen(&subject) {
             return Some(Code::Sampled);
         }
-        if seen.contains_key(event["id"].as_str().unwrap()) {
+        if seen.contains(&id(&event)) {
             return Some(Code::Duplicate);
         }
         if last.get(&subject).is_some_and(|last| (celsius - last).abs() <= 5) {
             return Some(Code::Filtered);
         }
-        seen.insert(event["id"].as_str().unwrap().to_owned(), ());
+        seen.insert(id(&event));
         last.insert(subject, celsius);
         None
     };
@@ -111,13 +116,10 @@ async fn all_rules_together_account_for_every_event_and_let_exactly_those_pass_t
     for code in [Code::Expired, Code::Throttled, Code::Filtered, Code::Sampled, Code::Duplicate] {
         assert!(refused.values().any(|other| *other == code), "{code:?} is not put to the test");
     }
-    let stored: Vec<_> =
-        gateway.tail().iter().map(|event| event["id"].as_str().unwrap().to_owned()).collect();
-    let expected: Vec<_> = events.iter().zip(&due).filter(|(_, due)| due.is_none()).map(|(event, _)| {
-        let event: serde_json::Value = serde_json::from_slice(event).unwrap();
-        event["id"].as_str().unwrap().to_owned()
-    });
-    assert_eq!(stored, expected.collect::<Vec<_>>());
+    let stored: Vec<_> = gateway.tail().iter().map(id).collect();
+    let passed = events.iter().zip(&due).filter(|(_, due)| due.is_none());
+    let expected: Vec<_> = passed.map(|(event, _)| id(&serde_json::from_slice(event).unwrap())).collect();
+    assert_eq!(stored, expected);
     assert!(stored.len() > 100, "{}", stored.len());
     assert!(gateway.tail().iter().all(|event| event["sampledrate"] == 2));
     let metrics = gateway.metrics().await;
