@@ -45,9 +45,18 @@ impl Fate {
     }
 }
 
+/// What one takes behind its `Arc`.
+#[cfg(test)]
+pub(super) const FATE_BYTES: usize = 48;
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn with_its_counters_it_fits_what_allocators_give() {
+        assert!((33..=FATE_BYTES).contains(&(size_of::<Fate>() + 16)));
+    }
 
     #[test]
     fn only_what_is_durable_or_settles_together_carries_another() {

@@ -53,11 +53,12 @@ impl<T> Keyed<T> {
     /// The same, of a key that was hashed here.
     pub(super) fn of(&self, key: Hashed) -> Place<'_, T> {
         let Hashed([_, second]) = key;
+        let position = usize::try_from(second % self.shards.len() as u64).unwrap_or_default();
         #[expect(
             clippy::indexing_slicing,
-            reason = "there is at least one, and the remainder is less than their count"
+            reason = "there is at least one, and a remainder is less than their count"
         )]
-        let shard = &self.shards[(second % self.shards.len() as u64) as usize];
+        let shard = &self.shards[position];
         let shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
         let found = shard.find(key);
         Place { shard, key, found }

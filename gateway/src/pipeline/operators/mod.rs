@@ -98,7 +98,8 @@ impl Operators {
 
     /// Whether there are none.
     pub(super) fn is_empty(&self) -> bool {
-        self.tallies().next().is_none()
+        let Self { expire, throttles, filters, sample, dedup } = self;
+        expire.is_none() && throttles.is_empty() && filters.is_empty() && sample.is_none() && dedup.is_none()
     }
 
     /// Who they are and what they have done, in their order.

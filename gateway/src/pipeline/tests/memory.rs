@@ -265,8 +265,8 @@ fn parts_of_a_key_are_told_apart() {
 
 #[test]
 fn windows_follow_the_clock_of_the_gateway() {
-    let mut lane = Lane::new("dedup = { key = 'id', window = \"10s\" }");
     const EVENT: &str = r#"{"type":"t","id":"1","time":"2020-01-01T00:00:00Z"}"#;
+    let mut lane = Lane::new("dedup = { key = 'id', window = \"10s\" }");
     for (after_ms, expected) in [(0, Ok(())), (9_999, Err(Code::Duplicate)), (10_000, Ok(()))] {
         lane.now_ms = NOW_MS + after_ms;
         assert_eq!(lane.event(EVENT).map(drop), expected, "after {after_ms} ms");

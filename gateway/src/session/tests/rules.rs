@@ -21,6 +21,12 @@ fn gateway(rule: &str) -> Gateway {
     Gateway::with(Config::parse("t.toml", &text).unwrap())
 }
 
+/// So many events, and no more, are on their way.
+async fn has_arrived(gateway: &Gateway, count: usize) {
+    gateway.settled_down().await;
+    assert_eq!(gateway.sink.values().len(), count);
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_rests_on_a_lost_event_is_not_acknowledged_and_both_may_be_sent_again() {
     for (rule, code) in RULES {
@@ -28,8 +34,7 @@ async fn what_rests_on_a_lost_event_is_not_acknowledged_and_both_may_be_sent_aga
         let (mut client, _) = gateway.client("a", 1).await;
         client.events(1, &[EVENT]).await;
         client.events(2, &[EVENT]).await;
-        gateway.sink.holds(1).await;
-        gateway.settled_down().await;
+        has_arrived(&gateway, 1).await;
         assert_eq!(gateway.count(Carrier::Quic, Outcome::from(code)), 1, "{rule}");
         gateway.sink.lose();
         assert_eq!(client.close_code().await, CloseCode::Internal);
@@ -38,9 +43,7 @@ async fn what_rests_on_a_lost_event_is_not_acknowledged_and_both_may_be_sent_aga
         assert_eq!(welcome.upto, 0, "neither of the two: {rule}");
         client.events(1, &[EVENT]).await;
         client.events(2, &[EVENT]).await;
-        gateway.sink.holds(1).await;
-        gateway.settled_down().await;
-        assert_eq!(gateway.sink.values().len(), 1, "{rule}");
+        has_arrived(&gateway, 1).await;
         gateway.sink.commit(1);
         client.acked(2).await;
         gateway.assert_accounted();
@@ -53,12 +56,12 @@ async fn who_gives_up_a_lost_event_gets_the_next_one_like_it_through() {
         let gateway = gateway(rule);
         let (mut client, _) = gateway.client("a", 1).await;
         client.events(1, &[EVENT]).await;
-        gateway.sink.holds(1).await;
+        has_arrived(&gateway, 1).await;
         gateway.sink.lose();
         assert_eq!(client.close_code().await, CloseCode::Internal);
         let (mut client, _) = gateway.client("a", 2).await;
         client.events(2, &[EVENT]).await;
-        gateway.sink.holds(1).await;
+        has_arrived(&gateway, 1).await;
         gateway.sink.commit(1);
         client.acked(2).await;
         gateway.assert_accounted();
@@ -71,10 +74,10 @@ async fn another_client_does_not_rest_on_what_is_under_way() {
         let gateway = gateway(rule);
         let (mut first, _) = gateway.client("a", 1).await;
         first.events(1, &[EVENT]).await;
-        gateway.sink.holds(1).await;
+        has_arrived(&gateway, 1).await;
         let (mut second, _) = gateway.client("b", 1).await;
         second.events(1, &[EVENT]).await;
-        gateway.sink.holds(2).await;
+        has_arrived(&gateway, 2).await;
         // That of the first is lost; the second's is not, and was told so.
         gateway.sink.commit_last(1);
         second.acked(1).await;
@@ -95,11 +98,11 @@ async fn an_event_that_kafka_refused_makes_no_other_a_duplicate() {
         let gateway = gateway(rule);
         let (mut client, _) = gateway.client("a", 1).await;
         client.events(1, &[EVENT]).await;
-        gateway.sink.holds(1).await;
+        has_arrived(&gateway, 1).await;
         gateway.sink.refuse("no");
         client.acked(1).await;
         client.events(2, &[EVENT]).await;
-        gateway.sink.holds(1).await;
+        has_arrived(&gateway, 1).await;
         gateway.sink.commit(1);
         client.acked(2).await;
         gateway.assert_accounted();
