@@ -5,7 +5,7 @@ use tidegate_cel::Compiler;
 
 use super::condition::{Condition, Expression};
 use super::findings::Findings;
-use super::operators::{self, Filter};
+use super::operators::{self, Deadband, Dedup, Expire, Filter, Sample, Throttle};
 use super::topics::{Acks, Compression, Missing};
 use crate::record::Encoding;
 
@@ -27,9 +27,24 @@ pub struct Route {
     /// The record's key; without a value, and without this, `partitionkey` or the client.
     #[serde(default)]
     pub key: Option<Expression>,
+    /// Events that are too old go no further.
+    #[serde(default)]
+    pub expire: Option<Expire>,
+    /// How many of a kind pass in a time; tried in their order.
+    #[serde(default)]
+    pub throttle: Vec<Throttle>,
     /// Which of its events are kept; tried in their order.
     #[serde(default)]
     pub filters: Vec<Filter>,
+    /// A share of its events goes on.
+    #[serde(default)]
+    pub sample: Option<Sample>,
+    /// What has been before goes no further.
+    #[serde(default)]
+    pub dedup: Option<Dedup>,
+    /// Values that have hardly changed go no further.
+    #[serde(default)]
+    pub deadband: Option<Deadband>,
     /// How records are written.
     #[serde(default, with = "EncodingName")]
     pub encoding: Encoding,
@@ -80,7 +95,12 @@ impl Route {
             when: None,
             topic: "events".into(),
             key: None,
+            expire: None,
+            throttle: Vec::new(),
             filters: Vec::new(),
+            sample: None,
+            dedup: None,
+            deadband: None,
             encoding: Encoding::default(),
             tolerance_ms: default_tolerance_ms(),
             dead_letter: None,
@@ -160,5 +180,6 @@ fn check_together(index: usize, route: &Route, compiler: &mut Compiler, findings
 fn expressions(route: &Route) -> Vec<&str> {
     let filters = route.filters.iter().flat_map(|filter| [&filter.keep, &filter.drop]).flatten();
     let conditions = route.when.iter().chain(filters).map(Condition::text);
+    let conditions = conditions.chain(operators::expressions(route));
     conditions.chain(route.key.as_ref().map(Expression::text)).collect()
 }

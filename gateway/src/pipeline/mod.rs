@@ -21,12 +21,14 @@ pub use tidegate_cel::Fault;
 use tidegate_cel::Findings;
 use tidegate_wire::{Aliases, Code, Event, Limits, Raw, Reject};
 
+pub use self::operators::{Fate, Origin};
 pub use self::stamp::{Ids, Stamp};
 pub use self::tally::{Counts, Did, Operator, Tally, Verdict};
 pub use self::trace::{Cost, Outline, Step, Trace, Untold};
 use crate::access::Grant;
 use crate::config::Route;
 use crate::record::{Encoding, Records};
+use operators::Mark;
 use route::{Judged, Table, Target};
 
 thread_local! {
@@ -138,11 +140,11 @@ impl Rules<'_> {
         event.fill_unchecked(raw, sender.aliases, self.limits)?;
         admit(&event, stamp.now_ms())?;
         let (stamp, key) = stamp.complete(&mut event, index);
-        let judged = Judged { limits: self.limits, now_ms: stamp.now_ms() };
+        let judged = Judged { limits: self.limits, stamp };
         let permits = |target: &Target| permit(sender.grant, target);
         SCRATCH.with_borrow_mut(|Scratch { findings, key: own_key }| {
-            let route = self.routes.take(&mut event, findings, judged, permits, trace)?;
-            let own_key = self.routes.complete(route, &event, findings, judged, own_key);
+            let (route, passed) = self.routes.take(&mut event, findings, judged, permits, trace)?;
+            let (own_key, mark) = self.routes.complete(route, &event, findings, judged, own_key, trace)?;
             let target = &route.target;
             let encoding = match self.encodes {
                 Encodes::ByRoute => target.encoding,
@@ -151,6 +153,8 @@ impl Rules<'_> {
             let timestamp_ms = stamp.timestamp_ms(event.time_ms(), target.tolerance_ms);
             let draft = records.draft(index, target.topic, encoding, timestamp_ms);
             encode::encode(draft, encoding, &event, own_key.or(key.as_deref()));
+            passed.goes_on();
+            mark.into_iter().for_each(Mark::stay);
             Ok(())
         })
     }

@@ -1,11 +1,13 @@
 //! Which topic an event goes to, and whether it goes: the first route whose condition holds, and its filters.
 
 use tidegate_cel::{Compiler, Findings, Problem, Program};
-use tidegate_wire::{Attribute, Code, Event, Limits, Reject};
+use tidegate_wire::{Attribute, Code, Event, Limits, Reject, Value};
 
 use super::look::{Look, Sight};
 use super::onward::Onward;
-use super::operators::Operators;
+use super::operators::deadband::Last;
+use super::operators::{Mark, Operators, Passed};
+use super::stamp::Stamp;
 use super::tally::Tally;
 use super::trace::{Cost, Outline, Trace};
 use crate::config::Route;
@@ -79,14 +81,18 @@ impl Table {
         for route in &mut self.routes {
             let Some(same) = before.routes.iter().find(|other| other.name == route.name) else { continue };
             route.operators.succeed(&same.operators);
+            if let (Some(onward), Some(other)) = (&mut route.onward, &same.onward) {
+                onward.succeed(other);
+            }
         }
     }
 
     /// The rules of all routes, each with the name of its route.
     pub(super) fn tallies(&self) -> impl Iterator<Item = (&str, &Tally)> {
-        self.routes
-            .iter()
-            .flat_map(|route| route.operators.tallies().map(|tally| (route.name.as_str(), tally)))
+        self.routes.iter().flat_map(|route| {
+            let onward = route.onward.iter().flat_map(Onward::tallies);
+            route.operators.tallies().chain(onward).map(|tally| (route.name.as_str(), tally))
+        })
     }
 
     /// What the rules of each route cost and look at.
@@ -95,22 +101,22 @@ impl Table {
     }
 
     /// The route that takes the event, whose operators let it pass; `permits` is asked before they are.
-    pub(super) fn take(
-        &self,
+    pub(super) fn take<'a>(
+        &'a self,
         event: &mut Event<'_>,
         findings: &mut Findings,
-        judged: Judged<'_>,
+        judged: Judged<'a>,
         permits: impl FnOnce(&Target) -> Result<(), Reject>,
         trace: &mut impl Trace,
-    ) -> Result<&Compiled, Reject> {
-        let Judged { limits, now_ms } = judged;
+    ) -> Result<(&'a Compiled, Passed<'a>), Reject> {
+        let Judged { limits, stamp } = judged;
         // Without rules, which is how most begin, this is all there is to do.
         if let [route] = self.routes.as_slice()
             && route.takes_all_as_it_is()
         {
             permits(&route.target)?;
             event.check(limits)?;
-            return Ok(route);
+            return Ok((route, Passed::UNSEEN));
         }
         self.conditions.read(event, limits, findings)?;
         let taken = self.routes.iter().enumerate().find(|(index, route)| {
@@ -126,26 +132,33 @@ impl Table {
         }
         let look = route.look.as_ref().unwrap_or(&self.conditions);
         trace.begins();
-        route.operators.judge(&mut Sight { look, event, findings, now_ms }, trace)?;
+        let mut sight = Sight { look, event, findings, now_ms: stamp.now_ms() };
+        let passed = route.operators.judge(&mut sight, || stamp.fate(), trace)?;
         // Where nothing has looked through it.
         event.check(limits)?;
-        Ok(route)
+        if let Some(rate) = passed.sampledrate {
+            event.set(Attribute::Sampledrate, Value::Integer(rate));
+        }
+        Ok((route, passed))
     }
 
-    /// Completes what `route` does with an event that it took; what it says of the record's key.
+    /// Completes what `route` does with an event that it took: what it says of the record's key, and what the event leaves in
+    /// memory if it goes on.
     #[inline]
-    pub(super) fn complete<'k>(
-        &self,
-        route: &Compiled,
+    pub(super) fn complete<'a, 'k>(
+        &'a self,
+        route: &'a Compiled,
         event: &Event<'_>,
         findings: &mut Findings,
-        judged: Judged<'_>,
+        judged: Judged<'a>,
         key: &'k mut String,
-    ) -> Option<&'k str> {
-        let onward = route.onward.as_ref()?;
+        trace: &mut impl Trace,
+    ) -> Result<(Option<&'k str>, Option<Mark<'a, Last>>), Reject> {
+        let Some(onward) = &route.onward else { return Ok((None, None)) };
         let look = route.look.as_ref().unwrap_or(&self.conditions);
-        let mut sight = Sight { look, event, findings, now_ms: judged.now_ms };
-        onward.key(&mut sight, key).then_some(key.as_str())
+        let mut sight = Sight { look, event, findings, now_ms: judged.stamp.now_ms() };
+        let mark = onward.judge(&mut sight, || judged.stamp.fate(), trace)?;
+        Ok((onward.key(&mut sight, key).then_some(key.as_str()), mark))
     }
 }
 
@@ -153,8 +166,8 @@ impl Table {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Judged<'a> {
     pub(super) limits: &'a Limits,
-    /// When their frame was received, Unix ms.
-    pub(super) now_ms: u64,
+    /// When they came, and what becomes of them.
+    pub(super) stamp: &'a Stamp<'a>,
 }
 
 impl Compiled {
@@ -166,7 +179,12 @@ impl Compiled {
         Outline {
             name: self.name.clone(),
             condition: self.when.as_ref().map(|when| Cost::of([when])),
-            rules: self.operators.steps(),
+            rules: self
+                .operators
+                .steps()
+                .into_iter()
+                .chain(self.onward.iter().flat_map(Onward::steps))
+                .collect(),
             fields: self.look.as_ref().unwrap_or(conditions).paths(),
         }
     }
