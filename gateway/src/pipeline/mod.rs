@@ -115,7 +115,10 @@ impl Rules<'_> {
         trace: &mut impl Trace,
     ) -> Result<(), Reject> {
         let mut event = Event::default();
-        event.fill_unchecked(raw, sender.aliases, self.limits)?;
+        match self.routes.looks_at_payload {
+            true => event.fill_unchecked(raw, sender.aliases, self.limits)?,
+            false => event.fill(raw, sender.aliases, self.limits)?,
+        }
         admit(&event, stamp.now_ms())?;
         let (stamp, key) = stamp.complete(&mut event, index);
         let permits = |target: &Target| permit(sender.grant, target);

@@ -6,7 +6,7 @@ use tidegate_cel::{Compiler, Fault, Findings, Malformed, Plan, Problem, Program}
 use tidegate_wire::{Attribute, Code, Data, Event, Limits, Reject};
 
 use super::filter::{Filter, Rule};
-use super::seen::{Asked, Seen, payload};
+use super::seen::{Asked, Seen};
 use super::trace::{Cost, Outline, Trace};
 use crate::config::Route;
 use crate::record::{Encoding, TopicId};
@@ -22,6 +22,8 @@ pub(super) struct Table {
     routes: Vec<Compiled>,
     /// What conditions look at; and filters too where a condition looks into the payload, so that it is read once.
     conditions: Look,
+    /// Whether any rule looks into the payload.
+    pub(super) looks_at_payload: bool,
 }
 
 /// Where a route leads.
@@ -65,7 +67,7 @@ impl Look {
         if !self.is_into_payload {
             return Ok(());
         }
-        let text = payload(event);
+        let text = event.json();
         if text.is_none() {
             // It has no fields, or is not even text.
             event.check(limits)?;
@@ -77,7 +79,11 @@ impl Look {
                 }
                 Ok(())
             }
-            Err(Malformed::Duplicate(at)) => Err(twice(at)),
+            Err(Malformed::Duplicate(at)) => {
+                // What is no JSON at all is told that first.
+                event.check(limits)?;
+                Err(twice(at))
+            }
             // Says what every payload that is not JSON is told.
             Err(Malformed::Json(_)) => event.check(limits),
         }
@@ -85,7 +91,7 @@ impl Look {
 
     #[inline]
     fn holds(&self, program: &Program, event: &Event<'_>, findings: &mut Findings) -> Result<bool, Fault> {
-        let payload = if program.looks_at_payload() { payload(event) } else { None };
+        let payload = if program.looks_at_payload() { event.json() } else { None };
         program.holds(&self.plan, payload, &Seen(event, &self.attributes), findings)
     }
 }
@@ -126,8 +132,10 @@ impl Table {
                 },
             })
         });
-        let routes = ready.collect::<Result<_, _>>()?;
-        Ok(Self { routes, conditions: Look::new(&compiler) })
+        let routes: Vec<Compiled> = ready.collect::<Result<_, _>>()?;
+        let mut own = routes.iter().filter_map(|route| route.look.as_ref());
+        let looks_at_payload = is_read_first || own.any(|look| look.is_into_payload);
+        Ok(Self { routes, conditions: Look::new(&compiler), looks_at_payload })
     }
 
     /// Filters that `before` had too go on counting.

@@ -1,7 +1,7 @@
 //! What expressions see of an event.
 
 use tidegate_cel::{Attributes, Moment, Text, Value};
-use tidegate_wire::{Attribute, Data, Event, Value as Sent};
+use tidegate_wire::{Attribute, Event, Value as Sent};
 
 /// An attribute that an expression asks for.
 #[derive(Clone, Debug)]
@@ -47,13 +47,5 @@ fn value(sent: Sent<'_>) -> Value<'_> {
             Some(inner) => Value::Text(Text::json(inner, inner.contains('\\'))),
             None => Value::number(raw),
         },
-    }
-}
-
-/// The payload, if it is JSON.
-pub(super) fn payload<'e>(event: &Event<'e>) -> Option<&'e str> {
-    match event.data {
-        Data::Json(json) | Data::Unchecked(json) => std::str::from_utf8(json).ok(),
-        _ => None,
     }
 }

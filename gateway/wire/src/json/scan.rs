@@ -146,6 +146,12 @@ impl<'a> Scanner<'a> {
         self.at
     }
 
+    /// What is not yet passed over.
+    #[inline(always)]
+    pub(crate) fn rest(self) -> &'a str {
+        self.text.get(self.at..).unwrap_or_default()
+    }
+
     /// Steps over a string, from quote to quote; whether it holds escapes.
     #[inline(always)]
     fn string(&mut self) -> Result<bool, Error> {
