@@ -49,3 +49,9 @@ fn value(sent: Sent<'_>) -> Value<'_> {
         },
     }
 }
+
+/// The payload, if it is JSON.
+#[inline]
+pub(super) fn payload<'e>(event: &Event<'e>) -> Option<&'e str> {
+    event.json()
+}
