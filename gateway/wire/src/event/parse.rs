@@ -293,3 +293,6 @@ fn not_an_object(error: json::Error) -> Reject {
 fn bad_attributes(error: json::Error) -> Reject {
     Reject::malformed(format!("the record's attributes are not a JSON object: {error}"))
 }
+
+#[cfg(test)]
+mod tests;
