@@ -79,7 +79,8 @@ fn what_is_not_data_alone_is_found_out() {
 
 #[test]
 fn data_that_is_left_may_be_nested_as_deep_as_any() {
-    let nested = |depth: usize| format!(r#"{{"type":"t","data":{}{}}}"#, "[".repeat(depth), "]".repeat(depth));
+    let nested =
+        |depth: usize| format!(r#"{{"type":"t","data":{}{}}}"#, "[".repeat(depth), "]".repeat(depth));
     for depth in [63, 64, 65, 200] {
         assert!(is_left(&nested(depth)));
     }
