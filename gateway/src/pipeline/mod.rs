@@ -27,7 +27,7 @@ pub use self::trace::{Cost, Outline, Step, Trace, Untold};
 use crate::access::Grant;
 use crate::config::Route;
 use crate::record::{Encoding, Records};
-use route::{Judged, Table, Target};
+use route::{Judged, Table, Target, unless_malformed};
 
 thread_local! {
     /// One a worker thread, so that nothing is allocated for an event.
@@ -139,7 +139,8 @@ impl Rules<'_> {
             true => event.fill_unchecked(raw, sender.aliases, self.limits)?,
             false => event.fill(raw, sender.aliases, self.limits)?,
         }
-        admit(&event, stamp.now_ms())?;
+        let admitted = admit(&event, stamp.now_ms());
+        admitted.map_err(|reject| unless_malformed(reject, &mut event, self.limits))?;
         let (stamp, key) = stamp.complete(&mut event, index);
         let judged = Judged { limits: self.limits, now_ms: stamp.now_ms() };
         let permits = |target: &Target| permit(sender.grant, target);

@@ -123,16 +123,16 @@ impl Table {
             trace.condition(*index, said);
             said == Ok(true)
         });
-        let (_, route) = taken.ok_or_else(|| unrouted(event))?;
-        permits(&route.target)?;
+        let Some((_, route)) = taken else { return Err(unless_malformed(unrouted(event), event, limits)) };
+        permits(&route.target).map_err(|reject| unless_malformed(reject, event, limits))?;
         if let Some(look) = &route.look {
             look.read(event, limits, findings)?;
         }
+        // Where nothing has looked through it: operators remember events, but none that are malformed.
+        event.check(limits)?;
         let look = route.look.as_ref().unwrap_or(&self.conditions);
         trace.begins();
         route.operators.judge(&mut Sight { look, event, findings, now_ms }, trace)?;
-        // Where nothing has looked through it.
-        event.check(limits)?;
         Ok(route)
     }
 
@@ -174,6 +174,12 @@ impl Compiled {
             fields: self.look.as_ref().unwrap_or(conditions).paths(),
         }
     }
+}
+
+/// Why an event is refused: whatever else is wrong, one that is none is told that.
+#[cold]
+pub(super) fn unless_malformed(reject: Reject, event: &mut Event<'_>, limits: &Limits) -> Reject {
+    event.check(limits).err().unwrap_or(reject)
 }
 
 fn unrouted(event: &Event<'_>) -> Reject {
