@@ -135,10 +135,7 @@ impl Rules<'_> {
         trace: &mut impl Trace,
     ) -> Result<(), Reject> {
         let mut event = Event::default();
-        match self.routes.looks_at_payload {
-            true => event.fill_unchecked(raw, sender.aliases, self.limits)?,
-            false => event.fill(raw, sender.aliases, self.limits)?,
-        }
+        event.fill_unchecked(raw, sender.aliases, self.limits, self.routes.looks_at_payload)?;
         let admitted = admit(&event, stamp.now_ms());
         admitted.map_err(|reject| unless_malformed(reject, &mut event, self.limits))?;
         let (stamp, key) = stamp.complete(&mut event, index);

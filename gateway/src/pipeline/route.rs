@@ -112,8 +112,8 @@ impl Table {
         if let [route] = self.routes.as_slice()
             && route.takes_all_as_it_is()
         {
-            permits(&route.target)?;
             event.check(limits)?;
+            permits(&route.target)?;
             return Ok(route);
         }
         self.conditions.read(event, limits, findings)?;

@@ -19,23 +19,13 @@ impl<'a> Event<'a> {
     /// Judges one event as it came in, and fills `self`, which must be new. Sizes are judged before contents; on the
     /// ordinary path nothing is allocated. What is left of a refused event means nothing.
     pub fn fill(&mut self, raw: &Raw<'a>, aliases: &'a Aliases, limits: &Limits) -> Result<(), Reject> {
-        self.fill_or_leave(raw, aliases, limits, false)?;
+        self.fill_unchecked(raw, aliases, limits, false)?;
         self.check(limits)
     }
 
-    /// As [`Event::fill`], but a payload that stands alone, or at the end of a whole event, may be left as
-    /// [`Data::Unchecked`], for whoever looks through it anyway.
+    /// As [`Event::fill`], but a payload that stands alone may be left as [`Data::Unchecked`], for whoever looks through it
+    /// anyway; and where `leaves_data`, so may the data at the end of a whole event.
     pub fn fill_unchecked(
-        &mut self,
-        raw: &Raw<'a>,
-        aliases: &'a Aliases,
-        limits: &Limits,
-    ) -> Result<(), Reject> {
-        self.fill_or_leave(raw, aliases, limits, true)
-    }
-
-    #[inline]
-    fn fill_or_leave(
         &mut self,
         raw: &Raw<'a>,
         aliases: &'a Aliases,

@@ -1,7 +1,7 @@
-mod nested;
+mod open;
 mod string;
 
-use self::nested::nested;
+use self::open::Open;
 pub(super) use self::string::plain;
 use self::string::{chunk, escaped};
 use super::{Error, Kind, Token};
@@ -261,4 +261,56 @@ fn error(what: &'static str, at: usize) -> Error {
 fn spaces(text: &str, at: usize) -> usize {
     let rest = text.as_bytes().get(at..).unwrap_or_default();
     at + rest.iter().take_while(|byte| matches!(byte, b' ' | b'\n' | b'\r' | b'\t')).count()
+}
+
+/// Where the object or array ends that begins at `at`. Without recursion: what a client nests costs it bytes and us bits.
+fn nested(text: &str, at: usize, max_depth: u32) -> Result<usize, Error> {
+    let mut here = Scanner { text, at };
+    let mut open = Open::default();
+    let mut levels_left = max_depth;
+    let mut in_object = false;
+    loop {
+        // At a member or an element; at first at the bracket itself.
+        if in_object {
+            here.name()?;
+        }
+        match here.space() {
+            Some(bracket @ (b'{' | b'[')) => {
+                let Some(left) = levels_left.checked_sub(1) else {
+                    return Err(here.error("nested too deep"));
+                };
+                levels_left = left;
+                here.at += 1;
+                in_object = bracket == b'{';
+                open.push(in_object);
+                if here.space() != Some(closing(in_object)) {
+                    continue;
+                }
+            }
+            first => drop(here.scalar(first)?),
+        }
+        // After a member or an element, or at the end of what is empty.
+        loop {
+            match here.peek() {
+                Some(b',') => {
+                    here.at += 1;
+                    break;
+                }
+                Some(byte) if byte == closing(in_object) => {
+                    here.at += 1;
+                    levels_left += 1;
+                    let Some(outer) = open.pop() else { return Ok(here.at) };
+                    in_object = outer;
+                }
+                Some(b' ' | b'\n' | b'\r' | b'\t') => here.at += 1,
+                _ if in_object => return Err(here.error("expected `,` or `}`")),
+                _ => return Err(here.error("expected `,` or `]`")),
+            }
+        }
+    }
+}
+
+#[inline]
+fn closing(object: bool) -> u8 {
+    if object { b'}' } else { b']' }
 }

@@ -24,7 +24,7 @@ fn is_left(text: &str) -> bool {
     let outcome = at_once.fill(&raw, &aliases, &limits);
     let at_once = judged(&at_once, outcome);
     let mut left = Event::default();
-    let outcome = left.fill_unchecked(&raw, &aliases, &limits);
+    let outcome = left.fill_unchecked(&raw, &aliases, &limits, true);
     let is_left = outcome.is_ok() && matches!(left.data, Data::Unchecked(_));
     if is_left {
         assert_eq!(left.json().map(str::as_bytes), left.data.bytes().as_deref(), "{text}");
