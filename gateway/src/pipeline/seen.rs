@@ -53,7 +53,7 @@ fn value(sent: Sent<'_>) -> Value<'_> {
 /// Attributes are short: looking at every byte, which makes vectors, is less than looking for the first.
 #[inline]
 fn has_escapes(inner: &str) -> bool {
-    inner.bytes().fold(false, |any, byte| any | (byte == b'\\'))
+    inner.bytes().fold(0, |any, byte| any | u8::from(byte == b'\\')) != 0
 }
 
 /// The payload, if it is JSON.
