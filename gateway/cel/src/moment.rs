@@ -28,6 +28,11 @@ impl Moment {
         Some(Self { seconds, nanos })
     }
 
+    /// Milliseconds since 1970, negative before.
+    pub(crate) fn millis(self) -> Option<i64> {
+        self.seconds.checked_mul(1_000)?.checked_add(self.nanos / 1_000_000)
+    }
+
     /// How long after `earlier` it is, in nanoseconds.
     pub(crate) fn since(self, earlier: Self) -> Option<i64> {
         let seconds = self.seconds.checked_sub(earlier.seconds)?;
