@@ -33,6 +33,12 @@ impl Moment {
         self.seconds.checked_mul(1_000)?.checked_add(self.nanos / 1_000_000)
     }
 
+    /// Appends it in RFC 3339, to the millisecond; `None` before 1970.
+    pub(crate) fn write(self, out: &mut String) -> Option<()> {
+        out.push_str(&time::format(u64::try_from(self.millis()?).ok()?));
+        Some(())
+    }
+
     /// How long after `earlier` it is, in nanoseconds.
     pub(crate) fn since(self, earlier: Self) -> Option<i64> {
         let seconds = self.seconds.checked_sub(earlier.seconds)?;
