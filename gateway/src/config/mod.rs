@@ -42,7 +42,7 @@ pub use self::limits::{Limits, Shutdown};
 pub use self::listen::{Demo, Discovery, Exclude, Listen, Tls};
 pub use self::loaded::Loaded;
 pub use self::logging::{Format, Logging};
-pub use self::operators::{Filter, OnError};
+pub use self::operators::{Action, Field, Filter, OnError, Redact, Secret};
 pub use self::origins::Origins;
 pub use self::problem::ConfigError;
 pub use self::rates::{AddressRate, Rate, Rates};

@@ -5,7 +5,7 @@ use tidegate_cel::Compiler;
 
 use super::condition::{Condition, Expression};
 use super::findings::Findings;
-use super::operators::{self, Filter};
+use super::operators::{self, Field, Filter, Redact};
 use super::topics::{Acks, Compression, Missing};
 use crate::record::Encoding;
 
@@ -30,6 +30,12 @@ pub struct Route {
     /// Which of its events are kept; tried in their order.
     #[serde(default)]
     pub filters: Vec<Filter>,
+    /// What is kept back of payloads, in one pass.
+    #[serde(default)]
+    pub redact: Vec<Redact>,
+    /// What of payloads gets another name or value, or goes; one after the other.
+    #[serde(default)]
+    pub fields: Vec<Field>,
     /// How records are written.
     #[serde(default, with = "EncodingName")]
     pub encoding: Encoding,
@@ -81,6 +87,8 @@ impl Route {
             topic: "events".into(),
             key: None,
             filters: Vec::new(),
+            redact: Vec::new(),
+            fields: Vec::new(),
             encoding: Encoding::default(),
             tolerance_ms: default_tolerance_ms(),
             dead_letter: None,

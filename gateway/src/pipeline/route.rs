@@ -3,6 +3,7 @@
 use tidegate_cel::{Compiler, Findings, Problem, Program};
 use tidegate_wire::{Attribute, Code, Event, Limits, Reject};
 
+use super::edited::Edited;
 use super::look::{Look, Sight};
 use super::onward::Onward;
 use super::operators::Operators;
@@ -37,6 +38,8 @@ pub(super) struct Compiled {
     onward: Option<Onward>,
     /// What the operators look at, where it is not in [`Table::conditions`].
     look: Option<Look>,
+    /// What [`Compiled::onward`] looks at, where the payload is edited before.
+    after: Option<Look>,
     pub(super) target: Target,
 }
 
@@ -54,7 +57,8 @@ impl Table {
             let mut own = Compiler::default();
             let compiler = if is_read_first { &mut compiler } else { &mut own };
             let operators = Operators::new(route, compiler)?;
-            let onward = Onward::new(route, compiler)?;
+            let mut after = operators.has_edits().then(Compiler::default);
+            let onward = Onward::new(route, after.as_mut().unwrap_or(compiler))?;
             let position = topics.iter().position(|topic| *topic == route.topic).unwrap_or(0);
             Ok(Compiled {
                 name: route.name.clone().unwrap_or_else(|| (index + 1).to_string()),
@@ -62,6 +66,7 @@ impl Table {
                 operators,
                 onward,
                 look: (!is_read_first).then(|| Look::new(&own)),
+                after: after.as_ref().map(Look::new),
                 target: Target {
                     topic: TopicId(u16::try_from(position).unwrap_or(0)),
                     name: route.topic.clone(),
@@ -127,8 +132,10 @@ impl Table {
         let look = route.look.as_ref().unwrap_or(&self.conditions);
         trace.begins();
         route.operators.judge(&mut Sight { look, event, findings, now_ms }, trace)?;
-        // Where nothing has looked through it.
-        event.check(limits)?;
+        // Where nothing has looked through it, nor will.
+        if !route.operators.checks_payload() {
+            event.check(limits)?;
+        }
         Ok(route)
     }
 
@@ -137,15 +144,18 @@ impl Table {
     pub(super) fn complete<'k>(
         &self,
         route: &Compiled,
-        event: &Event<'_>,
+        event: &mut Event<'_>,
         findings: &mut Findings,
         judged: Judged<'_>,
         key: &'k mut String,
-    ) -> Option<&'k str> {
-        let onward = route.onward.as_ref()?;
-        let look = route.look.as_ref().unwrap_or(&self.conditions);
+    ) -> Result<Option<&'k str>, Reject> {
+        let Some(onward) = &route.onward else { return Ok(None) };
+        if let Some(after) = &route.after {
+            after.read(event, judged.limits, findings)?;
+        }
+        let look = route.after.as_ref().or(route.look.as_ref()).unwrap_or(&self.conditions);
         let mut sight = Sight { look, event, findings, now_ms: judged.now_ms };
-        onward.key(&mut sight, key).then_some(key.as_str())
+        Ok(onward.key(&mut sight, key).then_some(key.as_str()))
     }
 }
 
@@ -158,6 +168,23 @@ pub(super) struct Judged<'a> {
 }
 
 impl Compiled {
+    /// Edits the payload of an event that goes on; whether there is anything that might have.
+    #[inline]
+    pub(super) fn edit(
+        &self,
+        event: &mut Event<'_>,
+        edited: &mut Edited,
+        judged: Judged<'_>,
+        trace: &mut impl Trace,
+    ) -> Result<bool, Reject> {
+        if self.after.is_none() {
+            return Ok(false);
+        }
+        edited.begin();
+        self.operators.edit(event, edited, judged, trace)?;
+        Ok(true)
+    }
+
     fn takes_all_as_it_is(&self) -> bool {
         self.when.is_none() && self.operators.is_empty() && self.onward.is_none()
     }

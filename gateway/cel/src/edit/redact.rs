@@ -75,7 +75,8 @@ pub struct Redaction {
 }
 
 impl Redaction {
-    fn check(&self) -> Result<(), Problem> {
+    /// Refuses what does not fit together.
+    pub fn check(&self) -> Result<(), Problem> {
         let refuse = |message, help| Err(Problem::new(0..0, message, help));
         match self.action {
             Action::Remove | Action::Address if self.pattern.is_some() => refuse(

@@ -1,10 +1,14 @@
 //! What routes do with their events: one file an operator.
 
+mod fields;
 mod filter;
+mod redact;
 
 use serde::Deserialize;
 
+pub use self::fields::Field;
 pub use self::filter::Filter;
+pub use self::redact::{Action, Redact, Secret};
 use super::findings::Findings;
 use super::routes::Route;
 
@@ -22,6 +26,8 @@ pub enum OnError {
 /// Checks the operators of the route at this position.
 pub(super) fn check(index: usize, route: &Route, findings: &mut Findings<'_>) {
     filter::check(index, &route.filters, findings);
+    redact::check(index, &route.redact, findings);
+    fields::check(index, &route.fields, findings);
 }
 
 /// Whether `name` may be a label of a route or a rule.
