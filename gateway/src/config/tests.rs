@@ -1,5 +1,7 @@
 //! The shipped files, and every refusal: what is said, and where its caret stands.
 
+mod edits;
+
 use super::*;
 use crate::record::Encoding;
 

@@ -10,8 +10,8 @@ use crate::moment::Moment;
 use crate::value::Value;
 
 impl Value<'_> {
-    /// Appends it as JSON; a moment as text (RFC 3339, in milliseconds, from 1970 on). Durations, and numbers that are
-    /// none, are faults. After a fault something may be left in `out`.
+    /// Appends it as JSON; a moment as text (RFC 3339, in milliseconds, from 1970 on). Durations, lists and maps,
+    /// and numbers that are none, are faults. After a fault something may be left in `out`.
     pub fn write_json(&self, out: &mut Vec<u8>) -> Result<(), Fault> {
         // A vector takes whatever is written.
         let written = match self {
@@ -29,8 +29,8 @@ impl Value<'_> {
                 }
             },
             Self::Moment(moment) => return write_moment(*moment, out),
-            Self::Duration(_) => return Err(Fault::Type),
-            Self::List(raw) | Self::Map(raw) => out.write_all(raw.as_bytes()),
+            // Objects and arrays would make payloads deeper than they may be.
+            Self::Duration(_) | Self::List(_) | Self::Map(_) => return Err(Fault::Type),
         };
         written.map_err(|_| Fault::Range)
     }
