@@ -94,17 +94,28 @@ impl<'a, 'w> Walk<'a, 'w> {
     fn members(&mut self, begin: usize, max_depth: u32) -> Result<(), EditError> {
         let depth = deeper(max_depth, self.scanner.position())?;
         let (inner, seen) = (self.active.len(), self.seen.len());
-        self.scanner.open(b'{', "expected an object")?;
-        let mut siblings = Siblings::new(self.scanner.position());
+        // A copy, whose place stays in a register.
+        let mut scanner = self.scanner;
+        scanner.open(b'{', "expected an object")?;
+        let mut siblings = Siblings::new(scanner.position());
         let mut first = true;
-        while self.scanner.another(b'}', first, "expected `,` or `}`")? {
+        while scanner.another(b'}', first, "expected `,` or `}`")? {
             first = false;
-            self.scanner.ahead();
-            let start = self.scanner.position();
-            let name = self.scanner.name()?;
-            let marks = self.named(begin..inner, seen, name)?;
-            self.sibling(&mut siblings, start, inner, marks, depth)?;
+            scanner.ahead();
+            let start = scanner.position();
+            let name = scanner.name()?;
+            let marks = self.named(begin..inner, seen, name, scanner.position())?;
+            if self.active.len() == inner {
+                siblings.keep(start, &mut self.splice);
+                scanner.value(depth)?;
+            } else {
+                self.scanner = scanner;
+                self.sibling(&mut siblings, start, inner, marks, depth)?;
+                scanner = self.scanner;
+            }
+            siblings.ended(scanner.position());
         }
+        self.scanner = scanner;
         self.seen.truncate(seen);
         Ok(())
     }
@@ -120,6 +131,7 @@ impl<'a, 'w> Walk<'a, 'w> {
             let start = self.scanner.position();
             let marks = self.indexed(begin..inner, index);
             self.sibling(&mut siblings, start, inner, marks, depth)?;
+            siblings.ended(self.scanner.position());
             index = index.saturating_add(1);
         }
         Ok(())
@@ -149,17 +161,17 @@ impl<'a, 'w> Walk<'a, 'w> {
             self.value(inner, marks, depth)?;
         }
         self.active.truncate(inner);
-        siblings.ended(self.scanner.position());
         Ok(())
     }
 
-    /// Enters the nodes that lead on from `nodes` to the member called `name`.
+    /// Enters the nodes that lead on from `nodes` to the member called `name`, whose value begins after byte `value_at`.
     #[inline]
     fn named(
         &mut self,
         nodes: std::ops::Range<usize>,
         seen: usize,
         name: Token<'a>,
+        value_at: usize,
     ) -> Result<Marks, Malformed> {
         let text = match name.kind {
             Kind::String { escaped: true } => Text::json(name.inner(), true).read(self.name).ok(),
@@ -181,7 +193,7 @@ impl<'a, 'w> Walk<'a, 'w> {
             let Some(text) = text.map(str::as_bytes).filter(|text| node.may_name(text)) else { continue };
             for edge in node.names.iter().filter(|edge| edge.is(text)) {
                 if self.seen.get(seen..).is_some_and(|seen| seen.contains(&edge.to)) {
-                    return Err(Malformed::Duplicate(self.scanner.position()));
+                    return Err(Malformed::Duplicate(value_at));
                 }
                 self.seen.push(edge.to);
                 tree.enter(edge.to, inner, self.active, &mut marks);
