@@ -90,6 +90,7 @@ fn the_examples_in_the_shipped_file_hold_when_uncommented() {
     assert_eq!(*rest, Route { topic: "rest".into(), ..Route::to_events() }, "defaults as stated");
     assert_eq!(sensors.tolerance_ms, rest.tolerance_ms);
     let [hot] = sensors.filters.as_slice() else { panic!("{:?}", sensors.filters) };
+    assert_eq!((sensors.redact.len(), sensors.fields.len()), (1, 1));
     assert!(hot.keep.is_some() && hot.on_error == OnError::default() && hot.shadow);
 }
 
