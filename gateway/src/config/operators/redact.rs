@@ -60,6 +60,12 @@ pub enum Action {
 #[serde(transparent)]
 pub struct Secret(String);
 
+impl From<&str> for Secret {
+    fn from(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+}
+
 impl Secret {
     /// The text, for whoever computes with it.
     pub fn reveal(&self) -> &str {
