@@ -173,7 +173,7 @@ mod tests {
             ("data.**.**.a", "**", "any depth"),
         ] {
             let problem = Path::parse(text).unwrap_err();
-            assert_eq!(&text[problem.at.clone()], marked, "{text}: {problem}");
+            assert_eq!(text.get(problem.at.clone()), Some(marked), "{text}: {problem}");
             assert!(problem.to_string().contains(said), "{text}: {problem}");
         }
     }

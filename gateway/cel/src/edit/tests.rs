@@ -40,9 +40,9 @@ fn of(pattern: &str, redaction: Redaction) -> Redaction {
 }
 
 fn hashed(text: &str) -> String {
-    let mut digits: String = text.bytes().map(|byte| format!("{byte:02x}")).collect();
-    digits.push_str(&"0".repeat(30 - digits.len()));
-    format!("{digits}{:02x}", text.len())
+    let bytes = text.bytes().fold(0u128, |sum, byte| sum << 8 | u128::from(byte));
+    let first = bytes << (8 * (15 - text.len()));
+    format!("{first:030x}{:02x}", text.len())
 }
 
 fn run(redactions: Vec<Redaction>, payload: &str) -> Result<(String, Done), EditError> {
