@@ -3,6 +3,8 @@
 mod call;
 mod path;
 
+pub(crate) use call::regex;
+
 use crate::ast::{Arithmetic, Expr, Kind, Literal};
 use crate::compare::Relation;
 use crate::parse::parse;

@@ -166,6 +166,7 @@ impl Trace for Told<'_> {
     fn rule(&mut self, rule: &Tally, did: Did) {
         let then = match did.verdict {
             Verdict::Kept => "goes on",
+            Verdict::Changed if rule.is_shadow() => "would be changed",
             Verdict::Changed => "goes on, changed",
             Verdict::Dropped => "dropped",
             Verdict::WouldDrop => "would be dropped",

@@ -3,6 +3,7 @@
 //! The reader learns the order from [`Pipeline::run`]: fill (is it an event), admit (has it not expired), complete
 //! (what the client left out), route (with the route's operators), encode. No clock, no I/O, no metrics: time and names come in the [`Stamp`].
 
+mod edited;
 mod encode;
 mod look;
 mod onward;
@@ -21,6 +22,7 @@ pub use tidegate_cel::Fault;
 use tidegate_cel::Findings;
 use tidegate_wire::{Aliases, Code, Event, Limits, Raw, Reject};
 
+use self::edited::Edited;
 pub use self::operators::{Fate, Origin};
 pub use self::stamp::{Ids, Stamp};
 pub use self::tally::{Counts, Did, Operator, Tally, Verdict};
@@ -41,6 +43,8 @@ thread_local! {
 struct Scratch {
     /// What rules find in the payload.
     findings: Findings,
+    /// What edits make of the payload.
+    edited: Edited,
     /// The record's key, where an expression says it.
     key: String,
 }
@@ -136,16 +140,20 @@ impl Rules<'_> {
         records: &mut Records,
         trace: &mut impl Trace,
     ) -> Result<(), Reject> {
-        let mut event = Event::default();
-        event.fill_unchecked(raw, sender.aliases, self.limits, self.routes.looks_at_payload)?;
-        let admitted = admit(&event, stamp.now_ms());
-        admitted.map_err(|reject| unless_malformed(reject, &mut event, self.limits))?;
-        let (stamp, key) = stamp.complete(&mut event, index);
-        let judged = Judged { limits: self.limits, stamp };
-        let permits = |target: &Target| permit(sender.grant, target);
-        SCRATCH.with_borrow_mut(|Scratch { findings, key: own_key }| {
+        SCRATCH.with_borrow_mut(|Scratch { findings, edited, key: own_key }| {
+            let mut event = Event::default();
+            event.fill_unchecked(raw, sender.aliases, self.limits, self.routes.looks_at_payload)?;
+            let admitted = admit(&event, stamp.now_ms());
+            admitted.map_err(|reject| unless_malformed(reject, &mut event, self.limits))?;
+            let (stamp, key) = stamp.complete(&mut event, index);
+            let judged = Judged { limits: self.limits, stamp };
+            let permits = |target: &Target| permit(sender.grant, target);
             let (route, passed) = self.routes.take(&mut event, findings, judged, permits, trace)?;
-            let (own_key, mark) = self.routes.complete(route, &event, findings, judged, own_key, trace)?;
+            if route.edit(&mut event, edited, judged, trace)? {
+                edited.put_into(&mut event);
+            }
+            let (own_key, mark) =
+                self.routes.complete(route, &mut event, findings, judged, own_key, trace)?;
             let target = &route.target;
             let encoding = match self.encodes {
                 Encodes::ByRoute => target.encoding,

@@ -3,6 +3,7 @@
 use tidegate_cel::{Compiler, Findings, Problem, Program};
 use tidegate_wire::{Attribute, Code, Event, Limits, Reject, Value};
 
+use super::edited::Edited;
 use super::look::{Look, Sight};
 use super::onward::Onward;
 use super::operators::deadband::Last;
@@ -41,6 +42,8 @@ pub(super) struct Compiled {
     onward: Option<Onward>,
     /// What the operators look at, where it is not in [`Table::conditions`].
     look: Option<Look>,
+    /// What [`Compiled::onward`] looks at, where the payload is edited before.
+    after: Option<Look>,
     pub(super) target: Target,
 }
 
@@ -58,7 +61,8 @@ impl Table {
             let mut own = Compiler::default();
             let compiler = if is_read_first { &mut compiler } else { &mut own };
             let operators = Operators::new(route, compiler)?;
-            let onward = Onward::new(route, compiler)?;
+            let mut after = operators.has_edits().then(Compiler::default);
+            let onward = Onward::new(route, after.as_mut().unwrap_or(compiler))?;
             let position = topics.iter().position(|topic| *topic == route.topic).unwrap_or(0);
             Ok(Compiled {
                 name: route.name.clone().unwrap_or_else(|| (index + 1).to_string()),
@@ -66,6 +70,7 @@ impl Table {
                 operators,
                 onward,
                 look: (!is_read_first).then(|| Look::new(&own)),
+                after: after.as_ref().map(Look::new),
                 target: Target {
                     topic: TopicId(u16::try_from(position).unwrap_or(0)),
                     name: route.topic.clone(),
@@ -134,8 +139,10 @@ impl Table {
         if let Some(look) = &route.look {
             look.read(event, limits, findings)?;
         }
-        // Where nothing has looked through it: operators remember events, but none that are malformed.
-        event.check(limits)?;
+        // Where nothing has looked through it, nor will before an operator remembers it.
+        if !route.operators.checks_payload() {
+            event.check(limits)?;
+        }
         let look = route.look.as_ref().unwrap_or(&self.conditions);
         trace.begins();
         let mut sight = Sight { look, event, findings, now_ms: stamp.now_ms() };
@@ -152,14 +159,17 @@ impl Table {
     pub(super) fn complete<'a, 'k>(
         &'a self,
         route: &'a Compiled,
-        event: &Event<'_>,
+        event: &mut Event<'_>,
         findings: &mut Findings,
         judged: Judged<'a>,
         key: &'k mut String,
         trace: &mut impl Trace,
     ) -> Result<(Option<&'k str>, Option<Mark<'a, Last>>), Reject> {
         let Some(onward) = &route.onward else { return Ok((None, None)) };
-        let look = route.look.as_ref().unwrap_or(&self.conditions);
+        if let Some(after) = &route.after {
+            after.read(event, judged.limits, findings)?;
+        }
+        let look = route.after.as_ref().or(route.look.as_ref()).unwrap_or(&self.conditions);
         let mut sight = Sight { look, event, findings, now_ms: judged.stamp.now_ms() };
         let mark = onward.judge(&mut sight, || judged.stamp.fate(), trace)?;
         Ok((onward.key(&mut sight, key).then_some(key.as_str()), mark))
@@ -175,6 +185,23 @@ pub(super) struct Judged<'a> {
 }
 
 impl Compiled {
+    /// Edits the payload of an event that goes on; whether there is anything that might have.
+    #[inline]
+    pub(super) fn edit(
+        &self,
+        event: &mut Event<'_>,
+        edited: &mut Edited,
+        judged: Judged<'_>,
+        trace: &mut impl Trace,
+    ) -> Result<bool, Reject> {
+        if self.after.is_none() {
+            return Ok(false);
+        }
+        edited.begin();
+        self.operators.edit(event, edited, judged, trace)?;
+        Ok(true)
+    }
+
     fn takes_all_as_it_is(&self) -> bool {
         self.when.is_none() && self.operators.is_empty() && self.onward.is_none()
     }

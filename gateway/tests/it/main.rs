@@ -45,6 +45,7 @@ mod rates;
 mod reconnect;
 mod recordings;
 mod records;
+mod redact;
 mod restart;
 mod rules;
 mod rules_memory;

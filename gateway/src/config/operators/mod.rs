@@ -3,8 +3,10 @@
 mod deadband;
 mod dedup;
 mod expire;
+mod fields;
 mod filter;
 mod key;
+mod redact;
 mod sample;
 mod throttle;
 
@@ -15,8 +17,10 @@ use serde::Deserialize;
 pub use self::deadband::Deadband;
 pub use self::dedup::Dedup;
 pub use self::expire::Expire;
+pub use self::fields::Field;
 pub use self::filter::Filter;
 pub use self::key::Key;
+pub use self::redact::{Action, Redact, Secret};
 pub use self::sample::Sample;
 pub use self::throttle::Throttle;
 use super::age::Age;
@@ -49,6 +53,8 @@ pub(super) fn check(index: usize, route: &Route, findings: &mut Findings<'_>) {
     if let Some(written) = &route.dedup {
         dedup::check(&path("dedup"), written, findings);
     }
+    redact::check(index, &route.redact, findings);
+    fields::check(index, &route.fields, findings);
     if let Some(written) = &route.deadband {
         deadband::check(&path("deadband"), written, findings);
     }
