@@ -3,6 +3,7 @@
 //! The reader learns the order from [`Pipeline::run`]: fill (is it an event), admit (has it not expired), complete
 //! (what the client left out), route (with the route's filters), encode. No clock, no I/O, no metrics: time and names come in the [`Stamp`].
 
+mod aggregate;
 mod encode;
 mod filter;
 mod route;
@@ -15,6 +16,7 @@ use std::sync::Arc;
 use arc_swap::{ArcSwap, Guard};
 use tidegate_wire::{Aliases, Code, Event, Limits, Raw, Reject};
 
+pub use self::aggregate::{Closed, Group, Windows};
 pub use self::filter::{Counts, Rule};
 pub use self::stamp::{Ids, Stamp};
 pub use self::trace::{Cost, Outline, Trace, Untold};
