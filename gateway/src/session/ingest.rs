@@ -1,6 +1,7 @@
 //! From a frame's events to the destination: the one way that every carrier's events take.
 
 use std::cell::Cell;
+use std::sync::Arc;
 use std::time::Instant;
 
 use tidegate_wire::{Raw, Reason, Reject};
@@ -8,6 +9,7 @@ use tidegate_wire::{Raw, Reason, Reject};
 use super::budget::Held;
 use super::core::Core;
 use super::inflight::InFlight;
+use super::timed::{self, Timed};
 use crate::carrier::Carrier;
 use crate::metrics::Stage;
 use crate::pipeline::{Sender, Stamp, Untold};
@@ -46,8 +48,13 @@ pub(super) fn prepare<'a>(
     let mut records = BUFFER.take().unwrap_or_default();
     let mut index = repeated;
     let rules = core.pipeline.rules();
+    let mut timed = timed::is_due().then(Timed::new);
     for raw in events.skip(repeated as usize) {
-        match rules.run(&raw, index, sender, stamp, &mut records, &mut Untold) {
+        let ran = match &mut timed {
+            None => rules.run(&raw, index, sender, stamp, &mut records, &mut Untold),
+            Some(timed) => rules.run(&raw, index, sender, stamp, &mut records, timed),
+        };
+        match ran {
             Ok(()) => inflight.going += 1,
             Err(reject) => inflight.reject(index, reject),
         }
@@ -64,11 +71,17 @@ impl Prepared {
     /// must be finished, or it is lost.
     pub(super) fn offer(mut self, core: &Core, mut held: Held) -> Option<Rest> {
         held.resize(self.records.cost_bytes());
+        let aggregated = self.records.contributions().len() > 0;
+        let whose = aggregated.then(|| Arc::clone(held.account()));
         let ticket = self.inflight.take().map(|mut inflight| {
             inflight.budget = Some(held);
             inflight.offered_at = Some(super::now());
+            inflight.waits_for_windows = aggregated;
             Ticket::new(inflight.going, inflight)
         });
+        if let (Some(whose), Some(ticket)) = (&whose, &ticket) {
+            core.aggregates.add(&self.records, ticket, whose);
+        }
         Rest { prepared: self, ticket, taken: 0 }.offer(core)
     }
 

@@ -194,6 +194,11 @@ impl<M> Windows<M> {
         self.groups_bytes
     }
 
+    /// How many events are in open groups.
+    pub fn open_events(&self) -> usize {
+        self.open.iter().flat_map(|open| open.groups.values()).map(|group| group.members.len()).sum()
+    }
+
     /// How many groups are open.
     pub fn open_groups(&self) -> usize {
         self.open.iter().map(|open| open.groups.len()).sum()
