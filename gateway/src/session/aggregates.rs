@@ -3,9 +3,6 @@
 //! An event settles as the record of its group does. So its client keeps it until then, and a kill loses nothing that was
 //! acknowledged. That nobody stands still for it, groups are closed early: see [`Aggregates::look`].
 
-#[cfg(test)]
-mod tests;
-
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
