@@ -195,7 +195,12 @@ impl Compiled {
         Outline {
             name: self.name.clone(),
             condition: self.when.as_ref().map(|when| Cost::of([when])),
-            rules: self.operators.steps().into_iter().chain(self.onward.iter().flat_map(Onward::steps)).collect(),
+            rules: self
+                .operators
+                .steps()
+                .into_iter()
+                .chain(self.onward.iter().flat_map(Onward::steps))
+                .collect(),
             fields: self.look.as_ref().unwrap_or(conditions).paths(),
         }
     }

@@ -1,5 +1,6 @@
 //! What an event gives to an aggregate instead of becoming a record of its own.
 
+use std::fmt;
 use std::sync::Arc;
 
 use super::{Encoding, TopicId};
@@ -28,6 +29,15 @@ pub enum Number {
     Int(i128),
     /// Any other.
     Double(f64),
+}
+
+impl fmt::Display for Number {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Int(value) => write!(f, "{value}"),
+            Self::Double(value) => write!(f, "{value:?}"),
+        }
+    }
 }
 
 /// What one event gives to an aggregate.

@@ -157,7 +157,12 @@ impl Drop for InFlight {
 }
 
 impl Numbers {
-    fn settle(mut self, (cost_bytes, has_waited): (u64, bool), level: Option<Level>, rejected: Vec<(u32, Reject)>) {
+    fn settle(
+        mut self,
+        (cost_bytes, has_waited): (u64, bool),
+        level: Option<Level>,
+        rejected: Vec<(u32, Reject)>,
+    ) {
         if let Some(refused) = self.refused.take() {
             // A request that no longer waits has been answered or has gone.
             let _ = refused.send(rejected.clone());
@@ -170,14 +175,8 @@ impl Numbers {
                 message: reject.message.into(),
             })
             .collect();
-        let settled = SettledFrame {
-            frame: self.frame,
-            bytes: self.bytes,
-            cost_bytes,
-            has_waited,
-            level,
-            refusals,
-        };
+        let settled =
+            SettledFrame { frame: self.frame, bytes: self.bytes, cost_bytes, has_waited, level, refusals };
         self.numbering.settle(&self.connection, settled);
     }
 }

@@ -64,7 +64,11 @@ pub(super) fn check(route: usize, of: &Route, findings: &mut Findings<'_>) {
     let Aggregate { key, window, values, groups_max, kind, .. } = aggregate;
     if of.key.is_some() {
         let message = "a route with `aggregate` makes records of groups, whose key is the group's";
-        findings.refuse(&format!("routes.{route}.key"), message, "write the key in `aggregate`, and only there");
+        findings.refuse(
+            &format!("routes.{route}.key"),
+            message,
+            "write the key in `aggregate`, and only there",
+        );
     }
     if let Some(key) = key {
         key.check(&format!("{place}.key"), findings);
@@ -81,7 +85,11 @@ pub(super) fn check(route: usize, of: &Route, findings: &mut Findings<'_>) {
     }
     if values.len() > VALUES_MAX {
         let message = format!("{} values", values.len());
-        findings.refuse(&format!("{place}.values"), message, "at most 16: use a route for each kind of event");
+        findings.refuse(
+            &format!("{place}.values"),
+            message,
+            "at most 16: use a route for each kind of event",
+        );
     }
     for (name, value) in values {
         let path = format!("{place}.values.{name}");
@@ -94,5 +102,51 @@ pub(super) fn check(route: usize, of: &Route, findings: &mut Findings<'_>) {
     if kind.is_empty() || kind.len() > KIND_BYTES_MAX || kind.chars().any(char::is_control) {
         let help = "write 1 to 256 bytes, such as \"com.example.summary\"";
         findings.refuse(&format!("{place}.type"), format!("{kind:?} cannot be a type"), help);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::config::Config;
+
+    fn with(aggregate: &str, more: &str) -> String {
+        format!("[[routes]]\ntopic = \"a\"\n{more}aggregate = {{ {aggregate} }}\n")
+    }
+
+    #[track_caller]
+    fn refuses(text: &str, parts: &[&str]) {
+        let report = Config::parse("t.toml", text).unwrap_err().to_string();
+        for part in parts {
+            assert!(report.contains(part), "no `{part}` in:\n{report}");
+        }
+        assert!(report.contains("help: "), "{report}");
+    }
+
+    #[test]
+    fn what_is_left_out_has_defaults() {
+        let config = Config::parse("t.toml", &with("window = \"1m\"", "")).unwrap();
+        let aggregate = config.routes.first().unwrap().aggregate.clone().unwrap();
+        assert_eq!((aggregate.groups_max, aggregate.kind.as_str()), (10_000, "tidegate.aggregate"));
+        assert!(aggregate.key.is_none() && aggregate.values.is_empty());
+    }
+
+    #[test]
+    fn what_cannot_be_is_refused_with_what_would_be_right() {
+        let minute = |more: &str| with(&format!("window = \"1m\", {more}"), "");
+        refuses(&with("key = 'source'", ""), &["`window` is missing"]);
+        refuses(&with("window = \"0s\"", ""), &["a window of 0s", "t.toml:3:24", "\"1s\" to \"5m\""]);
+        refuses(&with("window = \"6m\"", ""), &["a window of 6m", "unacknowledged"]);
+        refuses(&minute("groups_max = 0"), &["0 groups", "1 to 100000"]);
+        refuses(&minute("groups_max = 100001"), &["100001 groups"]);
+        refuses(&minute("type = \"\""), &["cannot be a type"]);
+        refuses(&minute("key = 'data.'"), &["t.toml:3:"]);
+        refuses(&minute("values = { n = '\"a\"' }"), &["this is a string, but must be a number"]);
+        refuses(&minute("values = { n = 'data.a > 1' }"), &["this is a bool"]);
+        refuses(&minute("values = { \"a b\" = 'data.a' }"), &["`a b` cannot be a name"]);
+        refuses(&minute("on_error = \"fail\""), &["on_error cannot be `fail`"]);
+        refuses(&minute("values_max = 7"), &["unknown key `values_max`"]);
+        let many: Vec<_> = (0..17).map(|n| format!("v{n} = 'data.v{n}'")).collect();
+        refuses(&minute(&format!("values = {{ {} }}", many.join(", "))), &["17 values", "at most 16"]);
+        refuses(&with("window = \"1m\"", "key = 'source'\n"), &["t.toml:3:7", "only there"]);
     }
 }

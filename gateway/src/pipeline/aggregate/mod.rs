@@ -77,7 +77,8 @@ mod tests {
         let mut windows = Windows::default();
         for celsius in [20.5, 21.5] {
             let numbers = [Some(Number::Double(celsius)), None];
-            let contribution = Contribution { index: 0, to: &rule, topic: TopicId(3), key, numbers: &numbers };
+            let contribution =
+                Contribution { index: 0, to: &rule, topic: TopicId(3), key, numbers: &numbers };
             windows.add(&contribution, 1_790_000_030_000, (), 0);
         }
         windows.close(Closed::Shutdown, |_| true);
@@ -101,7 +102,10 @@ mod tests {
             let group = group(Encoding::Structured, key);
             group.write("i-1", 1_790_000_040_123, Encoding::Structured, &mut records);
             let record = records.get(0).unwrap();
-            assert_eq!((record.index, record.topic, record.timestamp_ms), (0, TopicId(3), 1_790_000_000_000 - 20_000));
+            assert_eq!(
+                (record.index, record.topic, record.timestamp_ms),
+                (0, TopicId(3), 1_790_000_000_000 - 20_000)
+            );
             assert_eq!(record.key, key.map(str::as_bytes));
             let event: Value = serde_json::from_slice(record.value.unwrap()).unwrap();
             let expected = json!({

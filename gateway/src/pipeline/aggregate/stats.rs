@@ -83,7 +83,10 @@ fn compare(a: Number, b: Number) -> Ordering {
 }
 
 fn compare_mixed(int: i128, double: f64) -> Ordering {
-    #[expect(clippy::cast_possible_truncation, reason = "beyond what an integer holds it is the outermost one")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "beyond what an integer holds it is the outermost one"
+    )]
     let whole = double.trunc() as i128;
     int.cmp(&whole).then_with(|| 0.0_f64.total_cmp(&(double.fract() + 0.0)))
 }
@@ -91,7 +94,9 @@ fn compare_mixed(int: i128, double: f64) -> Ordering {
 /// As a JSON number: an integer beyond 64 bits as a double, which readers of JSON make of it anyway.
 fn write(number: Number, out: &mut Vec<u8>) {
     let text = match number {
-        Number::Int(value) if (i128::from(i64::MIN)..=i128::from(u64::MAX)).contains(&value) => value.to_string(),
+        Number::Int(value) if (i128::from(i64::MIN)..=i128::from(u64::MAX)).contains(&value) => {
+            value.to_string()
+        }
         number => format!("{:?}", double(number)),
     };
     out.extend_from_slice(text.as_bytes());
@@ -120,9 +125,15 @@ mod tests {
     fn numbers_are_told_as_they_came() {
         says(&[], r#"{"count":0}"#);
         says(&[Int(3)], r#"{"count":1,"sum":3,"min":3,"max":3,"mean":3.0,"last":3}"#);
-        says(&[Int(3), Int(-1), Int(2)], r#"{"count":3,"sum":4,"min":-1,"max":3,"mean":1.3333333333333333,"last":2}"#);
+        says(
+            &[Int(3), Int(-1), Int(2)],
+            r#"{"count":3,"sum":4,"min":-1,"max":3,"mean":1.3333333333333333,"last":2}"#,
+        );
         says(&[Double(1.5), Int(2)], r#"{"count":2,"sum":3.5,"min":1.5,"max":2,"mean":1.75,"last":2}"#);
-        says(&[Double(1e300)], r#"{"count":1,"sum":1e300,"min":1e300,"max":1e300,"mean":1e300,"last":1e300}"#);
+        says(
+            &[Double(1e300)],
+            r#"{"count":1,"sum":1e300,"min":1e300,"max":1e300,"mean":1e300,"last":1e300}"#,
+        );
     }
 
     #[test]

@@ -346,7 +346,8 @@ mod tests {
     #[test]
     fn a_window_is_of_the_wall_clock_and_has_a_group_for_each_key() {
         let (mut windows, rule) = (Windows::default(), rule(9));
-        for (now_ms, key, member) in [(61_000, "a", 1), (62_000, "b", 2), (119_999, "a", 3), (70_000, "", 4)] {
+        for (now_ms, key, member) in [(61_000, "a", 1), (62_000, "b", 2), (119_999, "a", 3), (70_000, "", 4)]
+        {
             add(&mut windows, &rule, key, now_ms, member);
         }
         windows.end(119_999);
@@ -392,10 +393,8 @@ mod tests {
         for (member, key) in (1..).zip(["a", "b", "a", "c"]) {
             add(&mut windows, &rule, key, 0, member);
         }
-        let expected = [
-            (Closed::Groups, 0, "a".to_owned(), vec![1, 3]),
-            (Closed::Groups, 0, "b".to_owned(), vec![2]),
-        ];
+        let expected =
+            [(Closed::Groups, 0, "a".to_owned(), vec![1, 3]), (Closed::Groups, 0, "b".to_owned(), vec![2])];
         assert_eq!(closed(&mut windows), expected);
         assert_eq!(windows.open_groups(), 1);
     }
