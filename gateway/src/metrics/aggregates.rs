@@ -14,6 +14,14 @@ pub struct AggregateSeries {
 }
 
 impl AggregateSeries {
+    /// Says that a route has such a rule, so that its series are there from the start.
+    pub fn begin(&self, route: &str, whys: impl IntoIterator<Item = &'static str>) {
+        for why in whys {
+            let labels = [("route", route.to_owned()), ("closed", why.to_owned())];
+            drop(self.closed.get_or_create(&labels));
+        }
+    }
+
     /// Counts a group of that route that becomes a record, and why it does now.
     pub fn closed(&self, route: &str, why: &'static str) {
         let labels = [("route", route.to_owned()), ("closed", why.to_owned())];

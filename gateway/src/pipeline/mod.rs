@@ -134,9 +134,14 @@ impl Rules<'_> {
         self.routes.outlines()
     }
 
+    /// Those that make one record of many events.
+    pub fn aggregations(&self) -> impl Iterator<Item = &Arc<Aggregation>> {
+        self.routes.aggregations()
+    }
+
     /// Whether `rule` is one of them.
     pub fn has(&self, rule: &Arc<Aggregation>) -> bool {
-        self.routes.aggregations().any(|other| Arc::ptr_eq(other, rule))
+        self.aggregations().any(|other| Arc::ptr_eq(other, rule))
     }
 
     /// How the records of `rule` are written.
@@ -168,7 +173,7 @@ impl Rules<'_> {
             if let Some(aggregate) = route.aggregate() {
                 let mut sight = self.routes.sight(route, &event, findings, judged);
                 let to = Destined { index, topic: target.topic };
-                return aggregate.contribute(&mut sight, to, records, trace);
+                return aggregate.contribute(&mut sight, to, own_key, records, trace);
             }
             let own_key = self.routes.complete(route, &event, findings, judged, own_key);
             let encoding = self.encodes.encoding(target.encoding);

@@ -137,6 +137,9 @@ impl Aggregates {
 /// Closes windows and hands over their records, until sessions are closed. What is left then is lost, which its clients
 /// are not told is safe.
 pub(super) async fn run(core: &Core) {
+    for rule in core.pipeline.rules().aggregations() {
+        core.metrics.aggregates.begin(&rule.route, Closed::ALL.map(Closed::label));
+    }
     let work = async {
         loop {
             core.aggregates.due().await;

@@ -76,19 +76,20 @@ impl Aggregate {
         &self.tally
     }
 
-    /// Adds what the event gives to its group, or refuses it.
+    /// Adds what the event gives to its group, or refuses it. `key` is room for its key.
     #[inline]
     pub(in crate::pipeline) fn contribute(
         &self,
         sight: &mut Sight<'_, '_>,
         to: Destined,
+        key: &mut String,
         records: &mut Records,
         trace: &mut impl Trace,
     ) -> Result<(), Reject> {
         let mut fault = None;
-        let mut key = String::new();
+        key.clear();
         let has_key = self.key.as_ref().is_some_and(|program| {
-            let written = sight.value(program, |value| value.write_text(&mut key, &mut String::new()));
+            let written = sight.value(program, |value| value.write_text(key, &mut String::new()));
             fault = written.err().or((key.len() > KEY_BYTES_MAX).then_some(Fault::Range));
             fault.is_none()
         });
@@ -108,7 +109,7 @@ impl Aggregate {
             index: to.index,
             to: &self.rule,
             topic: to.topic,
-            key: has_key.then_some(&key),
+            key: has_key.then_some(key),
             numbers: numbers.get(..self.values.len()).unwrap_or_default(),
         });
         Ok(())
