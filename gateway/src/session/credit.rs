@@ -288,6 +288,26 @@ mod tests {
     }
 
     #[test]
+    fn a_round_that_waited_for_a_window_is_none_of_the_destinations_slowness() {
+        let mut now = crate::session::now();
+        let mut credit = Credit::new(WINDOWS);
+        let mut upto = 0;
+        for (ms, has_waited, doublings) in
+            [(1, false, 1), (60_000, true, 2), (60_000, false, 2), (2, false, 3)]
+        {
+            let sent = Amount { events: credit.window(PLENTY).events, bytes: 0 };
+            credit.sent(sent, PLENTY, now);
+            now += Duration::from_millis(ms);
+            upto += sent.events;
+            if has_waited {
+                credit.waited();
+            }
+            credit.settled(sent, sent.events, (upto, upto), PLENTY, now);
+            assert_eq!(credit.doublings, doublings);
+        }
+    }
+
+    #[test]
     fn a_frame_that_is_refused_whole_says_nothing_of_how_soon_the_destination_settles() {
         let mut now = crate::session::now();
         let mut credit = Credit::new(WINDOWS);

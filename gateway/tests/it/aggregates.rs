@@ -99,7 +99,8 @@ async fn every_event_counts_once_whatever_carries_it_and_requests_have_their_ans
     let changed = metrics.get(&format!("tidegate_rule_events_total{{{rule},result=\"changed\"}}"));
     assert_eq!(changed, 12_002.0);
     assert_eq!(metrics.get(&format!("tidegate_rule_faults_total{{{rule}}}")), 1.0);
-    assert_eq!(metrics.sum("tidegate_aggregates_total", "sums"), records.len() as f64);
+    let told = f64::from(u32::try_from(records.len()).unwrap());
+    assert_eq!(metrics.sum("tidegate_aggregates_total", "sums"), told);
 }
 
 #[tokio::test(flavor = "multi_thread")]
