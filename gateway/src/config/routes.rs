@@ -5,7 +5,7 @@ use tidegate_cel::Compiler;
 
 use super::condition::{Condition, Expression};
 use super::findings::Findings;
-use super::operators::{self, Aggregate, Filter};
+use super::operators::{self, Aggregate, Deadband, Dedup, Expire, Filter, Sample, Throttle};
 use super::topics::{Acks, Compression, Missing};
 use crate::record::Encoding;
 
@@ -27,9 +27,24 @@ pub struct Route {
     /// The record's key; without a value, and without this, `partitionkey` or the client.
     #[serde(default)]
     pub key: Option<Expression>,
+    /// Events that are too old go no further.
+    #[serde(default)]
+    pub expire: Option<Expire>,
+    /// How many of a kind pass in a time; tried in their order.
+    #[serde(default)]
+    pub throttle: Vec<Throttle>,
     /// Which of its events are kept; tried in their order.
     #[serde(default)]
     pub filters: Vec<Filter>,
+    /// A share of its events goes on.
+    #[serde(default)]
+    pub sample: Option<Sample>,
+    /// What has been before goes no further.
+    #[serde(default)]
+    pub dedup: Option<Dedup>,
+    /// Values that have hardly changed go no further.
+    #[serde(default)]
+    pub deadband: Option<Deadband>,
     /// Makes one record of many of its events.
     #[serde(default)]
     pub aggregate: Option<Aggregate>,
@@ -83,7 +98,12 @@ impl Route {
             when: None,
             topic: "events".into(),
             key: None,
+            expire: None,
+            throttle: Vec::new(),
             filters: Vec::new(),
+            sample: None,
+            dedup: None,
+            deadband: None,
             aggregate: None,
             encoding: Encoding::default(),
             tolerance_ms: default_tolerance_ms(),
@@ -164,6 +184,6 @@ fn check_together(index: usize, route: &Route, compiler: &mut Compiler, findings
 fn expressions(route: &Route) -> Vec<&str> {
     let filters = route.filters.iter().flat_map(|filter| [&filter.keep, &filter.drop]).flatten();
     let conditions = route.when.iter().chain(filters).map(Condition::text);
-    let aggregated = route.aggregate.iter().flat_map(Aggregate::expressions);
-    conditions.chain(route.key.iter().chain(aggregated).map(Expression::text)).collect()
+    let conditions = conditions.chain(operators::expressions(route));
+    conditions.chain(route.key.as_ref().map(Expression::text)).collect()
 }

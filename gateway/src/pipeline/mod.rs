@@ -23,13 +23,14 @@ use tidegate_cel::Findings;
 use tidegate_wire::{Aliases, Code, Event, Limits, Raw, Reject};
 
 pub use self::aggregate::{Closed, Group, Windows};
+pub use self::operators::{Fate, Origin};
 pub use self::stamp::{Ids, Stamp};
 pub use self::tally::{Counts, Did, Operator, Tally, Verdict};
 pub use self::trace::{Cost, Outline, Step, Trace, Untold};
 use crate::access::Grant;
 use crate::config::Route;
 use crate::record::{Aggregation, Encoding, Records};
-use operators::Destined;
+use operators::{Destined, Mark};
 use route::{Judged, Table, Target};
 
 thread_local! {
@@ -165,21 +166,26 @@ impl Rules<'_> {
         event.fill_unchecked(raw, sender.aliases, self.limits)?;
         admit(&event, stamp.now_ms())?;
         let (stamp, key) = stamp.complete(&mut event, index);
-        let judged = Judged { limits: self.limits, now_ms: stamp.now_ms() };
+        let judged = Judged { limits: self.limits, stamp };
         let permits = |target: &Target| permit(sender.grant, target);
         SCRATCH.with_borrow_mut(|Scratch { findings, key: own_key }| {
-            let route = self.routes.take(&mut event, findings, judged, permits, trace)?;
+            let (route, passed) = self.routes.take(&mut event, findings, judged, permits, trace)?;
+            let (has_key, mark) = self.routes.complete(route, &event, findings, judged, own_key, trace)?;
             let target = &route.target;
             if let Some(aggregate) = route.aggregate() {
                 let mut sight = self.routes.sight(route, &event, findings, judged);
                 let to = Destined { index, topic: target.topic };
-                return aggregate.contribute(&mut sight, to, own_key, records, trace);
+                aggregate.contribute(&mut sight, to, own_key, records, trace)?;
+                passed.goes_on();
+                mark.into_iter().for_each(Mark::stay);
+                return Ok(());
             }
-            let own_key = self.routes.complete(route, &event, findings, judged, own_key);
             let encoding = self.encodes.encoding(target.encoding);
             let timestamp_ms = stamp.timestamp_ms(event.time_ms(), target.tolerance_ms);
             let draft = records.draft(index, target.topic, encoding, timestamp_ms);
-            encode::encode(draft, encoding, &event, own_key.or(key.as_deref()));
+            encode::encode(draft, encoding, &event, has_key.then_some(own_key.as_str()).or(key.as_deref()));
+            passed.goes_on();
+            mark.into_iter().for_each(Mark::stay);
             Ok(())
         })
     }

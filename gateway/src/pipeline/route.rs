@@ -3,11 +3,13 @@
 use std::sync::Arc;
 
 use tidegate_cel::{Compiler, Findings, Problem, Program};
-use tidegate_wire::{Attribute, Code, Event, Limits, Reject};
+use tidegate_wire::{Attribute, Code, Event, Limits, Reject, Value};
 
 use super::look::{Look, Sight};
 use super::onward::Onward;
-use super::operators::{Aggregate, Operators};
+use super::operators::deadband::Last;
+use super::operators::{Aggregate, Mark, Operators, Passed};
+use super::stamp::Stamp;
 use super::tally::Tally;
 use super::trace::{Cost, Outline, Trace};
 use crate::config::Route;
@@ -81,8 +83,8 @@ impl Table {
         for route in &mut self.routes {
             let Some(same) = before.routes.iter().find(|other| other.name == route.name) else { continue };
             route.operators.succeed(&same.operators);
-            if let (Some(onward), Some(before)) = (&mut route.onward, &same.onward) {
-                onward.succeed(before);
+            if let (Some(onward), Some(other)) = (&mut route.onward, &same.onward) {
+                onward.succeed(other);
             }
         }
     }
@@ -90,8 +92,8 @@ impl Table {
     /// The rules of all routes, each with the name of its route.
     pub(super) fn tallies(&self) -> impl Iterator<Item = (&str, &Tally)> {
         self.routes.iter().flat_map(|route| {
-            let tallies = route.operators.tallies().chain(route.onward.iter().flat_map(Onward::tallies));
-            tallies.map(|tally| (route.name.as_str(), tally))
+            let onward = route.onward.iter().flat_map(Onward::tallies);
+            route.operators.tallies().chain(onward).map(|tally| (route.name.as_str(), tally))
         })
     }
 
@@ -106,22 +108,22 @@ impl Table {
     }
 
     /// The route that takes the event, whose operators let it pass; `permits` is asked before they are.
-    pub(super) fn take(
-        &self,
+    pub(super) fn take<'a>(
+        &'a self,
         event: &mut Event<'_>,
         findings: &mut Findings,
-        judged: Judged<'_>,
+        judged: Judged<'a>,
         permits: impl FnOnce(&Target) -> Result<(), Reject>,
         trace: &mut impl Trace,
-    ) -> Result<&Compiled, Reject> {
-        let Judged { limits, now_ms } = judged;
+    ) -> Result<(&'a Compiled, Passed<'a>), Reject> {
+        let Judged { limits, stamp } = judged;
         // Without rules, which is how most begin, this is all there is to do.
         if let [route] = self.routes.as_slice()
             && route.takes_all_as_it_is()
         {
             permits(&route.target)?;
             event.check(limits)?;
-            return Ok(route);
+            return Ok((route, Passed::UNSEEN));
         }
         self.conditions.read(event, limits, findings)?;
         let taken = self.routes.iter().enumerate().find(|(index, route)| {
@@ -137,25 +139,32 @@ impl Table {
         }
         let look = route.look.as_ref().unwrap_or(&self.conditions);
         trace.begins();
-        route.operators.judge(&mut Sight { look, event, findings, now_ms }, trace)?;
+        let mut sight = Sight { look, event, findings, now_ms: stamp.now_ms() };
+        let passed = route.operators.judge(&mut sight, || stamp.fate(), trace)?;
         // Where nothing has looked through it.
         event.check(limits)?;
-        Ok(route)
+        if let Some(rate) = passed.sampledrate {
+            event.set(Attribute::Sampledrate, Value::Integer(rate));
+        }
+        Ok((route, passed))
     }
 
-    /// Completes what `route` does with an event that it took; what it says of the record's key.
+    /// Completes what `route` does with an event that it took: what it says of the record's key, and what the event leaves in
+    /// memory if it goes on.
     #[inline]
-    pub(super) fn complete<'k>(
-        &self,
-        route: &Compiled,
+    pub(super) fn complete<'a>(
+        &'a self,
+        route: &'a Compiled,
         event: &Event<'_>,
         findings: &mut Findings,
-        judged: Judged<'_>,
-        key: &'k mut String,
-    ) -> Option<&'k str> {
-        let onward = route.onward.as_ref()?;
+        judged: Judged<'a>,
+        key: &mut String,
+        trace: &mut impl Trace,
+    ) -> Result<(bool, Option<Mark<'a, Last>>), Reject> {
+        let Some(onward) = &route.onward else { return Ok((false, None)) };
         let mut sight = self.sight(route, event, findings, judged);
-        onward.key(&mut sight, key).then_some(key.as_str())
+        let mark = onward.judge(&mut sight, || judged.stamp.fate(), trace)?;
+        Ok((onward.key(&mut sight, key), mark))
     }
 
     /// What the rules of `route` see of an event that it took.
@@ -168,7 +177,7 @@ impl Table {
         judged: Judged<'_>,
     ) -> Sight<'s, 'e> {
         let look = route.look.as_ref().unwrap_or(&self.conditions);
-        Sight { look, event, findings, now_ms: judged.now_ms }
+        Sight { look, event, findings, now_ms: judged.stamp.now_ms() }
     }
 }
 
@@ -176,8 +185,8 @@ impl Table {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Judged<'a> {
     pub(super) limits: &'a Limits,
-    /// When their frame was received, Unix ms.
-    pub(super) now_ms: u64,
+    /// When they came, and what becomes of them.
+    pub(super) stamp: &'a Stamp<'a>,
 }
 
 impl Compiled {

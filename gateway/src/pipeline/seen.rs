@@ -41,6 +41,7 @@ fn value(sent: Sent<'_>) -> Value<'_> {
         Sent::Millis(unix_ms) => {
             Value::Moment(Moment::from_millis(i64::try_from(unix_ms).unwrap_or(i64::MAX)))
         }
+        Sent::Integer(number) => i64::try_from(number).map_or(Value::Uint(number), Value::Int),
         Sent::Json("true") => Value::Bool(true),
         Sent::Json("false") => Value::Bool(false),
         Sent::Json(raw) => match raw.strip_prefix('"').and_then(|raw| raw.strip_suffix('"')) {

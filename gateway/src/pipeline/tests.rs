@@ -1,5 +1,7 @@
 //! Each rule of the pipeline, one line a case.
 
+mod memory;
+
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use tidegate_wire::{Aliases, Code, Define, Limits, Raw, Record};

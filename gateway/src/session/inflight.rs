@@ -14,6 +14,7 @@ use super::window::{FrameId, Refusal};
 use crate::carrier::Carrier;
 use crate::metrics::{Metrics, Stage};
 use crate::outcome::Outcome;
+use crate::pipeline::Fate;
 use crate::ticket::{Settled, Settlement};
 
 /// The longest message that is kept with a refusal, in bytes.
@@ -31,6 +32,8 @@ pub(super) struct InFlight {
     pub(super) rejected: Vec<(u32, Reject)>,
     /// Events on their way to the destination.
     pub(super) going: u32,
+    /// What rules that remember some of them are told.
+    pub(super) fate: Option<Arc<Fate>>,
     /// Some of them wait for the end of a window.
     pub(super) waits_for_windows: bool,
     /// Their share of the memory budget.
@@ -84,6 +87,7 @@ impl InFlight {
             offered_at: None,
             rejected: Vec::new(),
             going: 0,
+            fate: None,
             waits_for_windows: false,
             budget: None,
             waiting: Some(waiting),
@@ -99,6 +103,10 @@ impl InFlight {
 
     fn end(&mut self, frame: Settlement) {
         let Some(waiting) = self.waiting.take() else { return };
+        if let Some(fate) = self.fate.take() {
+            // First of all: once its client knows, it sends again what is not durable.
+            fate.settle(frame.lost == 0 && frame.dropped == 0 && frame.refused.is_empty());
+        }
         self.count(&frame);
         let level = level(&frame);
         let lost = frame.lost;

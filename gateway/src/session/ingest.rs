@@ -60,6 +60,7 @@ pub(super) fn prepare<'a>(
         }
         index += 1;
     }
+    inflight.fate = stamp.take_fate();
     let encoded_at = super::now();
     let count = index - repeated;
     core.metrics.carrier(carrier).latency(Stage::Pipeline).observe(encoded_at - started_at, count);

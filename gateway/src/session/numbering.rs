@@ -4,7 +4,7 @@
 #[cfg(test)]
 mod tests;
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tidegate_wire::Level;
@@ -14,6 +14,10 @@ use super::budget::{Account, Budget};
 use super::credit::{self, Amount, Credit, Windows};
 use super::hold::Connection;
 use super::window::{Admission, FrameId, Refusal, Settled, Window};
+use crate::pipeline::Origin;
+
+/// The numberings of this process so far.
+static NUMBERINGS: AtomicU64 = AtomicU64::new(0);
 
 /// Refusals kept for resuming over all numberings; past it each forgets its own oldest first.
 const KEPT_REFUSALS_OVERALL: usize = 200_000;
@@ -98,6 +102,8 @@ pub(super) struct Names {
 pub(super) struct Numbering {
     pub(super) epoch: u64,
     pub(super) names: Names,
+    /// Its events are acknowledged in their order; those of no other are.
+    pub(super) origin: Origin,
     /// What it holds of the budget, over all its connections.
     pub(super) account: Arc<Account>,
     budget: Budget,
@@ -160,6 +166,7 @@ impl Numbering {
         Self {
             epoch,
             names,
+            origin: Origin(NUMBERINGS.fetch_add(1, Ordering::Relaxed)),
             account,
             budget,
             windows,

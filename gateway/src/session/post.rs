@@ -227,7 +227,8 @@ impl<'a> Request<'a> {
         });
         let names = &self.numbering.names;
         let ids = Ids::Numbered { prefix: &names.id_prefix, first_seq };
-        let mut stamp = Stamp::new(super::wall_ms(), &names.source, Some(&names.key), ids);
+        let mut stamp =
+            Stamp::new(super::wall_ms(), &names.source, Some(&names.key), ids).of(self.numbering.origin);
         let prepared = start(self.core, post, batch, admission.repeated, &mut stamp, waiting);
         sent.rejected_at_once = prepared.rejected();
         sent.refused = Some(refused);

@@ -48,6 +48,7 @@ mod recordings;
 mod records;
 mod restart;
 mod rules;
+mod rules_memory;
 mod sink;
 mod swallow;
 mod tls;

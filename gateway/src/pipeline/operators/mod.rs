@@ -1,63 +1,175 @@
 //! What is done with the events of a route: the operators, in one fixed order, whatever the order in the file.
 
 mod aggregate;
+pub(super) mod deadband;
+mod dedup;
+mod expire;
+mod fate;
 mod filter;
+mod key;
+mod keyed;
+mod mark;
+mod rate;
+mod sample;
+mod throttle;
+
+use std::sync::Arc;
 
 use tidegate_cel::{Compiler, Problem};
 use tidegate_wire::{Code, Reject};
 
 pub(super) use self::aggregate::{Aggregate, Destined};
+use self::dedup::{Dedup, First};
+use self::expire::Expire;
+pub use self::fate::{Fate, Origin};
 use self::filter::Filter;
+pub(super) use self::mark::Mark;
+use self::sample::Sample;
+use self::throttle::Throttle;
 use super::look::Sight;
 use super::tally::Tally;
 use super::trace::{Step, Trace};
-use crate::config::Route;
+use crate::config::{OnError, Route};
 
 /// The operators of a route.
 #[derive(Debug)]
 pub(super) struct Operators {
+    expire: Option<Expire>,
+    throttles: Vec<Throttle>,
     filters: Vec<Filter>,
+    sample: Option<Sample>,
+    dedup: Option<Dedup>,
+}
+
+/// What comes of an event that all let pass.
+#[derive(Debug)]
+#[must_use = "what it left in memory stays only if the event goes on"]
+pub(super) struct Passed<'a> {
+    /// The `sampledrate` that it has from now on.
+    pub(super) sampledrate: Option<u64>,
+    mark: Option<Mark<'a, First>>,
+}
+
+impl Passed<'_> {
+    /// What comes of an event that met none.
+    pub(super) const UNSEEN: Self = Self { sampledrate: None, mark: None };
+
+    /// The event goes on.
+    pub(super) fn goes_on(self) {
+        self.mark.into_iter().for_each(Mark::stay);
+    }
 }
 
 impl Operators {
     /// Those that judge an event as it came. `compiler` gives all their fields one pass.
     pub(super) fn new(route: &Route, compiler: &mut Compiler) -> Result<Self, Problem> {
+        let throttles = route.throttle.iter().enumerate();
+        let throttles = throttles
+            .map(|(index, throttle)| Throttle::new(throttle, index, compiler))
+            .collect::<Result<_, _>>()?;
         let filters = route.filters.iter().enumerate();
         let filters =
             filters.map(|(index, filter)| Filter::new(filter, index, compiler)).collect::<Result<_, _>>()?;
-        Ok(Self { filters })
+        Ok(Self {
+            expire: route.expire.as_ref().map(Expire::new),
+            throttles,
+            filters,
+            sample: route.sample.as_ref().map(|sample| Sample::new(sample, compiler)).transpose()?,
+            dedup: route.dedup.as_ref().map(|dedup| Dedup::new(dedup, compiler)).transpose()?,
+        })
     }
 
     /// Rules that `before` had too, written the same, go on counting, and know what those knew.
     pub(super) fn succeed(&mut self, before: &Self) {
+        if let (Some(expire), Some(other)) = (&mut self.expire, &before.expire) {
+            expire.succeed(other);
+        }
+        for throttle in &mut self.throttles {
+            before.throttles.iter().for_each(|other| throttle.succeed(other));
+        }
         for filter in &mut self.filters {
             before.filters.iter().for_each(|other| filter.succeed(other));
+        }
+        if let (Some(sample), Some(other)) = (&mut self.sample, &before.sample) {
+            sample.succeed(other);
+        }
+        if let (Some(dedup), Some(other)) = (&mut self.dedup, &before.dedup) {
+            dedup.succeed(other);
         }
     }
 
     /// Whether there are none.
     pub(super) fn is_empty(&self) -> bool {
-        self.filters.is_empty()
+        let Self { expire, throttles, filters, sample, dedup } = self;
+        expire.is_none() && throttles.is_empty() && filters.is_empty() && sample.is_none() && dedup.is_none()
     }
 
     /// Who they are and what they have done, in their order.
     pub(super) fn tallies(&self) -> impl Iterator<Item = &Tally> {
-        self.filters.iter().map(|filter| &filter.tally)
+        let expire = self.expire.iter().map(|expire| &expire.tally);
+        let throttles = self.throttles.iter().map(|throttle| &throttle.tally);
+        let filters = self.filters.iter().map(|filter| &filter.tally);
+        let sample = self.sample.iter().map(|sample| &sample.tally);
+        let dedup = self.dedup.iter().map(|dedup| &dedup.tally);
+        expire.chain(throttles).chain(filters).chain(sample).chain(dedup)
     }
 
     /// What they do, in their order.
     pub(super) fn steps(&self) -> Vec<Step> {
-        self.filters.iter().map(Filter::step).collect()
+        let expire = self.expire.iter().map(Expire::step);
+        let throttles = self.throttles.iter().map(Throttle::step);
+        let filters = self.filters.iter().map(Filter::step);
+        let sample = self.sample.iter().map(Sample::step);
+        let dedup = self.dedup.iter().map(Dedup::step);
+        expire.chain(throttles).chain(filters).chain(sample).chain(dedup).collect()
     }
 
-    /// Whether the event goes on, as it came: each is asked only if those before let it pass.
+    /// Whether the event goes on, as it came: each is asked only if those before let it pass. `fate` is what becomes of its
+    /// frame.
     #[inline]
-    pub(super) fn judge(&self, sight: &mut Sight<'_, '_>, trace: &mut impl Trace) -> Result<(), Reject> {
+    pub(super) fn judge<'a>(
+        &'a self,
+        sight: &mut Sight<'_, '_>,
+        fate: impl FnOnce() -> &'a Arc<Fate>,
+        trace: &mut impl Trace,
+    ) -> Result<Passed<'a>, Reject> {
+        let mut passed = Passed::UNSEEN;
+        if let Some(expire) = &self.expire {
+            let did = expire.judge(sight);
+            trace.rule(&expire.tally, did);
+            expire.or_refuse(did)?;
+        }
+        for throttle in &self.throttles {
+            let did = throttle.judge(sight);
+            trace.rule(&throttle.tally, did);
+            did.or_refuse(Code::Throttled)?;
+        }
         for filter in &self.filters {
             let did = filter.judge(sight);
             trace.rule(&filter.tally, did);
             did.or_refuse(Code::Filtered)?;
         }
-        Ok(())
+        if let Some(sample) = &self.sample {
+            let (did, sampledrate) = sample.judge(sight);
+            trace.rule(&sample.tally, did);
+            did.or_refuse(Code::Sampled)?;
+            passed.sampledrate = sampledrate;
+        }
+        if let Some(dedup) = &self.dedup {
+            let (did, mark) = dedup.judge(sight, fate());
+            trace.rule(&dedup.tally, did);
+            did.or_refuse(Code::Duplicate)?;
+            passed.mark = mark;
+        }
+        Ok(passed)
     }
+}
+
+/// What becomes of an event without an answer, in words.
+fn otherwise(without: &str, on_error: OnError) -> String {
+    let then = match on_error {
+        OnError::Keep => "goes on",
+        OnError::Drop => "dropped",
+    };
+    format!("without a {without}: {then}")
 }

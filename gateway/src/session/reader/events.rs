@@ -95,7 +95,7 @@ impl<R: LinkReader> Reader<'_, R> {
         });
         let inflight = Box::new(InFlight::new(&self.core.metrics, self.peer.carrier, received_at, waiting));
         let ids = Ids::Numbered { prefix: &names.id_prefix, first_seq };
-        let mut stamp = Stamp::new(wall_ms(), &names.source, Some(&names.key), ids);
+        let mut stamp = Stamp::new(wall_ms(), &names.source, Some(&names.key), ids).of(numbering.origin);
         let sender = Sender { grant: &self.grant, aliases: &self.aliases };
         let prepared =
             prepare(self.core, self.peer.carrier, events, admission.repeated, sender, &mut stamp, inflight);

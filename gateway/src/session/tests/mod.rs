@@ -8,5 +8,6 @@ mod numbers;
 mod post;
 mod rates;
 mod refusals;
+mod rules;
 
 use gateway::{Client, Gateway};
