@@ -46,6 +46,16 @@ impl Compiler {
         ))
     }
 
+    /// Compiles an expression that gives a number, as far as can be known before there is an event.
+    pub fn number(&mut self, text: &str) -> Result<Program, Problem> {
+        let (program, kind) = self.compile(text)?;
+        if kind.may_be(&[Type::Int, Type::Uint, Type::Double]) {
+            return Ok(program);
+        }
+        let help = "name a field, as in `data.celsius`, or compute with some";
+        Err(Problem::new(0..text.len(), format!("this is a {}, but must be a number", kind.name()), help))
+    }
+
     /// Whether any of them looks into the payload.
     pub fn looks_at_payload(&self) -> bool {
         self.looks_at_payload

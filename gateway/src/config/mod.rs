@@ -43,7 +43,7 @@ pub use self::listen::{Demo, Discovery, Exclude, Listen, Tls};
 pub use self::loaded::Loaded;
 pub use self::logging::{Format, Logging};
 pub use self::operators::{
-    Action, Deadband, Dedup, Expire, Field, Filter, Key, OnError, Redact, Sample, Secret, Throttle,
+    Action, Aggregate, Deadband, Dedup, Expire, Field, Filter, Key, OnError, Redact, Sample, Secret, Throttle,
 };
 pub use self::origins::Origins;
 pub use self::problem::ConfigError;

@@ -5,7 +5,7 @@ use tidegate_cel::Compiler;
 
 use super::condition::{Condition, Expression};
 use super::findings::Findings;
-use super::operators::{self, Deadband, Dedup, Expire, Field, Filter, Redact, Sample, Throttle};
+use super::operators::{self, Aggregate, Deadband, Dedup, Expire, Field, Filter, Redact, Sample, Throttle};
 use super::topics::{Acks, Compression, Missing};
 use crate::record::Encoding;
 
@@ -51,6 +51,9 @@ pub struct Route {
     /// Values that have hardly changed go no further.
     #[serde(default)]
     pub deadband: Option<Deadband>,
+    /// Makes one record of many of its events.
+    #[serde(default)]
+    pub aggregate: Option<Aggregate>,
     /// How records are written.
     #[serde(default, with = "EncodingName")]
     pub encoding: Encoding,
@@ -109,6 +112,7 @@ impl Route {
             redact: Vec::new(),
             fields: Vec::new(),
             deadband: None,
+            aggregate: None,
             encoding: Encoding::default(),
             tolerance_ms: default_tolerance_ms(),
             dead_letter: None,

@@ -3,6 +3,7 @@
 //! The reader learns the order from [`Pipeline::run`]: fill (is it an event), admit (has it not expired), complete
 //! (what the client left out), route (with the route's operators), encode. No clock, no I/O, no metrics: time and names come in the [`Stamp`].
 
+mod aggregate;
 mod edited;
 mod encode;
 mod look;
@@ -22,6 +23,7 @@ pub use tidegate_cel::Fault;
 use tidegate_cel::Findings;
 use tidegate_wire::{Aliases, Code, Event, Limits, Raw, Reject};
 
+pub use self::aggregate::{Closed, Group, Windows};
 use self::edited::Edited;
 pub use self::operators::{Fate, Origin};
 pub use self::stamp::{Ids, Stamp};
@@ -29,8 +31,8 @@ pub use self::tally::{Counts, Did, Operator, Tally, Verdict};
 pub use self::trace::{Cost, Outline, Step, Trace, Untold};
 use crate::access::Grant;
 use crate::config::Route;
-use crate::record::{Encoding, Records};
-use operators::Mark;
+use crate::record::{Aggregation, Encoding, Records};
+use operators::{Destined, Mark};
 use route::{Judged, Table, Target, unless_malformed};
 
 thread_local! {
@@ -73,6 +75,15 @@ pub enum Encodes {
     ByRoute,
     /// Whole events, whatever the route says: the destination keeps them for later.
     Structured,
+}
+
+impl Encodes {
+    fn encoding(self, of_route: Encoding) -> Encoding {
+        match self {
+            Self::ByRoute => of_route,
+            Self::Structured => Encoding::Structured,
+        }
+    }
 }
 
 /// Who sends: what they may, and what their aliases stand for.
@@ -128,8 +139,23 @@ impl Rules<'_> {
         self.routes.outlines()
     }
 
-    /// Takes one event at `index` of its frame: adds its record, or says why there is none. `trace` is told what each rule
-    /// said.
+    /// Those that make one record of many events.
+    pub fn aggregations(&self) -> impl Iterator<Item = &Arc<Aggregation>> {
+        self.routes.aggregations()
+    }
+
+    /// Whether `rule` is one of them.
+    pub fn has(&self, rule: &Arc<Aggregation>) -> bool {
+        self.aggregations().any(|other| Arc::ptr_eq(other, rule))
+    }
+
+    /// How the records of `rule` are written.
+    pub fn encoding(&self, rule: &Aggregation) -> Encoding {
+        self.encodes.encoding(rule.encoding)
+    }
+
+    /// Takes one event at `index` of its frame: adds its record, or what it gives to an aggregate, or says why there is
+    /// neither. `trace` is told what each rule said.
     #[inline]
     pub fn run(
         &self,
@@ -152,16 +178,21 @@ impl Rules<'_> {
             if route.edit(&mut event, edited, judged, trace)? {
                 edited.put_into(&mut event);
             }
-            let (own_key, mark) =
+            let (has_key, mark) =
                 self.routes.complete(route, &mut event, findings, judged, own_key, trace)?;
             let target = &route.target;
-            let encoding = match self.encodes {
-                Encodes::ByRoute => target.encoding,
-                Encodes::Structured => Encoding::Structured,
-            };
+            if let Some(aggregate) = route.aggregate() {
+                let mut sight = self.routes.sight(route, &event, findings, judged);
+                let to = Destined { index, topic: target.topic };
+                aggregate.contribute(&mut sight, to, own_key, records, trace)?;
+                passed.goes_on();
+                mark.into_iter().for_each(Mark::stay);
+                return Ok(());
+            }
+            let encoding = self.encodes.encoding(target.encoding);
             let timestamp_ms = stamp.timestamp_ms(event.time_ms(), target.tolerance_ms);
             let draft = records.draft(index, target.topic, encoding, timestamp_ms);
-            encode::encode(draft, encoding, &event, own_key.or(key.as_deref()));
+            encode::encode(draft, encoding, &event, has_key.then_some(own_key.as_str()).or(key.as_deref()));
             passed.goes_on();
             mark.into_iter().for_each(Mark::stay);
             Ok(())

@@ -63,7 +63,8 @@ async fn every_series_and_every_value_of_a_label_is_documented_and_there_from_th
         series.into_iter().filter(|name| name != "tidegate_kafka_partition_bytes{topic,partition}").collect();
 
     // Rules are counted where there are any.
-    let rules = "[[routes]]\ntopic = \"events\"\n[[routes.filters]]\nkeep = \"true\"\n\
+    let rules = "[[routes]]\nwhen = \"false\"\ntopic = \"events\"\naggregate = { window = \"1m\" }\n\
+                 [[routes]]\ntopic = \"events\"\n[[routes.filters]]\nkeep = \"true\"\n\
                  [[routes.filters]]\nkeep = \"true\"\nshadow = true\n";
     let gateway = Gateway::start(rules).await;
     let metrics = gateway.metrics().await;

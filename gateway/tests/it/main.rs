@@ -14,6 +14,7 @@
     reason = "a test may fail, has a clock, and counts in floats only as Prometheus does"
 )]
 
+mod aggregates;
 mod arrived;
 mod bad_input;
 mod breaker;

@@ -1,5 +1,6 @@
 //! What routes do with their events: one file an operator.
 
+mod aggregate;
 mod deadband;
 mod dedup;
 mod expire;
@@ -14,6 +15,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+pub use self::aggregate::Aggregate;
 pub use self::deadband::Deadband;
 pub use self::dedup::Dedup;
 pub use self::expire::Expire;
@@ -58,6 +60,7 @@ pub(super) fn check(index: usize, route: &Route, findings: &mut Findings<'_>) {
     if let Some(written) = &route.deadband {
         deadband::check(&path("deadband"), written, findings);
     }
+    aggregate::check(index, route, findings);
 }
 
 /// The expressions of these operators that are asked of the event as it came.
@@ -69,7 +72,8 @@ pub(super) fn expressions(route: &Route) -> impl Iterator<Item = &str> {
         .deadband
         .iter()
         .flat_map(|deadband| deadband.key.iter().flat_map(|key| &key.0).chain([&deadband.value]));
-    keys.flat_map(|key| &key.0).chain(deadband).map(Expression::text)
+    let aggregate = route.aggregate.iter().flat_map(Aggregate::expressions);
+    keys.flat_map(|key| &key.0).chain(deadband).chain(aggregate).map(Expression::text)
 }
 
 /// Refuses a span of time that rules cannot remember.

@@ -1,5 +1,6 @@
 //! What is done with the events of a route: the operators, in one fixed order, whatever the order in the file.
 
+mod aggregate;
 pub(super) mod deadband;
 mod dedup;
 mod edits;
@@ -20,6 +21,7 @@ use std::sync::Arc;
 use tidegate_cel::{Compiler, Problem};
 use tidegate_wire::{Code, Event, Reject};
 
+pub(super) use self::aggregate::{Aggregate, Destined};
 use self::dedup::{Dedup, First};
 use self::expire::Expire;
 pub use self::fate::{Fate, Origin};
