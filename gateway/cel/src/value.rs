@@ -1,5 +1,7 @@
 //! What expressions compute with.
 
+use std::fmt::Write as _;
+
 use tidegate_wire::json;
 
 use crate::fault::Fault;
@@ -47,6 +49,23 @@ impl Value<'_> {
             }
         }
         Self::Double(decimal(raw).unwrap_or_else(|| raw.parse().unwrap_or(f64::NAN)))
+    }
+
+    /// Appends it as text, which is what keys go by: numbers as they are computed with, times to the millisecond. `null`, lists and
+    /// maps are [`Fault::Type`]. Strings with escapes go through `buffer`.
+    pub fn write_text(&self, out: &mut String, buffer: &mut String) -> Result<(), Fault> {
+        match self {
+            Self::Text(text) => out.push_str(text.read(buffer)?),
+            Self::Bool(value) => out.push_str(if *value { "true" } else { "false" }),
+            // Writing into a string cannot fail.
+            Self::Int(value) => _ = write!(out, "{value}"),
+            Self::Uint(value) => _ = write!(out, "{value}"),
+            Self::Double(value) => _ = write!(out, "{value}"),
+            Self::Duration(nanos) => _ = write!(out, "{nanos}ns"),
+            Self::Moment(moment) => moment.write(out).ok_or(Fault::Range)?,
+            Self::Null | Self::List(_) | Self::Map(_) => return Err(Fault::Type),
+        }
+        Ok(())
     }
 
     /// What it is called in messages.

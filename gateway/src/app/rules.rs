@@ -24,13 +24,17 @@ pub(super) fn count(pipeline: &Arc<Pipeline>, registry: &mut Registry) {
 fn counts(pipeline: &Pipeline) -> Vec<RuleCounts> {
     let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
     let current = pipeline.rules();
-    let rules = current.filters().map(|rule| RuleCounts {
-        route: rule.route.to_owned(),
-        rule: rule.name.to_owned(),
-        is_shadow: rule.is_shadow,
-        kept: read(&rule.counts.kept),
-        dropped: read(&rule.counts.dropped),
-        faults: read(&rule.counts.faults),
+    let rules = current.tallies().map(|(route, rule)| RuleCounts {
+        route: route.to_owned(),
+        operator: rule.operator().name(),
+        rule: rule.name().to_owned(),
+        is_shadow: rule.is_shadow(),
+        kept: read(&rule.counts().kept),
+        dropped: read(&rule.counts().dropped),
+        changed: read(&rule.counts().changed),
+        faults: read(&rule.counts().faults),
+        timed: read(&rule.counts().timed),
+        timed_ns: read(&rule.counts().timed_ns),
     });
     rules.collect()
 }

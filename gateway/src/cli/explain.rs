@@ -10,8 +10,10 @@ use tidegate_wire::{Aliases, Limits, Raw};
 use uuid::Uuid;
 
 use crate::access::Grant;
-use crate::config::{Condition, Config, Filter, OnError, Route};
-use crate::pipeline::{Cost, Encodes, Ids, Outline, Pipeline, Sender, Stamp, Trace};
+use crate::config::{Config, Route};
+use crate::pipeline::{
+    Cost, Did, Encodes, Ids, Outline, Pipeline, Sender, Stamp, Step, Tally, Trace, Verdict,
+};
 use crate::record::{Encoding, Record, Records};
 
 /// The longest line, an event, that is read.
@@ -58,10 +60,10 @@ impl Explained<'_> {
         for (index, (route, outline)) in routes.iter().zip(self.pipeline.rules().outlines()).enumerate() {
             writeln!(out, "route {}{} -> topic {}", index + 1, named(route), route.topic)?;
             match (&route.when, outline.condition) {
-                (Some(when), Some(cost)) => writeln!(out, "  when {}\n    {}", one_line(when), shown(cost))?,
+                (Some(when), Some(cost)) => writeln!(out, "  when {}\n    {}", when.one_line(), shown(cost))?,
                 _ => writeln!(out, "  takes everything that comes here")?,
             }
-            filters(route, &outline, out)?;
+            rules(&outline, out)?;
         }
         writeln!(out, "an event that no route takes is refused as `unrouted`")?;
         Ok(())
@@ -95,7 +97,7 @@ impl Explained<'_> {
         let mut stamp = Stamp::new(now_ms, &source, Some(self.client), Ids::Unnumbered(Uuid::now_v7()));
         let sender = Sender { grant: &Grant::open(), aliases: &Aliases::default() };
         let mut records = Records::default();
-        let mut told = Told { routes: &self.config.routes, lines: Vec::new(), taken: 0 };
+        let mut told = Told { routes: &self.config.routes, lines: Vec::new() };
         let raw = Raw::Structured(event);
         let ran = self.pipeline.rules().run(&raw, 0, sender, &mut stamp, &mut records, &mut told);
         for line in told.lines {
@@ -133,16 +135,11 @@ impl Explained<'_> {
     }
 }
 
-fn filters(route: &Route, outline: &Outline, out: &mut impl Write) -> Result<()> {
-    for (index, (filter, cost)) in route.filters.iter().zip(&outline.filters).enumerate() {
-        let shadow = if filter.shadow { ", as a shadow: only counts" } else { "" };
-        writeln!(out, "  filter {}: {}", name(filter, index), verb(filter))?;
-        writeln!(
-            out,
-            "    {}, without an answer: {}{shadow}",
-            shown(*cost),
-            without_answer(filter.on_error)
-        )?;
+fn rules(outline: &Outline, out: &mut impl Write) -> Result<()> {
+    for Step { operator, name, is_shadow, cost, does } in &outline.rules {
+        let shadow = if *is_shadow { ", as a shadow: only counts" } else { "" };
+        writeln!(out, "  {} {name}: {does}{shadow}", operator.name())?;
+        writeln!(out, "    {}", shown(*cost))?;
     }
     match outline.fields.as_slice() {
         [] => writeln!(out, "  looks at nothing of the payload but whether it is JSON")?,
@@ -155,33 +152,24 @@ fn filters(route: &Route, outline: &Outline, out: &mut impl Write) -> Result<()>
 struct Told<'a> {
     routes: &'a [Route],
     lines: Vec<String>,
-    taken: usize,
 }
 
 impl Trace for Told<'_> {
     fn condition(&mut self, route: usize, said: Result<bool, Fault>) {
         let name = self.routes.get(route).map(named).unwrap_or_default();
         self.lines.push(format!("route {}{name}: {}", route + 1, answer(said)));
-        // The next one takes what this one does not; it says so unless it takes everything.
-        self.taken = if said == Ok(true) { route } else { route + 1 };
     }
 
-    fn filter(&mut self, filter: usize, said: Result<bool, Fault>, goes_on: bool) {
-        let Some(written) = self.routes.get(self.taken).and_then(|route| route.filters.get(filter)) else {
-            return;
+    fn rule(&mut self, rule: &Tally, did: Did) {
+        let then = match did.verdict {
+            Verdict::Kept => "goes on",
+            Verdict::Changed => "goes on, changed",
+            Verdict::Dropped => "dropped",
+            Verdict::WouldDrop => "would be dropped",
         };
-        let then = match (goes_on, written.shadow) {
-            (false, _) => "dropped",
-            (true, true) if would_drop(written, said) => "would be dropped",
-            (true, _) => "goes on",
-        };
-        let name = name(written, filter);
-        self.lines.push(format!("filter {name}: {}, {then}", answer(said)));
+        let fault = did.fault.map(|fault| format!("no answer, {fault}, ")).unwrap_or_default();
+        self.lines.push(format!("{} {}: {fault}{then}", rule.operator().name(), rule.name()));
     }
-}
-
-fn would_drop(filter: &Filter, said: Result<bool, Fault>) -> bool {
-    said.map_or(filter.on_error == OnError::Drop, |holds| holds == filter.drop.is_some())
 }
 
 fn answer(said: Result<bool, Fault>) -> String {
@@ -196,32 +184,9 @@ fn named(route: &Route) -> String {
     route.name.as_ref().map(|name| format!(" {name}")).unwrap_or_default()
 }
 
-fn name(filter: &Filter, index: usize) -> String {
-    filter.name.clone().unwrap_or_else(|| (index + 1).to_string())
-}
-
-fn verb(filter: &Filter) -> String {
-    match (&filter.keep, &filter.drop) {
-        (Some(keep), _) => format!("keep {}", one_line(keep)),
-        (None, Some(drop)) => format!("drop {}", one_line(drop)),
-        (None, None) => "keep all".to_owned(),
-    }
-}
-
-fn without_answer(on_error: OnError) -> &'static str {
-    match on_error {
-        OnError::Keep => "goes on",
-        OnError::Drop => "dropped",
-    }
-}
-
 fn shown(cost: Cost) -> String {
     let looks = if cost.looks_at_payload { "into the payload" } else { "at attributes only" };
     format!("at most {} steps, looks {looks}", cost.steps)
-}
-
-fn one_line(condition: &Condition) -> String {
-    condition.text().split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]
@@ -264,10 +229,10 @@ mod tests {
 route 1 sensors -> topic sensors
   when type.startsWith(\"sensor.\")
     at most 10 steps, looks at attributes only
-  filter hot: keep data.celsius > 20.0
-    at most 3 steps, looks into the payload, without an answer: goes on
-  filter 2: drop data.tags.exists(t, t == 'test')
-    at most 1023 steps, looks into the payload, without an answer: dropped, as a shadow: only counts
+  filter hot: keep data.celsius > 20.0; without an answer: goes on
+    at most 3 steps, looks into the payload
+  filter 2: drop data.tags.exists(t, t == 'test'); without an answer: dropped, as a shadow: only counts
+    at most 1023 steps, looks into the payload
   looks in one pass for data.celsius, data.tags
 route 2 -> topic rest
   takes everything that comes here
@@ -284,12 +249,12 @@ an event that no route takes is refused as `unrouted`
         for (event, expected) in [
             (
                 r#"{"type":"sensor.a","id":"1","time":"2020-01-01T00:00:00Z","data":{"celsius":21,"tags":["test"]}}"#,
-                "line 1 | route 1 sensors: yes | filter hot: yes, goes on | filter 2: yes, would be dropped | \
+                "line 1 | route 1 sensors: yes | filter hot: goes on | filter 2: would be dropped | \
                  record for topic sensors, binary, key `c`, timestamp ",
             ),
             (
                 r#"{"type":"sensor.a","data":{"celsius":1}}"#,
-                "line 1 | route 1 sensors: yes | filter hot: no, dropped | goes nowhere: filtered",
+                "line 1 | route 1 sensors: yes | filter hot: dropped | goes nowhere: filtered",
             ),
             (
                 r#"{"type":"sensor.a","data":{"celsius":"x"}}"#,

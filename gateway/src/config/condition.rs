@@ -5,6 +5,32 @@ use tidegate_cel::{Compiler, Problem};
 
 use super::findings::Findings;
 
+/// An expression that gives a value, in the part of CEL that Tidegate has.
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(transparent)]
+pub struct Expression(String);
+
+impl From<&str> for Expression {
+    /// Without checking it.
+    fn from(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+}
+
+impl Expression {
+    /// The expression; in a configuration that was accepted it compiles.
+    pub fn text(&self) -> &str {
+        &self.0
+    }
+
+    /// Refuses it where it does not compile.
+    pub(super) fn check(&self, path: &str, findings: &mut Findings<'_>) {
+        if let Err(problem) = Compiler::default().value(&self.0) {
+            findings.refuse_within(path, &problem.at, problem.message, problem.help);
+        }
+    }
+}
+
 /// A condition of a route or a filter, in the part of CEL that Tidegate has.
 #[derive(Clone, Debug, Deserialize, PartialEq)]
 #[serde(transparent)]
@@ -19,6 +45,11 @@ impl Condition {
     /// The expression; in a configuration that was accepted it compiles.
     pub fn text(&self) -> &str {
         &self.0
+    }
+
+    /// The expression without line breaks.
+    pub fn one_line(&self) -> String {
+        self.0.split_whitespace().collect::<Vec<_>>().join(" ")
     }
 
     /// Refuses it where it does not compile.

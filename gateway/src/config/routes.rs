@@ -3,9 +3,9 @@
 use serde::Deserialize;
 use tidegate_cel::Compiler;
 
-use super::condition::Condition;
-use super::filters::{self, Filter};
+use super::condition::{Condition, Expression};
 use super::findings::Findings;
+use super::operators::{self, Filter};
 use super::topics::{Acks, Compression, Missing};
 use crate::record::Encoding;
 
@@ -24,6 +24,9 @@ pub struct Route {
     pub when: Option<Condition>,
     /// The Kafka topic.
     pub topic: String,
+    /// The record's key; without a value, and without this, `partitionkey` or the client.
+    #[serde(default)]
+    pub key: Option<Expression>,
     /// Which of its events are kept; tried in their order.
     #[serde(default)]
     pub filters: Vec<Filter>,
@@ -76,6 +79,7 @@ impl Route {
             name: None,
             when: None,
             topic: "events".into(),
+            key: None,
             filters: Vec::new(),
             encoding: Encoding::default(),
             tolerance_ms: default_tolerance_ms(),
@@ -107,7 +111,7 @@ pub(super) fn check(routes: &[Route], findings: &mut Findings<'_>) {
             );
         }
         if let Some(name) = route.name.as_deref() {
-            if !filters::is_name(name) {
+            if !operators::is_name(name) {
                 let help = "write 1 to 64 letters, digits, `-`, `_` or `.`";
                 findings.refuse(&format!("routes.{index}.name"), format!("`{name}` cannot be a name"), help);
             }
@@ -123,7 +127,10 @@ pub(super) fn check(routes: &[Route], findings: &mut Findings<'_>) {
         if let Some(when) = &route.when {
             when.check(&format!("routes.{index}.when"), findings);
         }
-        filters::check(index, &route.filters, findings);
+        if let Some(key) = &route.key {
+            key.check(&format!("routes.{index}.key"), findings);
+        }
+        operators::check(index, route, findings);
         check_together(index, route, &mut together, findings);
         if let Some(above) = routes.iter().take(index).position(|above| above.when.is_none()) {
             findings.refuse(
@@ -141,12 +148,17 @@ pub(super) fn check(routes: &[Route], findings: &mut Findings<'_>) {
 
 /// Expressions that compile alone may together look at too much.
 fn check_together(index: usize, route: &Route, compiler: &mut Compiler, findings: &mut Findings<'_>) {
-    let filters = route.filters.iter().flat_map(|filter| [&filter.keep, &filter.drop]);
-    let fits_alone = |condition: &&Condition| Condition::parse(condition.text()).is_ok();
-    for condition in filters.chain([&route.when]).flatten().filter(fits_alone) {
-        if let Err(problem) = compiler.condition(condition.text()) {
+    for text in expressions(route).into_iter().filter(|text| Compiler::default().value(text).is_ok()) {
+        if let Err(problem) = compiler.value(text) {
             findings.refuse(&format!("routes.{index}"), problem.message, &problem.help);
             return;
         }
     }
+}
+
+/// The expressions of a route that are asked of the event as it came.
+fn expressions(route: &Route) -> Vec<&str> {
+    let filters = route.filters.iter().flat_map(|filter| [&filter.keep, &filter.drop]).flatten();
+    let conditions = route.when.iter().chain(filters).map(Condition::text);
+    conditions.chain(route.key.as_ref().map(Expression::text)).collect()
 }

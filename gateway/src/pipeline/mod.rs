@@ -1,27 +1,47 @@
 //! What happens to an event between its frame and its destination: pure, so every rule is a table test.
 //!
 //! The reader learns the order from [`Pipeline::run`]: fill (is it an event), admit (has it not expired), complete
-//! (what the client left out), route (with the route's filters), encode. No clock, no I/O, no metrics: time and names come in the [`Stamp`].
+//! (what the client left out), route (with the route's operators), encode. No clock, no I/O, no metrics: time and names come in the [`Stamp`].
 
 mod encode;
-mod filter;
+mod look;
+mod onward;
+mod operators;
 mod route;
 mod seen;
 mod stamp;
+mod tally;
 mod trace;
 
+use std::cell::RefCell;
 use std::sync::Arc;
 
 use arc_swap::{ArcSwap, Guard};
+pub use tidegate_cel::Fault;
+use tidegate_cel::Findings;
 use tidegate_wire::{Aliases, Code, Event, Limits, Raw, Reject};
 
-pub use self::filter::{Counts, Rule};
 pub use self::stamp::{Ids, Stamp};
-pub use self::trace::{Cost, Outline, Trace, Untold};
+pub use self::tally::{Counts, Did, Operator, Tally, Verdict};
+pub use self::trace::{Cost, Outline, Step, Trace, Untold};
 use crate::access::Grant;
 use crate::config::Route;
 use crate::record::{Encoding, Records};
-use route::{Table, Target};
+use route::{Judged, Table, Target};
+
+thread_local! {
+    /// One a worker thread, so that nothing is allocated for an event.
+    static SCRATCH: RefCell<Scratch> = RefCell::default();
+}
+
+/// What is written down about one event while it is judged.
+#[derive(Debug, Default)]
+struct Scratch {
+    /// What rules find in the payload.
+    findings: Findings,
+    /// The record's key, where an expression says it.
+    key: String,
+}
 
 /// The rules, compiled from the configuration, which may be replaced while events pass.
 #[derive(Debug)]
@@ -71,7 +91,7 @@ impl Pipeline {
     }
 
     /// Judges events by `routes` from now on, which the configuration has checked and which lead to no other topics than
-    /// those before. Filters that stay as they were go on counting.
+    /// those before. Rules that stay as they were go on counting.
     pub fn replace(&self, routes: &[Route]) -> Result<(), tidegate_cel::Problem> {
         let mut table = Table::new(routes, &self.topics)?;
         table.succeed(&self.routes.load());
@@ -92,9 +112,9 @@ impl Pipeline {
 }
 
 impl Rules<'_> {
-    /// The filters of all routes and what they have done.
-    pub fn filters(&self) -> impl Iterator<Item = Rule<'_>> {
-        self.routes.rules()
+    /// The rules of all routes, each with the name of its route, and what they have done.
+    pub fn tallies(&self) -> impl Iterator<Item = (&str, &Tally)> {
+        self.routes.tallies()
     }
 
     /// What the rules of each route cost and look at, in their order.
@@ -118,16 +138,21 @@ impl Rules<'_> {
         event.fill_unchecked(raw, sender.aliases, self.limits)?;
         admit(&event, stamp.now_ms())?;
         let (stamp, key) = stamp.complete(&mut event, index);
+        let judged = Judged { limits: self.limits, now_ms: stamp.now_ms() };
         let permits = |target: &Target| permit(sender.grant, target);
-        let route = self.routes.take(&mut event, self.limits, permits, trace)?;
-        let encoding = match self.encodes {
-            Encodes::ByRoute => route.encoding,
-            Encodes::Structured => Encoding::Structured,
-        };
-        let timestamp_ms = stamp.timestamp_ms(event.time_ms(), route.tolerance_ms);
-        let draft = records.draft(index, route.topic, encoding, timestamp_ms);
-        encode::encode(draft, encoding, &event, key.as_deref());
-        Ok(())
+        SCRATCH.with_borrow_mut(|Scratch { findings, key: own_key }| {
+            let route = self.routes.take(&mut event, findings, judged, permits, trace)?;
+            let own_key = self.routes.complete(route, &event, findings, judged, own_key);
+            let target = &route.target;
+            let encoding = match self.encodes {
+                Encodes::ByRoute => target.encoding,
+                Encodes::Structured => Encoding::Structured,
+            };
+            let timestamp_ms = stamp.timestamp_ms(event.time_ms(), target.tolerance_ms);
+            let draft = records.draft(index, target.topic, encoding, timestamp_ms);
+            encode::encode(draft, encoding, &event, own_key.or(key.as_deref()));
+            Ok(())
+        })
     }
 }
 

@@ -1,26 +1,21 @@
 //! Which topic an event goes to, and whether it goes: the first route whose condition holds, and its filters.
 
-use std::cell::RefCell;
+use tidegate_cel::{Compiler, Findings, Problem, Program};
+use tidegate_wire::{Attribute, Code, Event, Limits, Reject};
 
-use tidegate_cel::{Compiler, Fault, Findings, Malformed, Plan, Problem, Program};
-use tidegate_wire::{Attribute, Code, Data, Event, Limits, Reject};
-
-use super::filter::{Filter, Rule};
-use super::seen::{Asked, Seen, payload};
+use super::look::{Look, Sight};
+use super::onward::Onward;
+use super::operators::Operators;
+use super::tally::Tally;
 use super::trace::{Cost, Outline, Trace};
 use crate::config::Route;
 use crate::record::{Encoding, TopicId};
-
-thread_local! {
-    /// What rules find in a payload: one a worker thread, so that nothing is allocated for an event.
-    static FINDINGS: RefCell<Findings> = RefCell::default();
-}
 
 /// The routes in their order.
 #[derive(Debug)]
 pub(super) struct Table {
     routes: Vec<Compiled>,
-    /// What conditions look at; and filters too where a condition looks into the payload, so that it is read once.
+    /// What conditions look at; and operators too where a condition looks into the payload, so that it is read once.
     conditions: Look,
 }
 
@@ -33,66 +28,16 @@ pub(super) struct Target {
     pub(super) tolerance_ms: u64,
 }
 
+/// A route, ready to be asked.
 #[derive(Debug)]
-struct Compiled {
+pub(super) struct Compiled {
     name: String,
     when: Option<Program>,
-    filters: Vec<Filter>,
-    /// What the filters look at, where it is not in [`Table::conditions`].
+    operators: Operators,
+    onward: Option<Onward>,
+    /// What the operators look at, where it is not in [`Table::conditions`].
     look: Option<Look>,
-    target: Target,
-}
-
-/// What some expressions look at.
-#[derive(Debug)]
-struct Look {
-    plan: Plan,
-    attributes: Vec<Asked>,
-    is_into_payload: bool,
-}
-
-impl Look {
-    fn new(compiler: &Compiler) -> Self {
-        Self {
-            plan: compiler.plan().clone(),
-            attributes: compiler.attributes().iter().map(|name| Asked::new(name)).collect(),
-            is_into_payload: compiler.looks_at_payload(),
-        }
-    }
-
-    /// Finds what is looked at.
-    fn read(&self, event: &mut Event<'_>, limits: &Limits, findings: &mut Findings) -> Result<(), Reject> {
-        if !self.is_into_payload {
-            return Ok(());
-        }
-        let text = payload(event);
-        if text.is_none() {
-            // It has no fields, or is not even text.
-            event.check(limits)?;
-        }
-        match self.plan.read(text, limits.max_json_depth, findings) {
-            Ok(()) => {
-                if let Data::Unchecked(json) = event.data {
-                    event.data = Data::Json(json);
-                }
-                Ok(())
-            }
-            Err(Malformed::Duplicate(at)) => Err(twice(at)),
-            // Says what every payload that is not JSON is told.
-            Err(Malformed::Json(_)) => event.check(limits),
-        }
-    }
-
-    #[inline]
-    fn holds(&self, program: &Program, event: &Event<'_>, findings: &mut Findings) -> Result<bool, Fault> {
-        let payload = if program.looks_at_payload() { payload(event) } else { None };
-        program.holds(&self.plan, payload, &Seen(event, &self.attributes), findings)
-    }
-}
-
-fn twice(at: usize) -> Reject {
-    let message = format!("`data` names a member twice in one object, at byte {at}: rules look at it");
-    Reject { code: Code::Malformed, message: message.into() }
+    pub(super) target: Target,
 }
 
 impl Table {
@@ -108,15 +53,14 @@ impl Table {
         let ready = routes.iter().zip(whens).enumerate().map(|(index, (route, when))| {
             let mut own = Compiler::default();
             let compiler = if is_read_first { &mut compiler } else { &mut own };
-            let filters = route.filters.iter().enumerate();
-            let filters = filters
-                .map(|(index, filter)| Filter::new(filter, index, compiler))
-                .collect::<Result<_, _>>()?;
+            let operators = Operators::new(route, compiler)?;
+            let onward = Onward::new(route, compiler)?;
             let position = topics.iter().position(|topic| *topic == route.topic).unwrap_or(0);
             Ok(Compiled {
                 name: route.name.clone().unwrap_or_else(|| (index + 1).to_string()),
                 when,
-                filters,
+                operators,
+                onward,
                 look: (!is_read_first).then(|| Look::new(&own)),
                 target: Target {
                     topic: TopicId(u16::try_from(position).unwrap_or(0)),
@@ -130,19 +74,19 @@ impl Table {
         Ok(Self { routes, conditions: Look::new(&compiler) })
     }
 
-    /// Filters that `before` had too go on counting.
+    /// Rules that `before` had too, written the same, go on counting, and know what those knew.
     pub(super) fn succeed(&mut self, before: &Self) {
         for route in &mut self.routes {
             let Some(same) = before.routes.iter().find(|other| other.name == route.name) else { continue };
-            for filter in &mut route.filters {
-                same.filters.iter().for_each(|other| filter.succeed(other));
-            }
+            route.operators.succeed(&same.operators);
         }
     }
 
-    /// The filters of all routes.
-    pub(super) fn rules(&self) -> impl Iterator<Item = Rule<'_>> {
-        self.routes.iter().flat_map(|route| route.filters.iter().map(|filter| filter.rule(&route.name)))
+    /// The rules of all routes, each with the name of its route.
+    pub(super) fn tallies(&self) -> impl Iterator<Item = (&str, &Tally)> {
+        self.routes
+            .iter()
+            .flat_map(|route| route.operators.tallies().map(|tally| (route.name.as_str(), tally)))
     }
 
     /// What the rules of each route cost and look at.
@@ -150,83 +94,82 @@ impl Table {
         self.routes.iter().map(|route| route.outline(&self.conditions)).collect()
     }
 
-    /// Where the event goes; `permits` is asked before the filters are.
+    /// The route that takes the event, whose operators let it pass; `permits` is asked before they are.
     pub(super) fn take(
         &self,
         event: &mut Event<'_>,
-        limits: &Limits,
+        findings: &mut Findings,
+        judged: Judged<'_>,
         permits: impl FnOnce(&Target) -> Result<(), Reject>,
         trace: &mut impl Trace,
-    ) -> Result<&Target, Reject> {
+    ) -> Result<&Compiled, Reject> {
+        let Judged { limits, now_ms } = judged;
         // Without rules, which is how most begin, this is all there is to do.
         if let [route] = self.routes.as_slice()
-            && route.when.is_none()
-            && route.filters.is_empty()
+            && route.takes_all_as_it_is()
         {
             permits(&route.target)?;
             event.check(limits)?;
-            return Ok(&route.target);
+            return Ok(route);
         }
-        FINDINGS.with_borrow_mut(|findings| {
-            self.conditions.read(event, limits, findings)?;
-            let taken = self.routes.iter().enumerate().find(|(index, route)| {
-                let Some(when) = &route.when else { return true };
-                let said = self.conditions.holds(when, event, findings);
-                trace.condition(*index, said);
-                said == Ok(true)
-            });
-            let (_, route) = taken.ok_or_else(|| unrouted(event))?;
-            permits(&route.target)?;
-            route.filter(&self.conditions, event, limits, findings, trace)?;
-            // Where nothing has looked through it.
-            event.check(limits)?;
-            Ok(&route.target)
-        })
+        self.conditions.read(event, limits, findings)?;
+        let taken = self.routes.iter().enumerate().find(|(index, route)| {
+            let Some(when) = &route.when else { return true };
+            let said = self.conditions.holds(when, event, findings);
+            trace.condition(*index, said);
+            said == Ok(true)
+        });
+        let (_, route) = taken.ok_or_else(|| unrouted(event))?;
+        permits(&route.target)?;
+        if let Some(look) = &route.look {
+            look.read(event, limits, findings)?;
+        }
+        let look = route.look.as_ref().unwrap_or(&self.conditions);
+        trace.begins();
+        route.operators.judge(&mut Sight { look, event, findings, now_ms }, trace)?;
+        // Where nothing has looked through it.
+        event.check(limits)?;
+        Ok(route)
     }
+
+    /// Completes what `route` does with an event that it took; what it says of the record's key.
+    #[inline]
+    pub(super) fn complete<'k>(
+        &self,
+        route: &Compiled,
+        event: &Event<'_>,
+        findings: &mut Findings,
+        judged: Judged<'_>,
+        key: &'k mut String,
+    ) -> Option<&'k str> {
+        let onward = route.onward.as_ref()?;
+        let look = route.look.as_ref().unwrap_or(&self.conditions);
+        let mut sight = Sight { look, event, findings, now_ms: judged.now_ms };
+        onward.key(&mut sight, key).then_some(key.as_str())
+    }
+}
+
+/// By what events are judged beside the rules.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Judged<'a> {
+    pub(super) limits: &'a Limits,
+    /// When their frame was received, Unix ms.
+    pub(super) now_ms: u64,
 }
 
 impl Compiled {
-    /// Asks all filters.
-    #[inline]
-    fn filter(
-        &self,
-        conditions: &Look,
-        event: &mut Event<'_>,
-        limits: &Limits,
-        findings: &mut Findings,
-        trace: &mut impl Trace,
-    ) -> Result<(), Reject> {
-        if self.filters.is_empty() {
-            return Ok(());
-        }
-        if let Some(look) = &self.look {
-            look.read(event, limits, findings)?;
-        }
-        let look = self.look.as_ref().unwrap_or(conditions);
-        for (index, filter) in self.filters.iter().enumerate() {
-            let said = look.holds(filter.program(), event, findings);
-            let goes_on = filter.keeps(said);
-            trace.filter(index, said, goes_on);
-            if !goes_on {
-                return Err(Reject { code: Code::Filtered, message: "".into() });
-            }
-        }
-        Ok(())
+    fn takes_all_as_it_is(&self) -> bool {
+        self.when.is_none() && self.operators.is_empty() && self.onward.is_none()
     }
 
     fn outline(&self, conditions: &Look) -> Outline {
-        let look = self.look.as_ref().unwrap_or(conditions);
         Outline {
             name: self.name.clone(),
-            condition: self.when.as_ref().map(cost),
-            filters: self.filters.iter().map(|filter| cost(filter.program())).collect(),
-            fields: look.plan.paths(),
+            condition: self.when.as_ref().map(|when| Cost::of([when])),
+            rules: self.operators.steps(),
+            fields: self.look.as_ref().unwrap_or(conditions).paths(),
         }
     }
-}
-
-fn cost(program: &Program) -> Cost {
-    Cost { steps: program.cost(), looks_at_payload: program.looks_at_payload() }
 }
 
 fn unrouted(event: &Event<'_>) -> Reject {

@@ -5,9 +5,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use tidegate_wire::{Aliases, Code, Define, Limits, Raw, Record};
 use uuid::Uuid;
 
-use super::{Counts, Encodes, Ids, Pipeline, Rule, Sender, Stamp, Untold};
+use super::{Counts, Encodes, Ids, Pipeline, Sender, Stamp, Untold};
 use crate::access::Access;
-use crate::config::{Condition, Config, Filter, OnError, Route};
+use crate::config::{Condition, Config, Expression, Filter, OnError, Route};
 use crate::record::{Encoding, Records, TopicId};
 
 const NOW_MS: u64 = 1_790_000_000_000;
@@ -298,10 +298,11 @@ fn what_rules_have_done_is_counted() {
     }
     let counts: Vec<_> = pipeline
         .rules()
-        .filters()
-        .map(|Rule { route, name, counts: Counts { kept, dropped, faults }, .. }| {
+        .tallies()
+        .map(|(route, rule)| {
             let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
-            (route.to_owned(), name.to_owned(), read(kept), read(dropped), read(faults))
+            let Counts { kept, dropped, faults, .. } = rule.counts();
+            (route.to_owned(), rule.name().to_owned(), read(kept), read(dropped), read(faults))
         })
         .collect();
     let line = |name: &str, kept, dropped, faults| ("1".to_owned(), name.to_owned(), kept, dropped, faults);
@@ -328,7 +329,7 @@ fn rules_are_replaced_and_what_stays_goes_on_counting() {
     };
     let kept = || {
         let rules = pipeline.rules();
-        rules.filters().map(|rule| rule.counts.kept.load(Ordering::Relaxed)).collect::<Vec<_>>()
+        rules.tallies().map(|(_, rule)| rule.counts().kept.load(Ordering::Relaxed)).collect::<Vec<_>>()
     };
     assert_eq!((run(), kept()), (Ok(()), vec![1, 1]));
     pipeline.replace(&routes(vec![named("b", "data.b > 1"), named("a", "data.a > 2")])).unwrap();
@@ -367,4 +368,39 @@ fn a_payload_that_stands_alone_is_checked_whoever_looks_at_it() {
             assert_eq!(ran.map_err(|reject| reject.code), expected, "{routes:?} {payload:?}");
         }
     }
+}
+
+#[test]
+fn a_key_expression_says_the_records_key_where_it_has_a_value() {
+    let key = Some(Expression::from("data.user.id"));
+    let routes = [Route { key, ..route(None, "t", Encoding::Structured) }];
+    for (data, expected) in [
+        (r#"{"user":{"id":"a"}}"#, "a"),
+        (r#"{"user":{"id":"\u0061\n"}}"#, "a\n"),
+        (r#"{"user":{"id":7}}"#, "7"),
+        (r#"{"user":{"id":1.50}}"#, "1.5"),
+        (r#"{"user":{"id":null}}"#, "web-1"),
+        (r#"{"user":{}}"#, "web-1"),
+        (r#"{"user":{"id":[1]}}"#, "web-1"),
+        ("7", "web-1"),
+    ] {
+        let event = format!(r#"{{"type":"t","data":{data}}}"#);
+        assert_eq!(key_of(&routes, &event), Some(expected.to_owned()), "{data}");
+    }
+    let long = format!(r#"{{"type":"t","data":{{"user":{{"id":"{}"}}}}}}"#, "x".repeat(5_000));
+    assert_eq!(key_of(&routes, &long), Some("web-1".to_owned()));
+}
+
+/// The record key of a client's event, which is called `web-1`.
+fn key_of(routes: &[Route], event: &str) -> Option<String> {
+    let pipeline = Pipeline::new(Limits::default(), routes, &["t".to_owned()], Encodes::ByRoute).unwrap();
+    let access = Access::new(&Config::default().auth, &Config::default().origins, &["t".to_owned()]);
+    let grant = access.authenticate(None).unwrap();
+    let sender = Sender { grant: &grant, aliases: &Aliases::default() };
+    let mut stamp = Stamp::new(NOW_MS, "/shop/web-1", Some("web-1"), numbered());
+    let mut records = Records::default();
+    let raw = Raw::Structured(event.as_bytes());
+    pipeline.rules().run(&raw, 0, sender, &mut stamp, &mut records, &mut Untold).unwrap();
+    let record = records.get(0).unwrap();
+    record.key.map(|key| String::from_utf8_lossy(key).into_owned())
 }

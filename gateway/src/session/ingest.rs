@@ -8,6 +8,7 @@ use tidegate_wire::{Raw, Reason, Reject};
 use super::budget::Held;
 use super::core::Core;
 use super::inflight::InFlight;
+use super::timed::{self, Timed};
 use crate::carrier::Carrier;
 use crate::metrics::Stage;
 use crate::pipeline::{Sender, Stamp, Untold};
@@ -46,8 +47,13 @@ pub(super) fn prepare<'a>(
     let mut records = BUFFER.take().unwrap_or_default();
     let mut index = repeated;
     let rules = core.pipeline.rules();
+    let mut timed = timed::is_due().then(Timed::new);
     for raw in events.skip(repeated as usize) {
-        match rules.run(&raw, index, sender, stamp, &mut records, &mut Untold) {
+        let ran = match &mut timed {
+            None => rules.run(&raw, index, sender, stamp, &mut records, &mut Untold),
+            Some(timed) => rules.run(&raw, index, sender, stamp, &mut records, timed),
+        };
+        match ran {
             Ok(()) => inflight.going += 1,
             Err(reject) => inflight.reject(index, reject),
         }

@@ -20,6 +20,7 @@ mod post;
 mod reader;
 mod registry;
 mod snapshot;
+mod timed;
 mod window;
 mod writer;
 

@@ -121,7 +121,11 @@ async fn a_file_that_is_wrong_leaves_the_rules_as_they_are_and_operators_are_tol
     let stored = gateway.tail();
     assert_eq!(stored.iter().map(|event| event["data"]["n"].as_u64().unwrap()).collect::<Vec<_>>(), [2]);
     let metrics = gateway.metrics().await;
-    assert_eq!(metrics.get("tidegate_rule_events_total{route=\"1\",rule=\"x\",result=\"dropped\"}"), 1.0);
+    assert_eq!(
+        metrics
+            .get("tidegate_rule_events_total{route=\"1\",operator=\"filter\",rule=\"x\",result=\"dropped\"}"),
+        1.0
+    );
     assert_eq!(metrics.get("tidegate_config_reloads_total{result=\"refused\"}"), 3.0);
 }
 
@@ -162,8 +166,9 @@ async fn the_example_keeps_of_recorded_events_what_it_says() {
         ("weather", "alarming", "kept", 308.0),
         ("weather", "alarming", "dropped", 8_451.0),
     ] {
-        let series =
-            format!("tidegate_rule_events_total{{route=\"{route}\",rule=\"{rule}\",result=\"{result}\"}}");
+        let series = format!(
+            "tidegate_rule_events_total{{route=\"{route}\",operator=\"filter\",rule=\"{rule}\",result=\"{result}\"}}"
+        );
         assert_eq!(metrics.get(&series), count, "{series}");
     }
 }

@@ -2,8 +2,9 @@
 
 use serde::Deserialize;
 
-use super::condition::Condition;
-use super::findings::Findings;
+use super::{OnError, check_names};
+use crate::config::condition::Condition;
+use crate::config::findings::Findings;
 
 /// The most filters of one route.
 const FILTERS_MAX: usize = 256;
@@ -29,23 +30,6 @@ pub struct Filter {
     pub shadow: bool,
 }
 
-/// What becomes of an event that a rule has no answer for.
-#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq)]
-#[serde(rename_all = "lowercase")]
-pub enum OnError {
-    /// It goes on.
-    #[default]
-    Keep,
-    /// It does not.
-    Drop,
-}
-
-/// Whether `name` may be a label of a rule.
-pub(super) fn is_name(name: &str) -> bool {
-    (1..=64).contains(&name.len())
-        && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'))
-}
-
 pub(super) fn check(route: usize, filters: &[Filter], findings: &mut Findings<'_>) {
     for (index, filter) in filters.iter().enumerate() {
         let place = format!("routes.{route}.filters.{index}");
@@ -63,20 +47,9 @@ pub(super) fn check(route: usize, filters: &[Filter], findings: &mut Findings<'_
                 condition.check(&format!("{place}.{key}"), findings);
             }
         }
-        let Some(name) = &filter.name else { continue };
-        if !is_name(name) {
-            let help = "write 1 to 64 letters, digits, `-`, `_` or `.`";
-            findings.refuse(&format!("{place}.name"), format!("`{name}` cannot be a name"), help);
-        }
-        if filters.iter().take(index).any(|above| above.name.as_ref() == Some(name)) {
-            let help = "its counters could not be told apart: give it another one";
-            findings.refuse(
-                &format!("{place}.name"),
-                format!("`{name}` is the name of a filter above"),
-                help,
-            );
-        }
     }
+    let names = filters.iter().map(|filter| filter.name.as_deref());
+    check_names("filter", &format!("routes.{route}.filters"), names, findings);
     if filters.len() > FILTERS_MAX {
         let message = format!("{} filters in one route", filters.len());
         findings.refuse(&format!("routes.{route}.filters"), message, "at most 256: join some by `||`");
