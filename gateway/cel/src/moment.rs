@@ -30,7 +30,8 @@ impl Moment {
 
     /// Appends it in RFC 3339, to the millisecond; `None` before 1970.
     pub(crate) fn write(self, out: &mut String) -> Option<()> {
-        let millis = u64::try_from(self.seconds).ok()?.checked_mul(1_000)? + u64::try_from(self.nanos).ok()? / 1_000_000;
+        let millis = u64::try_from(self.seconds).ok()?.checked_mul(1_000)?
+            + u64::try_from(self.nanos).ok()? / 1_000_000;
         out.push_str(&time::format(millis));
         Some(())
     }

@@ -5,7 +5,7 @@ use tidegate_cel::Compiler;
 
 use super::condition::{Condition, Expression};
 use super::findings::Findings;
-use super::operators::{self, Filter};
+use super::operators::{self, Filter, Validate};
 use super::topics::{Acks, Compression, Missing};
 use crate::record::Encoding;
 
@@ -27,6 +27,9 @@ pub struct Route {
     /// The record's key; without a value, and without this, `partitionkey` or the client.
     #[serde(default)]
     pub key: Option<Expression>,
+    /// What the data of its events must be like.
+    #[serde(default)]
+    pub validate: Option<Validate>,
     /// Which of its events are kept; tried in their order.
     #[serde(default)]
     pub filters: Vec<Filter>,
@@ -37,7 +40,7 @@ pub struct Route {
     /// it at most 30 minutes, whatever this says); in the file `timestamp_tolerance_ms`, 7 days if not written.
     #[serde(default = "default_tolerance_ms", rename = "timestamp_tolerance_ms")]
     pub tolerance_ms: u64,
-    /// Where what Kafka refuses for good goes; none: its client is told, and that is all.
+    /// Where what Kafka refuses for good goes, and what does not fit its schema; none: its client is told, and that is all.
     #[serde(default)]
     pub dead_letter: Option<String>,
     /// As `kafka.topics.missing`, for this topic.
@@ -80,6 +83,7 @@ impl Route {
             when: None,
             topic: "events".into(),
             key: None,
+            validate: None,
             filters: Vec::new(),
             encoding: Encoding::default(),
             tolerance_ms: default_tolerance_ms(),

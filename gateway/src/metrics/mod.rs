@@ -10,6 +10,7 @@ mod process;
 mod rates;
 mod refusals;
 pub mod rules;
+pub mod schemas;
 
 use std::sync::atomic::AtomicU64;
 
@@ -28,6 +29,7 @@ pub use self::rates::RateSeries;
 use self::refusals::Refusals;
 pub use self::refusals::Surface;
 use self::rules::ReloadSeries;
+use self::schemas::SchemaSeries;
 use crate::carrier::Carrier;
 
 /// A gauge of fractions of seconds.
@@ -59,6 +61,8 @@ pub struct Metrics {
     pub rates: RateSeries,
     /// What became of configuration files that changed.
     pub reloads: ReloadSeries,
+    /// What came of asking a schema registry.
+    pub schemas: SchemaSeries,
 }
 
 /// The series of the embedded log.
@@ -147,6 +151,7 @@ impl Metrics {
             clients: ClientSeries::default(),
             rates: RateSeries::default(),
             reloads: ReloadSeries::default(),
+            schemas: SchemaSeries::default(),
         };
         metrics.register_gateway(&mut registry);
         metrics.register_log(&mut registry);
@@ -155,6 +160,7 @@ impl Metrics {
         metrics.clients.register(&mut registry);
         metrics.rates.register(&mut registry);
         metrics.reloads.register(&mut registry);
+        metrics.schemas.register(&mut registry);
         process::register(&mut registry);
         (metrics, registry)
     }

@@ -27,7 +27,9 @@ pub use self::trace::{Cost, Outline, Step, Trace, Untold};
 use crate::access::Grant;
 use crate::config::Route;
 use crate::record::{Encoding, Records};
-use route::{Judged, Table, Target};
+use crate::schema::Subjects;
+use operators::Frame;
+use route::{Judged, Refused, Table, Target};
 
 thread_local! {
     /// One a worker thread, so that nothing is allocated for an event.
@@ -41,6 +43,8 @@ struct Scratch {
     findings: Findings,
     /// The record's key, where an expression says it.
     key: String,
+    /// The record's value, where it names its schema.
+    frame: Frame,
 }
 
 /// The rules, compiled from the configuration, which may be replaced while events pass.
@@ -50,6 +54,7 @@ pub struct Pipeline {
     topics: Vec<String>,
     routes: ArcSwap<Table>,
     encodes: Encodes,
+    subjects: Arc<Subjects>,
 }
 
 /// The rules as they are now: one frame's events are all judged by these.
@@ -86,14 +91,31 @@ impl Pipeline {
         topics: &[String],
         encodes: Encodes,
     ) -> Result<Self, tidegate_cel::Problem> {
-        let table = Table::new(routes, topics)?;
-        Ok(Self { limits, topics: topics.to_vec(), routes: ArcSwap::from_pointee(table), encodes })
+        Self::with_schemas(limits, routes, topics, encodes, Arc::default())
+    }
+
+    /// The same with what schema registries say of `subjects`. Of `topics`, those after the routes' own are for dead letters.
+    pub fn with_schemas(
+        limits: Limits,
+        routes: &[Route],
+        topics: &[String],
+        encodes: Encodes,
+        subjects: Arc<Subjects>,
+    ) -> Result<Self, tidegate_cel::Problem> {
+        let table = ArcSwap::from_pointee(Table::new(routes, topics, &subjects)?);
+        Ok(Self { limits, topics: topics.to_vec(), routes: table, encodes, subjects })
+    }
+
+    /// Whether a schema is missing without which nothing may be taken.
+    #[inline]
+    pub fn is_awaiting(&self) -> bool {
+        self.routes.load().is_awaiting()
     }
 
     /// Judges events by `routes` from now on, which the configuration has checked and which lead to no other topics than
     /// those before. Rules that stay as they were go on counting.
     pub fn replace(&self, routes: &[Route]) -> Result<(), tidegate_cel::Problem> {
-        let mut table = Table::new(routes, &self.topics)?;
+        let mut table = Table::new(routes, &self.topics, &self.subjects)?;
         table.succeed(&self.routes.load());
         self.routes.store(Arc::new(table));
         Ok(())
@@ -122,8 +144,8 @@ impl Rules<'_> {
         self.routes.outlines()
     }
 
-    /// Takes one event at `index` of its frame: adds its record, or says why there is none. `trace` is told what each rule
-    /// said.
+    /// Takes one event at `index` of its frame: adds its record, or says why it is refused. Where what is refused goes to a
+    /// dead-letter topic, a record for that is added all the same. `trace` is told what each rule said.
     #[inline]
     pub fn run(
         &self,
@@ -140,19 +162,54 @@ impl Rules<'_> {
         let (stamp, key) = stamp.complete(&mut event, index);
         let judged = Judged { limits: self.limits, now_ms: stamp.now_ms() };
         let permits = |target: &Target| permit(sender.grant, target);
-        SCRATCH.with_borrow_mut(|Scratch { findings, key: own_key }| {
-            let route = self.routes.take(&mut event, findings, judged, permits, trace)?;
+        SCRATCH.with_borrow_mut(|Scratch { findings, key: own_key, frame }| {
+            let route = match self.routes.take(&mut event, findings, judged, permits, frame, trace) {
+                Ok(route) => route,
+                Err(refused) => {
+                    return Err(self.bury(refused, &event, index, stamp, key.as_deref(), records));
+                }
+            };
             let own_key = self.routes.complete(route, &event, findings, judged, own_key);
             let target = &route.target;
             let encoding = match self.encodes {
                 Encodes::ByRoute => target.encoding,
                 Encodes::Structured => Encoding::Structured,
             };
+            let framed = match route.validate().map(|validate| validate.frame(&event, frame)) {
+                None => None,
+                Some(Ok(framed)) => framed,
+                Some(Err(reject)) => {
+                    let refused = Refused { reject, by: Some(route) };
+                    return Err(self.bury(refused, &event, index, stamp, key.as_deref(), records));
+                }
+            };
             let timestamp_ms = stamp.timestamp_ms(event.time_ms(), target.tolerance_ms);
             let draft = records.draft(index, target.topic, encoding, timestamp_ms);
-            encode::encode(draft, encoding, &event, own_key.or(key.as_deref()));
+            encode::encode(draft, encoding, &event, framed, own_key.or(key.as_deref()));
             Ok(())
         })
+    }
+
+    /// Adds the record for the dead letters of an event that does not fit its schema, if its route has some.
+    fn bury(
+        &self,
+        refused: Refused<'_>,
+        event: &Event<'_>,
+        index: u32,
+        stamp: &Stamp<'_>,
+        key: Option<&str>,
+        records: &mut Records,
+    ) -> Reject {
+        let Refused { reject, by } = refused;
+        let route = by.filter(|_| reject.code == Code::Schema && self.encodes == Encodes::ByRoute);
+        let Some((target, topic)) = route.and_then(|route| Some((&route.target, route.target.dead_letter?)))
+        else {
+            return reject;
+        };
+        let timestamp_ms = stamp.timestamp_ms(event.time_ms(), target.tolerance_ms);
+        let draft = records.draft(index, topic, Encoding::Binary, timestamp_ms);
+        encode::letter(draft, target.encoding, event, key, &reject, &target.name);
+        reject
     }
 }
 

@@ -1,15 +1,18 @@
 //! Which topic an event goes to, and whether it goes: the first route whose condition holds, and its filters.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use tidegate_cel::{Compiler, Findings, Problem, Program};
 use tidegate_wire::{Attribute, Code, Event, Limits, Reject};
 
 use super::look::{Look, Sight};
 use super::onward::Onward;
-use super::operators::Operators;
+use super::operators::{Frame, Operators, Validate};
 use super::tally::Tally;
 use super::trace::{Cost, Outline, Trace};
 use crate::config::Route;
 use crate::record::{Encoding, TopicId};
+use crate::schema::Subjects;
 
 /// The routes in their order.
 #[derive(Debug)]
@@ -17,12 +20,16 @@ pub(super) struct Table {
     routes: Vec<Compiled>,
     /// What conditions look at; and operators too where a condition looks into the payload, so that it is read once.
     conditions: Look,
+    /// Whether a schema may be missing without which nothing may be taken. Once none is, none ever is: what was seen stays.
+    may_await: AtomicBool,
 }
 
 /// Where a route leads.
 #[derive(Debug)]
 pub(super) struct Target {
     pub(super) topic: TopicId,
+    /// Where what does not fit its schema goes.
+    pub(super) dead_letter: Option<TopicId>,
     pub(super) name: String,
     pub(super) encoding: Encoding,
     pub(super) tolerance_ms: u64,
@@ -41,7 +48,7 @@ pub(super) struct Compiled {
 }
 
 impl Table {
-    pub(super) fn new(routes: &[Route], topics: &[String]) -> Result<Self, Problem> {
+    pub(super) fn new(routes: &[Route], topics: &[String], subjects: &Subjects) -> Result<Self, Problem> {
         let to_first = [Route { topic: topics.first().cloned().unwrap_or_default(), ..Route::to_events() }];
         let routes = if routes.is_empty() { &to_first } else { routes };
         let mut compiler = Compiler::default();
@@ -53,9 +60,9 @@ impl Table {
         let ready = routes.iter().zip(whens).enumerate().map(|(index, (route, when))| {
             let mut own = Compiler::default();
             let compiler = if is_read_first { &mut compiler } else { &mut own };
-            let operators = Operators::new(route, compiler)?;
+            let operators = Operators::new(route, subjects, compiler)?;
             let onward = Onward::new(route, compiler)?;
-            let position = topics.iter().position(|topic| *topic == route.topic).unwrap_or(0);
+            let id = |name: &String| topics.iter().position(|topic| topic == name).map(id);
             Ok(Compiled {
                 name: route.name.clone().unwrap_or_else(|| (index + 1).to_string()),
                 when,
@@ -63,7 +70,8 @@ impl Table {
                 onward,
                 look: (!is_read_first).then(|| Look::new(&own)),
                 target: Target {
-                    topic: TopicId(u16::try_from(position).unwrap_or(0)),
+                    topic: id(&route.topic).unwrap_or(TopicId(0)),
+                    dead_letter: route.dead_letter.as_ref().and_then(id),
                     name: route.topic.clone(),
                     encoding: route.encoding,
                     tolerance_ms: route.tolerance_ms,
@@ -71,7 +79,7 @@ impl Table {
             })
         });
         let routes = ready.collect::<Result<_, _>>()?;
-        Ok(Self { routes, conditions: Look::new(&compiler) })
+        Ok(Self { routes, conditions: Look::new(&compiler), may_await: AtomicBool::new(true) })
     }
 
     /// Rules that `before` had too, written the same, go on counting, and know what those knew.
@@ -80,6 +88,18 @@ impl Table {
             let Some(same) = before.routes.iter().find(|other| other.name == route.name) else { continue };
             route.operators.succeed(&same.operators);
         }
+    }
+
+    /// Whether a schema is missing without which nothing may be taken.
+    #[inline]
+    pub(super) fn is_awaiting(&self) -> bool {
+        if !self.may_await.load(Ordering::Relaxed) {
+            return false;
+        }
+        let mut subjects = self.routes.iter().filter_map(|route| route.operators.awaits());
+        let is_awaiting = subjects.any(|subject| !subject.is_known());
+        self.may_await.store(is_awaiting, Ordering::Relaxed);
+        is_awaiting
     }
 
     /// The rules of all routes, each with the name of its route.
@@ -101,8 +121,9 @@ impl Table {
         findings: &mut Findings,
         judged: Judged<'_>,
         permits: impl FnOnce(&Target) -> Result<(), Reject>,
+        frame: &mut Frame,
         trace: &mut impl Trace,
-    ) -> Result<&Compiled, Reject> {
+    ) -> Result<&Compiled, Refused<'_>> {
         let Judged { limits, now_ms } = judged;
         // Without rules, which is how most begin, this is all there is to do.
         if let [route] = self.routes.as_slice()
@@ -126,7 +147,13 @@ impl Table {
         }
         let look = route.look.as_ref().unwrap_or(&self.conditions);
         trace.begins();
-        route.operators.judge(&mut Sight { look, event, findings, now_ms }, trace)?;
+        if route.validate().is_some() {
+            // Its data is read whole.
+            event.check(limits)?;
+        }
+        let mut sight = Sight { look, event, findings, now_ms };
+        let judged = route.operators.judge(&mut sight, frame, trace);
+        judged.map_err(|reject| Refused { reject, by: Some(route) })?;
         // Where nothing has looked through it.
         event.check(limits)?;
         Ok(route)
@@ -149,6 +176,19 @@ impl Table {
     }
 }
 
+/// An event that does not go on.
+pub(super) struct Refused<'a> {
+    pub(super) reject: Reject,
+    /// The route whose operators said so.
+    pub(super) by: Option<&'a Compiled>,
+}
+
+impl From<Reject> for Refused<'_> {
+    fn from(reject: Reject) -> Self {
+        Self { reject, by: None }
+    }
+}
+
 /// By what events are judged beside the rules.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Judged<'a> {
@@ -158,6 +198,11 @@ pub(super) struct Judged<'a> {
 }
 
 impl Compiled {
+    /// What the data of its events must be like.
+    pub(super) fn validate(&self) -> Option<&Validate> {
+        self.operators.validate.as_ref()
+    }
+
     fn takes_all_as_it_is(&self) -> bool {
         self.when.is_none() && self.operators.is_empty() && self.onward.is_none()
     }
@@ -170,6 +215,10 @@ impl Compiled {
             fields: self.look.as_ref().unwrap_or(conditions).paths(),
         }
     }
+}
+
+fn id(position: usize) -> TopicId {
+    TopicId(u16::try_from(position).unwrap_or(0))
 }
 
 fn unrouted(event: &Event<'_>) -> Reject {

@@ -29,6 +29,9 @@ pub use self::value::read as read_value;
 /// The largest schema, in bytes, be it in a file or in a registry; with everything that it refers to.
 pub const SCHEMA_BYTES_MAX: usize = 1024 * 1024;
 
+/// Whether this gateway was built with schemas.
+pub const IS_BUILT_IN: bool = cfg!(feature = "schemas");
+
 /// A language of schemas.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd)]
 #[serde(rename_all = "lowercase")]

@@ -31,6 +31,8 @@ pub(super) struct InFlight {
     pub(super) rejected: Vec<(u32, Reject)>,
     /// Events on their way to the destination.
     pub(super) going: u32,
+    /// Those among them that are refused, and whose records go to a dead-letter topic.
+    buried: Vec<(u32, Reject)>,
     /// Their share of the memory budget.
     pub(super) budget: Option<Held>,
     waiting: Option<Waiting>,
@@ -82,6 +84,7 @@ impl InFlight {
             offered_at: None,
             rejected: Vec::new(),
             going: 0,
+            buried: Vec::new(),
             budget: None,
             waiting: Some(waiting),
         }
@@ -94,8 +97,45 @@ impl InFlight {
         self.rejected.push((index, reject));
     }
 
-    fn end(&mut self, frame: Settlement) {
+    /// An event that is refused, and of which a record goes to a dead-letter topic: it ends when that has.
+    pub(super) fn bury(&mut self, index: u32, mut reject: Reject) {
+        shorten(&mut reject);
+        self.going += 1;
+        self.buried.push((index, reject));
+    }
+
+    /// The events that the pipeline refused.
+    pub(super) fn refused(&self) -> Vec<(u32, Reject)> {
+        self.rejected.iter().chain(&self.buried).cloned().collect()
+    }
+
+    /// Takes the dead letters out of what has settled: they are refused, however durable.
+    fn exhume(&mut self, frame: &mut Settlement) {
+        let series = self.metrics.carrier(self.carrier);
+        for (index, mut reject) in std::mem::take(&mut self.buried) {
+            let outcome = if let Some(at) = frame.refused.iter().position(|refused| refused.index == index) {
+                let why = frame.refused.swap_remove(at).message;
+                reject.message =
+                    format!("{}; and its dead-letter topic did not take it: {why}", reject.message).into();
+                shorten(&mut reject);
+                Outcome::from(reject.code)
+            } else if let Some(durable) =
+                [&mut frame.committed, &mut frame.stored].into_iter().find(|count| **count > 0)
+            {
+                *durable -= 1;
+                Outcome::DeadLettered
+            } else {
+                // Lost or dropped, and counted as that.
+                continue;
+            };
+            series.ended(outcome, 1);
+            self.rejected.push((index, reject));
+        }
+    }
+
+    fn end(&mut self, mut frame: Settlement) {
         let Some(waiting) = self.waiting.take() else { return };
+        self.exhume(&mut frame);
         self.count(&frame);
         let level = level(&frame);
         let lost = frame.lost;

@@ -1,10 +1,12 @@
 //! What routes do with their events: one file an operator.
 
 mod filter;
+mod validate;
 
 use serde::Deserialize;
 
 pub use self::filter::Filter;
+pub use self::validate::{SchemaFile, Validate};
 use super::findings::Findings;
 use super::routes::Route;
 
@@ -22,6 +24,7 @@ pub enum OnError {
 /// Checks the operators of the route at this position.
 pub(super) fn check(index: usize, route: &Route, findings: &mut Findings<'_>) {
     filter::check(index, &route.filters, findings);
+    validate::check(index, route, findings);
 }
 
 /// Whether `name` may be a label of a route or a rule.
