@@ -211,6 +211,17 @@ mod tests {
     }
 
     #[test]
+    fn formats_are_judged_as_the_drafts_have_it() {
+        for (draft, is_judged) in [
+            ("http://json-schema.org/draft-07/schema#", true),
+            ("https://json-schema.org/draft/2020-12/schema", false),
+        ] {
+            let schema = parse(&json!({"$schema": draft, "format": "date-time"})).unwrap();
+            assert_eq!(schema.check(&json!("yesterday")).is_err(), is_judged, "{draft}");
+        }
+    }
+
+    #[test]
     fn who_may_apply_itself_is_told_from_who_only_refers() {
         for (schema, expected) in [
             (

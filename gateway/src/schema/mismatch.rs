@@ -23,7 +23,7 @@ impl Mismatch {
 
     /// The same, seen from the value that has it as its member `step`.
     #[must_use]
-    pub(super) fn within(mut self, step: impl ToString) -> Self {
+    pub(super) fn within(mut self, step: &(impl ToString + ?Sized)) -> Self {
         self.steps.push(step.to_string());
         self
     }
@@ -63,12 +63,12 @@ mod tests {
 
     #[test]
     fn it_says_where_and_why_and_is_short_whatever_the_client_wrote() {
-        let mismatch = Mismatch::new("is no number").within("a/b").within(3).within("items");
+        let mismatch = Mismatch::new("is no number").within("a/b").within(&3).within("items");
         assert_eq!(mismatch.to_string(), "`data/items/3/a~1b`: is no number");
         assert_eq!(Mismatch::new("x").to_string(), "`data`: x");
         assert_eq!(Mismatch::new("x").at("/items/3/a~1b").to_string(), "`data/items/3/a~1b`: x");
         assert_eq!(Mismatch::new("x").at("").to_string(), "`data`: x");
-        let long = Mismatch::new("y".repeat(1_000)).within("z".repeat(1_000)).to_string();
+        let long = Mismatch::new("y".repeat(1_000)).within(&"z".repeat(1_000)).to_string();
         assert!(long.len() <= 200 && long.starts_with("`..zz") && long.ends_with("yy.."), "{long}");
     }
 }

@@ -229,3 +229,70 @@ fn shorten(reject: &mut Reject) {
         reject.message.to_mut().truncate(end);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tidegate_wire::Code;
+
+    use super::*;
+    use crate::ticket::Refused;
+
+    /// A frame of three events: the first goes on, the other two are refused and go to the dead letters.
+    fn frame() -> (Box<InFlight>, Arc<Metrics>, oneshot::Receiver<Ended>) {
+        let (metrics, _registry) = Metrics::register();
+        let metrics = Arc::new(metrics);
+        let (tell, told) = oneshot::channel();
+        let waiting = Waiting::Request(tell);
+        let mut inflight = Box::new(InFlight::new(&metrics, Carrier::Https, super::super::now(), waiting));
+        metrics.carrier(Carrier::Https).came(3);
+        inflight.going += 1;
+        for index in [1, 2] {
+            inflight.bury(index, Reject { code: Code::Schema, message: format!("misfit {index}").into() });
+        }
+        (inflight, metrics, told)
+    }
+
+    #[track_caller]
+    fn counted(metrics: &Metrics, expected: &[(Outcome, u64)]) {
+        for outcome in Outcome::ALL {
+            let count = expected.iter().find(|(of, _)| *of == outcome).map_or(0, |(_, count)| *count);
+            let found = metrics.carrier(Carrier::Https).count(outcome);
+            assert_eq!(found, count, "{outcome:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_buried_is_refused_and_counted_as_a_dead_letter() {
+        let (inflight, metrics, mut told) = frame();
+        assert_eq!(inflight.refused().len(), 2);
+        inflight.settled(Settlement { committed: 3, stored: 0, lost: 0, dropped: 0, refused: Vec::new() });
+        let ended = told.try_recv().unwrap();
+        let codes: Vec<_> = ended.rejected.iter().map(|(index, reject)| (*index, reject.code)).collect();
+        assert_eq!((ended.durable, codes), (1, vec![(1, Code::Schema), (2, Code::Schema)]));
+        counted(&metrics, &[(Outcome::Committed, 1), (Outcome::DeadLettered, 2)]);
+    }
+
+    #[test]
+    fn what_its_dead_letter_topic_does_not_take_is_refused_all_the_same() {
+        let (inflight, metrics, mut told) = frame();
+        let message = "too large".to_owned();
+        let refused = vec![Refused { index: 2, outcome: Outcome::BrokerRejected, message }];
+        inflight.settled(Settlement { committed: 2, stored: 0, lost: 0, dropped: 0, refused });
+        let ended = told.try_recv().unwrap();
+        let (_, last) = ended.rejected.last().unwrap();
+        assert_eq!(last.code, Code::Schema);
+        assert_eq!(last.message, "misfit 2; and its dead-letter topic did not take it: too large");
+        counted(&metrics, &[(Outcome::Committed, 1), (Outcome::DeadLettered, 1), (Outcome::Schema, 1)]);
+    }
+
+    #[test]
+    fn dead_letters_that_are_lost_or_dropped_are_that() {
+        let (inflight, metrics, told) = frame();
+        drop(inflight);
+        assert_eq!(told.blocking_recv().unwrap().lost, 3);
+        counted(&metrics, &[(Outcome::Lost, 3)]);
+        let (inflight, metrics, _told) = frame();
+        inflight.settled(Settlement { committed: 2, stored: 0, lost: 0, dropped: 1, refused: Vec::new() });
+        counted(&metrics, &[(Outcome::DeadLettered, 2), (Outcome::LossyDropped, 1)]);
+    }
+}

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
-use std::process::Child;
+use std::process::{Child, Command};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
@@ -32,6 +32,9 @@ impl Registry {
     /// Starts it, or starts it again, and waits until it answers.
     pub async fn launch(&self) {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scripts/registry");
+        // Not within the time that it has to come up.
+        let fetched = Command::new(&script).arg("fetch").output().unwrap();
+        assert!(fetched.status.success(), "{}", String::from_utf8_lossy(&fetched.stderr));
         let child = spawn(script, vec![self.address.port().to_string()]);
         *self.child.lock().unwrap() = Some(child);
         let deadline = Instant::now() + PATIENCE;

@@ -149,7 +149,7 @@ impl Writer<'_> {
         if !items.is_empty() {
             self.size(items.len());
             for (index, item) in items.iter().enumerate() {
-                self.write(node, item).map_err(|mismatch| mismatch.within(index))?;
+                self.write(node, item).map_err(|mismatch| mismatch.within(&index))?;
             }
         }
         self.long(0);
@@ -268,7 +268,7 @@ impl Writer<'_> {
             self.out.push((rest & 0x7f) as u8 | 0x80);
             rest >>= 7;
         }
-        self.out.push(rest as u8);
+        self.out.push((rest & 0x7f) as u8);
     }
 }
 
