@@ -176,5 +176,6 @@ fn path(subject: &str, version: &str) -> String {
     format!("/subjects/{}/versions/{version}", utf8_percent_encode(subject, PLAIN))
 }
 
-#[cfg(all(test, feature = "schemas"))]
+#[cfg(test)]
+#[cfg(feature = "schemas")]
 mod tests;

@@ -175,7 +175,8 @@ impl Subject {
     }
 }
 
-#[cfg(all(test, feature = "schemas"))]
+#[cfg(test)]
+#[cfg(feature = "schemas")]
 mod tests {
     use super::*;
 

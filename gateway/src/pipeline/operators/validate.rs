@@ -185,5 +185,6 @@ fn read<'e>(event: &Event<'e>) -> Result<(&'e [u8], serde_json::Value), Mismatch
     }
 }
 
-#[cfg(all(test, feature = "schemas"))]
+#[cfg(test)]
+#[cfg(feature = "schemas")]
 mod tests;
