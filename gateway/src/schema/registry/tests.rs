@@ -19,7 +19,7 @@ struct Said {
 }
 
 impl Said {
-    fn say(&self, path: &str, status: u16, body: impl ToString) {
+    fn say(&self, path: &str, status: u16, body: &(impl ToString + ?Sized)) {
         self.answers.lock().unwrap().insert(path.to_owned(), (status, body.to_string()));
     }
 
@@ -65,14 +65,14 @@ async fn the_newest_schema_is_fetched_and_known_again() {
     let said = Arc::new(Said::default());
     let registry = registry(&said, Credentials::Basic("me".into(), "secret".into())).await;
     let subject = subject(Format::Avro);
-    said.say(LATEST, 200, json!({"subject": "a", "version": 1, "id": 7, "schema": "\"int\""}));
+    said.say(LATEST, 200, &json!({"subject": "a", "version": 1, "id": 7, "schema": "\"int\""}));
     assert_eq!(registry.refresh(&subject, || 5).await, Answer::Fetched);
     assert_eq!(registry.refresh(&subject, || 9).await, Answer::Unchanged);
     assert_eq!((subject.known().unwrap().id, subject.confirmed_ms()), (7, 9));
     let heard = said.heard.lock().unwrap()[0].to_lowercase();
     assert!(heard.contains("authorization: basic bwu6c2vjcmv0"), "{heard}");
     assert!(heard.contains("accept: application/vnd.schemaregistry.v1+json"), "{heard}");
-    said.say(LATEST, 200, json!({"id": 8, "schema": "\"long\""}));
+    said.say(LATEST, 200, &json!({"id": 8, "schema": "\"long\""}));
     assert_eq!(registry.refresh(&subject, || 10).await, Answer::Fetched);
     assert_eq!(subject.known().unwrap().id, 8);
 }
@@ -84,7 +84,7 @@ async fn what_is_known_outlives_every_answer() {
     let subject = subject(Format::Avro);
     assert_eq!(registry.refresh(&subject, || 0).await, Answer::Missing);
     assert!(!subject.is_known());
-    said.say(LATEST, 200, json!({"id": 7, "schema": "\"int\""}));
+    said.say(LATEST, 200, &json!({"id": 7, "schema": "\"int\""}));
     assert_eq!(registry.refresh(&subject, || 0).await, Answer::Fetched);
     for (status, body, answer) in [
         (404, r#"{"error_code":40401}"#.to_owned(), Answer::Missing),
@@ -115,14 +115,14 @@ async fn references_are_fetched_each_once_and_within_bounds() {
     said.say(
         LATEST,
         200,
-        json!({"id": 7, "schemaType": "JSON", "schema": r#"{"properties":{"a":{"$ref":"a.json"}}}"#,
+        &json!({"id": 7, "schemaType": "JSON", "schema": r#"{"properties":{"a":{"$ref":"a.json"}}}"#,
             "references": [point("a.json", "a")]}),
     );
     let a = json!({"schema": r#"{"$ref":"b.json"}"#, "references": [point("b.json", "b")]});
-    said.say("/subjects/a/versions/3", 200, a);
+    said.say("/subjects/a/versions/3", 200, &a);
     // They may go in circles.
     let b = json!({"schema": r#"{"type":"string"}"#, "references": [point("a.json", "a")]});
-    said.say("/subjects/b/versions/3", 200, b);
+    said.say("/subjects/b/versions/3", 200, &b);
     let subject = subject(Format::Json);
     assert_eq!(registry.refresh(&subject, || 0).await, Answer::Fetched, "{:?}", subject.state());
     let judge = |json: &str| {
@@ -134,12 +134,12 @@ async fn references_are_fetched_each_once_and_within_bounds() {
     for n in 0..100 {
         let next =
             json!({"schema": "{}", "references": [point(&format!("n{}", n + 1), &format!("n{}", n + 1))]});
-        said.say(&format!("/subjects/n{n}/versions/3"), 200, next);
+        said.say(&format!("/subjects/n{n}/versions/3"), 200, &next);
     }
     said.say(
         LATEST,
         200,
-        json!({"id": 8, "schemaType": "JSON", "schema": "{}", "references": [point("n0", "n0")]}),
+        &json!({"id": 8, "schemaType": "JSON", "schema": "{}", "references": [point("n0", "n0")]}),
     );
     assert_eq!(registry.refresh(&subject, || 0).await, Answer::Unusable);
 }
