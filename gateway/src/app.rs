@@ -3,6 +3,7 @@
 mod announce;
 mod destination;
 mod rules;
+mod schemas;
 mod signals;
 mod sockets;
 
@@ -22,6 +23,7 @@ use tokio_util::task::TaskTracker;
 use self::announce::announce;
 use self::destination::Destination;
 use self::rules::{Refused, Reload};
+use self::schemas::Schemas;
 use self::signals::Signals;
 use self::sockets::{Sockets, first_port};
 use crate::access::Access;
@@ -82,6 +84,7 @@ struct Common {
     connections: Arc<Semaphore>,
     /// Why the configuration file is not what is in use.
     refused: Refused,
+    schemas: Schemas,
 }
 
 impl Gateway {
@@ -89,15 +92,18 @@ impl Gateway {
         let config = &loaded.config;
         let (metrics, mut registry) = Metrics::register();
         let topics: Arc<[String]> = config.topics().into();
+        let written = written_topics(config);
+        let schemas = Schemas::new(config)?;
         let access = Arc::new(Access::new(&config.auth, &config.origins, &topics));
         let max_event_bytes = config.limits.max_event_bytes.0;
         let rates = Arc::new(Rates::new(&config.rates, max_event_bytes, &metrics.rates, clock()));
         let certificates = Certificates::load(config.tls.as_ref(), wall_clock())?;
         let sockets = Sockets::bind(&config.listen)?;
-        let Destination { sink, encodes, budget_bytes } = destination::open(config, &metrics, &topics)?;
+        let Destination { sink, encodes, budget_bytes } = destination::open(config, &metrics, &written)?;
         let limits = wire_limits(&config.limits);
         let pipeline =
-            Pipeline::new(limits, &config.routes, &topics, encodes).context("the rules of the routes")?;
+            Pipeline::with_schemas(limits, &config.routes, &written, encodes, Arc::clone(&schemas.subjects))
+                .context("the rules of the routes")?;
         let pipeline = Arc::new(pipeline);
         rules::count(&pipeline, &mut registry);
         let reload = Reload::new(loaded, Arc::clone(&pipeline), metrics.reloads.clone())?;
@@ -130,9 +136,10 @@ impl Gateway {
         gateway.tasks.spawn(report_health(sessions.clone(), reasons, gateway.shutdown.clone()));
         let aggregated = sessions.clone();
         gateway.tasks.spawn(async move { aggregated.aggregate().await });
+        schemas.fetch(&gateway.tasks, &metrics.schemas, &mut registry, &gateway.shutdown);
         let refused = reload.refused();
         gateway.tasks.spawn(reload.watch(gateway.shutdown.clone()));
-        let common = Common { sessions, access, rates, metrics, limits, connections, refused };
+        let common = Common { sessions, access, rates, metrics, limits, connections, refused, schemas };
         announce(config, &sockets, &topics);
         gateway.serve(config, sockets, certificates, common, registry)?;
         // Not before: a start that fails leaves it as it was.
@@ -154,7 +161,7 @@ impl Gateway {
         let certificates = Arc::new(certificates);
         let http = http(config, &sockets, &common, Arc::clone(&certificates));
         let idle_ms = config.limits.idle_ms;
-        let Common { sessions, access, rates, metrics, limits, connections, refused } = common;
+        let Common { sessions, access, rates, metrics, limits, connections, refused, schemas } = common;
         let entrance = |listeners: Vec<std::net::TcpListener>, tls| -> Result<tcp::Entrance> {
             let listeners =
                 listeners.into_iter().map(TcpListener::from_std).collect::<std::io::Result<_>>()?;
@@ -182,7 +189,7 @@ impl Gateway {
             patience: udp::Patience::new(idle_ms),
         };
         let (sessions, shutdown) = (sessions.clone(), self.shutdown.clone());
-        let readiness = readiness(Arc::clone(&self.sink), self.leaving.clone(), refused);
+        let readiness = readiness(Arc::clone(&self.sink), self.leaving.clone(), refused, schemas);
         let series = metrics.clone();
         self.tasks.spawn(async move {
             if let Err(error) = udp::serve(udp, sessions, access, series, shutdown).await {
@@ -312,10 +319,19 @@ async fn report_health(sessions: Sessions, reasons: watch::Sender<Reason>, shutd
     }
 }
 
+/// The topics that records may be written to: the routes', and with Kafka those of dead letters after them.
+fn written_topics(config: &Config) -> Arc<[String]> {
+    match &config.kafka {
+        Some(_) => config.kafka_topics().into_iter().map(|topic| topic.name).collect(),
+        None => config.topics().into(),
+    }
+}
+
 fn readiness(
     sink: Arc<dyn Sink>,
     leaving: CancellationToken,
     refused: Refused,
+    schemas: Schemas,
 ) -> Arc<dyn Fn() -> Readiness + Send + Sync> {
     Arc::new(move || {
         let mut why = Vec::new();
@@ -328,8 +344,11 @@ fn readiness(
             Health::Away { detail, .. } | Health::Impaired { detail } => why.push(detail),
             Health::Partly { detail } => beside = Some(detail),
         }
+        let (awaited, stale) = schemas.notes();
+        why.extend(awaited);
         let ready = why.is_empty();
         why.extend(beside);
+        why.extend(stale);
         why.extend(sink.note());
         why.extend(refused.why());
         Readiness { ready, why }

@@ -13,5 +13,6 @@ pub mod outcome;
 pub mod pipeline;
 pub mod rates;
 pub mod record;
+pub mod schema;
 pub mod session;
 pub mod ticket;

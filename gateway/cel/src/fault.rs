@@ -25,4 +25,7 @@ pub enum Fault {
     /// A string with a surrogate that stands alone, which is no text.
     #[error("a string holds half a surrogate pair")]
     Surrogate,
+    /// What a rule judges by, such as a schema, is not there yet. No expression says so.
+    #[error("what it judges by is not there yet")]
+    Unready,
 }

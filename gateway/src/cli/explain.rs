@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read as _, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
 use tidegate_cel::Fault;
@@ -15,6 +16,7 @@ use crate::pipeline::{
     Cost, Did, Encodes, Ids, Origin, Outline, Pipeline, Sender, Stamp, Step, Tally, Trace, Verdict,
 };
 use crate::record::{Contribution, Encoding, Record, Records};
+use crate::schema::{Subjects, Unreachable};
 
 /// The longest line, an event, that is read.
 const LINE_BYTES_MAX: u64 = 2 << 20;
@@ -36,7 +38,10 @@ pub(super) struct ExplainArgs {
 pub(super) fn run(args: &ExplainArgs, config: &Config) -> Result<()> {
     let mut out = io::stdout().lock();
     let topics = config.topics();
-    let pipeline = Pipeline::new(Limits::default(), &config.routes, &topics, Encodes::ByRoute)?;
+    // None of their schemas is known: nothing is asked for.
+    let subjects = Arc::new(Subjects::new(config.subjects(), Unreachable::Pass));
+    let pipeline =
+        Pipeline::with_schemas(Limits::default(), &config.routes, &topics, Encodes::ByRoute, subjects)?;
     let explained = Explained { config, topics: &topics, pipeline: &pipeline, client: &args.client };
     explained.rules(&mut out)?;
     let Some(path) = &args.events else { return Ok(()) };

@@ -13,6 +13,7 @@ impl Config {
             ("delivery", self.delivery == new.delivery),
             ("auth", self.auth == new.auth),
             ("origins", self.origins == new.origins),
+            ("schema_registry", self.schema_registry == new.schema_registry),
             ("limits", self.limits == new.limits),
             ("rates", self.rates == new.rates),
             ("shutdown", self.shutdown == new.shutdown),
@@ -25,6 +26,10 @@ impl Config {
             return Some(format!(
                 "[{section}] has changed, which needs a restart; only [[routes]] may change before"
             ));
+        }
+        let subjects = self.subjects();
+        if let Some(subject) = new.subjects().into_iter().find(|subject| !subjects.contains(subject)) {
+            return Some(format!("the subject `{}` is new, which needs a restart", subject.name));
         }
         // Together with what Kafka is told of them: partitions, linger and the like.
         let topics = self.kafka_topics();

@@ -22,6 +22,7 @@ mod origins;
 mod problem;
 mod rates;
 mod routes;
+mod schema_registry;
 mod sessions;
 mod size;
 #[cfg(test)]
@@ -43,12 +44,14 @@ pub use self::listen::{Demo, Discovery, Exclude, Listen, Tls};
 pub use self::loaded::Loaded;
 pub use self::logging::{Format, Logging};
 pub use self::operators::{
-    Action, Aggregate, Deadband, Dedup, Expire, Field, Filter, Key, OnError, Redact, Sample, Secret, Throttle,
+    Action, Aggregate, Deadband, Dedup, Expire, Field, Filter, Key, OnError, Redact, Sample, SchemaFile,
+    Secret, Throttle, Validate,
 };
 pub use self::origins::Origins;
 pub use self::problem::ConfigError;
 pub use self::rates::{AddressRate, Rate, Rates};
 pub use self::routes::Route;
+pub use self::schema_registry::SchemaRegistry;
 pub use self::sessions::Sessions;
 pub use self::size::ByteSize;
 pub use self::topics::{Acks, Compression, Missing, PRODUCERS_MAX, Topic, Topics};
@@ -57,6 +60,7 @@ use self::document::Document;
 use self::explain::explain;
 use self::findings::Findings;
 use self::interpolate::Sources;
+use crate::schema::Wanted;
 
 /// The largest configuration file, in bytes.
 const FILE_BYTES_MAX: u64 = 4 * 1024 * 1024;
@@ -79,6 +83,8 @@ pub struct Config {
     pub auth: Auth,
     /// Which pages may send.
     pub origins: Origins,
+    /// Where schemas come from.
+    pub schema_registry: Option<SchemaRegistry>,
     /// Where events go; none: everything goes to topic `events`.
     pub routes: Vec<Route>,
     /// How much, how many, how long.
@@ -98,8 +104,8 @@ pub struct Config {
 }
 
 impl Config {
-    /// The configuration that `text` says; `name` is what errors call it. Reads the environment and the files that
-    /// values refer to.
+    /// The configuration that `text` says; `name` is what errors call it, and schemas are looked for beside it. Reads the
+    /// environment and the files that values refer to.
     pub fn parse(name: &str, text: &str) -> Result<Self, ConfigError> {
         let variable = |name: &str| std::env::var(name).ok();
         Self::parse_with(name, text, &Sources { variable: &variable, file: &interpolate::read_file })
@@ -124,10 +130,27 @@ impl Config {
         topics::all(&self.routes, &defaults)
     }
 
+    /// The subjects that routes judge by, each once.
+    pub fn subjects(&self) -> Vec<Wanted> {
+        let mut subjects: Vec<Wanted> = Vec::new();
+        for wanted in self.routes.iter().filter_map(|route| route.validate.as_ref()?.wanted(&route.topic)) {
+            if !subjects.contains(&wanted) {
+                subjects.push(wanted);
+            }
+        }
+        subjects
+    }
+
     fn parse_with(name: &str, text: &str, sources: &Sources<'_>) -> Result<Self, ConfigError> {
         Document::parse(text, sources)
             .and_then(|document| {
-                let config: Self = document.read(explain)?;
+                let mut config: Self = document.read(explain)?;
+                let beside = Path::new(name).parent().unwrap_or(Path::new(""));
+                config
+                    .routes
+                    .iter_mut()
+                    .flat_map(|route| &mut route.validate)
+                    .for_each(|validate| validate.read(beside));
                 let mut findings = Findings::of(&document);
                 config.check(&mut findings);
                 let problems = findings.into_problems();
@@ -149,6 +172,7 @@ impl Config {
         self.origins.check(findings);
         routes::check(&self.routes, findings);
         topics::check(self.kafka.as_ref().map(|kafka| &kafka.topics), &self.routes, findings);
+        schema_registry::check(self, findings);
         self.limits.check(findings);
         self.rates.check(&self.limits, &self.auth, findings);
         self.shutdown.check(findings);

@@ -5,7 +5,9 @@ use tidegate_cel::Compiler;
 
 use super::condition::{Condition, Expression};
 use super::findings::Findings;
-use super::operators::{self, Aggregate, Deadband, Dedup, Expire, Field, Filter, Redact, Sample, Throttle};
+use super::operators::{
+    self, Aggregate, Deadband, Dedup, Expire, Field, Filter, Redact, Sample, Throttle, Validate,
+};
 use super::topics::{Acks, Compression, Missing};
 use crate::record::Encoding;
 
@@ -33,6 +35,9 @@ pub struct Route {
     /// How many of a kind pass in a time; tried in their order.
     #[serde(default)]
     pub throttle: Vec<Throttle>,
+    /// What the data of its events must be like.
+    #[serde(default)]
+    pub validate: Option<Validate>,
     /// Which of its events are kept; tried in their order.
     #[serde(default)]
     pub filters: Vec<Filter>,
@@ -61,7 +66,7 @@ pub struct Route {
     /// it at most 30 minutes, whatever this says); in the file `timestamp_tolerance_ms`, 7 days if not written.
     #[serde(default = "default_tolerance_ms", rename = "timestamp_tolerance_ms")]
     pub tolerance_ms: u64,
-    /// Where what Kafka refuses for good goes; none: its client is told, and that is all.
+    /// Where what Kafka refuses for good goes, and what does not fit its schema; none: its client is told, and that is all.
     #[serde(default)]
     pub dead_letter: Option<String>,
     /// As `kafka.topics.missing`, for this topic.
@@ -106,6 +111,7 @@ impl Route {
             key: None,
             expire: None,
             throttle: Vec::new(),
+            validate: None,
             filters: Vec::new(),
             sample: None,
             dedup: None,

@@ -11,6 +11,7 @@ mod process;
 mod rates;
 mod refusals;
 pub mod rules;
+pub mod schemas;
 
 use std::sync::atomic::AtomicU64;
 
@@ -30,6 +31,7 @@ pub use self::rates::RateSeries;
 use self::refusals::Refusals;
 pub use self::refusals::Surface;
 use self::rules::ReloadSeries;
+use self::schemas::SchemaSeries;
 use crate::carrier::Carrier;
 
 /// A gauge of fractions of seconds.
@@ -63,6 +65,8 @@ pub struct Metrics {
     pub reloads: ReloadSeries,
     /// Windows in which events wait to become one record.
     pub aggregates: AggregateSeries,
+    /// What came of asking a schema registry.
+    pub schemas: SchemaSeries,
 }
 
 /// The series of the embedded log.
@@ -152,6 +156,7 @@ impl Metrics {
             rates: RateSeries::default(),
             reloads: ReloadSeries::default(),
             aggregates: AggregateSeries::default(),
+            schemas: SchemaSeries::default(),
         };
         metrics.register_gateway(&mut registry);
         metrics.register_log(&mut registry);
@@ -161,6 +166,7 @@ impl Metrics {
         metrics.rates.register(&mut registry);
         metrics.reloads.register(&mut registry);
         metrics.aggregates.register(&mut registry);
+        metrics.schemas.register(&mut registry);
         process::register(&mut registry);
         (metrics, registry)
     }

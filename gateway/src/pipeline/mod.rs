@@ -31,9 +31,10 @@ pub use self::tally::{Counts, Did, Operator, Tally, Verdict};
 pub use self::trace::{Cost, Outline, Step, Trace, Untold};
 use crate::access::Grant;
 use crate::config::Route;
-use crate::record::{Aggregation, Encoding, Records};
-use operators::{Destined, Mark};
-use route::{Judged, Table, Target, unless_malformed};
+use crate::record::{Aggregation, Encoding, Records, TopicId};
+use crate::schema::Subjects;
+use operators::{Destined, Frame, Mark};
+use route::{Compiled, Judged, Refused, Table, Target, unless_malformed};
 
 thread_local! {
     /// One a worker thread, so that nothing is allocated for an event.
@@ -49,6 +50,8 @@ struct Scratch {
     edited: Edited,
     /// The record's key, where an expression says it.
     key: String,
+    /// The record's value, where it names its schema.
+    frame: Frame,
 }
 
 /// The rules, compiled from the configuration, which may be replaced while events pass.
@@ -58,6 +61,7 @@ pub struct Pipeline {
     topics: Vec<String>,
     routes: ArcSwap<Table>,
     encodes: Encodes,
+    subjects: Arc<Subjects>,
 }
 
 /// The rules as they are now: one frame's events are all judged by these.
@@ -103,14 +107,31 @@ impl Pipeline {
         topics: &[String],
         encodes: Encodes,
     ) -> Result<Self, tidegate_cel::Problem> {
-        let table = Table::new(routes, topics)?;
-        Ok(Self { limits, topics: topics.to_vec(), routes: ArcSwap::from_pointee(table), encodes })
+        Self::with_schemas(limits, routes, topics, encodes, Arc::default())
+    }
+
+    /// The same with what schema registries say of `subjects`. Of `topics`, those after the routes' own are for dead letters.
+    pub fn with_schemas(
+        limits: Limits,
+        routes: &[Route],
+        topics: &[String],
+        encodes: Encodes,
+        subjects: Arc<Subjects>,
+    ) -> Result<Self, tidegate_cel::Problem> {
+        let table = ArcSwap::from_pointee(Table::new(routes, topics, &subjects)?);
+        Ok(Self { limits, topics: topics.to_vec(), routes: table, encodes, subjects })
+    }
+
+    /// Whether a schema is missing without which nothing may be taken.
+    #[inline]
+    pub fn is_awaiting(&self) -> bool {
+        self.routes.load().is_awaiting()
     }
 
     /// Judges events by `routes` from now on, which the configuration has checked and which lead to no other topics than
     /// those before. Rules that stay as they were go on counting.
     pub fn replace(&self, routes: &[Route]) -> Result<(), tidegate_cel::Problem> {
-        let mut table = Table::new(routes, &self.topics)?;
+        let mut table = Table::new(routes, &self.topics, &self.subjects)?;
         table.succeed(&self.routes.load());
         self.routes.store(Arc::new(table));
         Ok(())
@@ -154,8 +175,9 @@ impl Rules<'_> {
         self.encodes.encoding(rule.encoding)
     }
 
-    /// Takes one event at `index` of its frame: adds its record, or what it gives to an aggregate, or says why there is
-    /// neither. `trace` is told what each rule said.
+    /// Takes one event at `index` of its frame: adds its record, or what it gives to an aggregate, or says why it is refused.
+    /// Where what is refused goes to a dead-letter topic, a record for that is added all the same. `trace` is told what each
+    /// rule said.
     #[inline]
     pub fn run(
         &self,
@@ -166,7 +188,7 @@ impl Rules<'_> {
         records: &mut Records,
         trace: &mut impl Trace,
     ) -> Result<(), Reject> {
-        SCRATCH.with_borrow_mut(|Scratch { findings, edited, key: own_key }| {
+        SCRATCH.with_borrow_mut(|Scratch { findings, edited, key: own_key, frame }| {
             let mut event = Event::default();
             event.fill_unchecked(raw, sender.aliases, self.limits, self.routes.looks_at_payload)?;
             let admitted = admit(&event, stamp.now_ms());
@@ -174,7 +196,20 @@ impl Rules<'_> {
             let (stamp, key) = stamp.complete(&mut event, index);
             let judged = Judged { limits: self.limits, stamp };
             let permits = |target: &Target| permit(sender.grant, target);
-            let (route, passed) = self.routes.take(&mut event, findings, judged, permits, trace)?;
+            let taken = self.routes.take(&mut event, findings, judged, permits, frame, trace);
+            let (route, passed) = match taken {
+                Ok(taken) => taken,
+                Err(Refused { reject, by }) => {
+                    if let Some(letters) = by.and_then(|route| self.dead_letters(route, &reject)) {
+                        // What a route keeps back of its events it keeps back of these too.
+                        if letters.route.redact(&mut event, edited, judged, trace) {
+                            edited.put_into(&mut event);
+                        }
+                        letters.add(&event, index, stamp, key.as_deref(), &reject, records);
+                    }
+                    return Err(reject);
+                }
+            };
             if route.edit(&mut event, edited, judged, trace)? {
                 edited.put_into(&mut event);
             }
@@ -189,14 +224,56 @@ impl Rules<'_> {
                 mark.into_iter().for_each(Mark::stay);
                 return Ok(());
             }
+            let own_key = has_key.then_some(own_key.as_str());
+            let framed = match route.validate().map(|validate| validate.frame(&event, frame)) {
+                None => None,
+                Some(Ok(framed)) => framed,
+                Some(Err(reject)) => {
+                    if let Some(letters) = self.dead_letters(route, &reject) {
+                        letters.add(&event, index, stamp, key.as_deref(), &reject, records);
+                    }
+                    return Err(reject);
+                }
+            };
             let encoding = self.encodes.encoding(target.encoding);
             let timestamp_ms = stamp.timestamp_ms(event.time_ms(), target.tolerance_ms);
             let draft = records.draft(index, target.topic, encoding, timestamp_ms);
-            encode::encode(draft, encoding, &event, has_key.then_some(own_key.as_str()).or(key.as_deref()));
+            encode::encode(draft, encoding, &event, framed, own_key.or(key.as_deref()));
             passed.goes_on();
             mark.into_iter().for_each(Mark::stay);
             Ok(())
         })
+    }
+
+    /// Where an event goes that does not fit the schema of `route`, if there is such a place.
+    fn dead_letters<'r>(&self, route: &'r Compiled, reject: &Reject) -> Option<DeadLetters<'r>> {
+        let is_for_them = reject.code == Code::Schema && self.encodes == Encodes::ByRoute;
+        let topic = route.target.dead_letter.filter(|_| is_for_them)?;
+        Some(DeadLetters { route, topic })
+    }
+}
+
+/// Where what does not fit the schema of a route goes.
+struct DeadLetters<'r> {
+    route: &'r Compiled,
+    topic: TopicId,
+}
+
+impl DeadLetters<'_> {
+    /// Adds the record of an event.
+    fn add(
+        self,
+        event: &Event<'_>,
+        index: u32,
+        stamp: &Stamp<'_>,
+        key: Option<&str>,
+        reject: &Reject,
+        records: &mut Records,
+    ) {
+        let target = &self.route.target;
+        let timestamp_ms = stamp.timestamp_ms(event.time_ms(), target.tolerance_ms);
+        let draft = records.draft(index, self.topic, Encoding::Binary, timestamp_ms);
+        encode::letter(draft, target.encoding, event, key, reject, &target.name);
     }
 }
 

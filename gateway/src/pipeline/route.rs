@@ -1,20 +1,22 @@
 //! Which topic an event goes to, and whether it goes: the first route whose condition holds, and its filters.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use tidegate_cel::{Compiler, Findings, Problem, Program};
-use tidegate_wire::{Attribute, Code, Event, Limits, Reject, Value};
+use tidegate_wire::{Attribute, Code, Data, Event, Limits, Reject, Value};
 
 use super::edited::Edited;
 use super::look::{Look, Sight};
 use super::onward::Onward;
 use super::operators::deadband::Last;
-use super::operators::{Aggregate, Mark, Operators, Passed};
+use super::operators::{Aggregate, Frame, Mark, Operators, Passed, Validate};
 use super::stamp::Stamp;
 use super::tally::Tally;
 use super::trace::{Cost, Outline, Trace};
 use crate::config::Route;
 use crate::record::{Aggregation, Encoding, TopicId};
+use crate::schema::Subjects;
 
 /// The routes in their order.
 #[derive(Debug)]
@@ -24,12 +26,16 @@ pub(super) struct Table {
     conditions: Look,
     /// Whether any rule looks into the payload.
     pub(super) looks_at_payload: bool,
+    /// Whether a schema may be missing without which nothing may be taken. Once none is, none ever is: what was seen stays.
+    may_await: AtomicBool,
 }
 
 /// Where a route leads.
 #[derive(Debug)]
 pub(super) struct Target {
     pub(super) topic: TopicId,
+    /// Where what does not fit its schema goes.
+    pub(super) dead_letter: Option<TopicId>,
     pub(super) name: String,
     pub(super) encoding: Encoding,
     pub(super) tolerance_ms: u64,
@@ -50,7 +56,7 @@ pub(super) struct Compiled {
 }
 
 impl Table {
-    pub(super) fn new(routes: &[Route], topics: &[String]) -> Result<Self, Problem> {
+    pub(super) fn new(routes: &[Route], topics: &[String], subjects: &Subjects) -> Result<Self, Problem> {
         let to_first = [Route { topic: topics.first().cloned().unwrap_or_default(), ..Route::to_events() }];
         let routes = if routes.is_empty() { &to_first } else { routes };
         let mut compiler = Compiler::default();
@@ -62,10 +68,10 @@ impl Table {
         let ready = routes.iter().zip(whens).enumerate().map(|(index, (route, when))| {
             let mut own = Compiler::default();
             let compiler = if is_read_first { &mut compiler } else { &mut own };
-            let operators = Operators::new(route, compiler)?;
+            let operators = Operators::new(route, subjects, compiler)?;
             let mut after = operators.has_edits().then(Compiler::default);
             let onward = Onward::new(route, index, after.as_mut().unwrap_or(compiler))?;
-            let position = topics.iter().position(|topic| *topic == route.topic).unwrap_or(0);
+            let id = |name: &String| topics.iter().position(|topic| topic == name).map(id);
             Ok(Compiled {
                 name: route.name.clone().unwrap_or_else(|| (index + 1).to_string()),
                 when,
@@ -74,7 +80,8 @@ impl Table {
                 look: (!is_read_first).then(|| Look::new(&own)),
                 after: after.as_ref().map(Look::new),
                 target: Target {
-                    topic: TopicId(u16::try_from(position).unwrap_or(0)),
+                    topic: id(&route.topic).unwrap_or(TopicId(0)),
+                    dead_letter: route.dead_letter.as_ref().and_then(id),
                     name: route.topic.clone(),
                     encoding: route.encoding,
                     tolerance_ms: route.tolerance_ms,
@@ -84,7 +91,8 @@ impl Table {
         let routes: Vec<Compiled> = ready.collect::<Result<_, _>>()?;
         let mut own = routes.iter().filter_map(|route| route.look.as_ref());
         let looks_at_payload = is_read_first || own.any(Look::is_into_payload);
-        Ok(Self { routes, conditions: Look::new(&compiler), looks_at_payload })
+        let conditions = Look::new(&compiler);
+        Ok(Self { routes, conditions, looks_at_payload, may_await: AtomicBool::new(true) })
     }
 
     /// Rules that `before` had too, written the same, go on counting, and know what those knew.
@@ -96,6 +104,18 @@ impl Table {
                 onward.succeed(other);
             }
         }
+    }
+
+    /// Whether a schema is missing without which nothing may be taken.
+    #[inline]
+    pub(super) fn is_awaiting(&self) -> bool {
+        if !self.may_await.load(Ordering::Relaxed) {
+            return false;
+        }
+        let mut subjects = self.routes.iter().filter_map(|route| route.operators.awaits());
+        let is_awaiting = subjects.any(|subject| !subject.is_known());
+        self.may_await.store(is_awaiting, Ordering::Relaxed);
+        is_awaiting
     }
 
     /// The rules of all routes, each with the name of its route.
@@ -123,8 +143,9 @@ impl Table {
         findings: &mut Findings,
         judged: Judged<'a>,
         permits: impl FnOnce(&Target) -> Result<(), Reject>,
+        frame: &mut Frame,
         trace: &mut impl Trace,
-    ) -> Result<(&'a Compiled, Passed<'a>), Reject> {
+    ) -> Result<(&'a Compiled, Passed<'a>), Refused<'a>> {
         let Judged { limits, stamp } = judged;
         // Without rules, which is how most begin, this is all there is to do.
         if let [route] = self.routes.as_slice()
@@ -141,7 +162,9 @@ impl Table {
             trace.condition(*index, said);
             said == Ok(true)
         });
-        let Some((_, route)) = taken else { return Err(unless_malformed(unrouted(event), event, limits)) };
+        let Some((_, route)) = taken else {
+            return Err(unless_malformed(unrouted(event), event, limits).into());
+        };
         permits(&route.target).map_err(|reject| unless_malformed(reject, event, limits))?;
         if let Some(look) = &route.look {
             look.read(event, limits, findings)?;
@@ -153,7 +176,8 @@ impl Table {
         let look = route.look.as_ref().unwrap_or(&self.conditions);
         trace.begins();
         let mut sight = Sight { look, event, findings, now_ms: stamp.now_ms() };
-        let passed = route.operators.judge(&mut sight, || stamp.fate(), trace)?;
+        let passed = route.operators.judge(&mut sight, || stamp.fate(), frame, trace);
+        let passed = passed.map_err(|reject| Refused { reject, by: Some(route) })?;
         if let Some(rate) = passed.sampledrate {
             event.set(Attribute::Sampledrate, Value::Integer(rate));
         }
@@ -195,6 +219,19 @@ impl Table {
     }
 }
 
+/// An event that does not go on.
+pub(super) struct Refused<'a> {
+    pub(super) reject: Reject,
+    /// The route whose operators said so.
+    pub(super) by: Option<&'a Compiled>,
+}
+
+impl From<Reject> for Refused<'_> {
+    fn from(reject: Reject) -> Self {
+        Self { reject, by: None }
+    }
+}
+
 /// By what events are judged beside the rules.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Judged<'a> {
@@ -227,6 +264,30 @@ impl Compiled {
         self.onward.as_ref()?.aggregate.as_ref()
     }
 
+    /// Redacts an event that goes elsewhere than its route says; whether it is edited. One that cannot be is left without data.
+    pub(super) fn redact(
+        &self,
+        event: &mut Event<'_>,
+        edited: &mut Edited,
+        judged: Judged<'_>,
+        trace: &mut impl Trace,
+    ) -> bool {
+        if !self.operators.redacts() {
+            return false;
+        }
+        edited.begin();
+        let is_redacted = self.operators.redact(event, edited, judged, trace).is_ok();
+        if !is_redacted {
+            event.data = Data::None;
+        }
+        is_redacted
+    }
+
+    /// What the data of its events must be like.
+    pub(super) fn validate(&self) -> Option<&Validate> {
+        self.operators.validate.as_ref()
+    }
+
     fn takes_all_as_it_is(&self) -> bool {
         self.when.is_none() && self.operators.is_empty() && self.onward.is_none()
     }
@@ -250,6 +311,10 @@ impl Compiled {
 #[cold]
 pub(super) fn unless_malformed(reject: Reject, event: &mut Event<'_>, limits: &Limits) -> Reject {
     event.check(limits).err().unwrap_or(reject)
+}
+
+fn id(position: usize) -> TopicId {
+    TopicId(u16::try_from(position).unwrap_or(0))
 }
 
 fn unrouted(event: &Event<'_>) -> Reject {

@@ -117,6 +117,8 @@ impl Core {
     pub(super) fn reason_now(&self) -> Reason {
         match self.sink.health() {
             _ if self.draining.is_cancelled() => Reason::Draining,
+            // What events are judged by is a part of the way to their destination.
+            _ if self.pipeline.is_awaiting() => Reason::Broker,
             Health::Ready | Health::Impaired { .. } | Health::Partly { .. } => Reason::Ok,
             Health::Away { reason, .. } => reason,
         }

@@ -36,6 +36,8 @@ pub(super) struct InFlight {
     pub(super) fate: Option<Arc<Fate>>,
     /// Some of them wait for the end of a window.
     pub(super) waits_for_windows: bool,
+    /// Those among them that are refused, and whose records go to a dead-letter topic.
+    buried: Vec<(u32, Reject)>,
     /// Their share of the memory budget.
     pub(super) budget: Option<Held>,
     waiting: Option<Waiting>,
@@ -89,6 +91,7 @@ impl InFlight {
             going: 0,
             fate: None,
             waits_for_windows: false,
+            buried: Vec::new(),
             budget: None,
             waiting: Some(waiting),
         }
@@ -101,12 +104,49 @@ impl InFlight {
         self.rejected.push((index, reject));
     }
 
-    fn end(&mut self, frame: Settlement) {
+    /// An event that is refused, and of which a record goes to a dead-letter topic: it ends when that has.
+    pub(super) fn bury(&mut self, index: u32, mut reject: Reject) {
+        shorten(&mut reject);
+        self.going += 1;
+        self.buried.push((index, reject));
+    }
+
+    /// The events that the pipeline refused.
+    pub(super) fn refused(&self) -> Vec<(u32, Reject)> {
+        self.rejected.iter().chain(&self.buried).cloned().collect()
+    }
+
+    /// Takes the dead letters out of what has settled: they are refused, however durable.
+    fn exhume(&mut self, frame: &mut Settlement) {
+        let series = self.metrics.carrier(self.carrier);
+        for (index, mut reject) in std::mem::take(&mut self.buried) {
+            let outcome = if let Some(at) = frame.refused.iter().position(|refused| refused.index == index) {
+                let why = frame.refused.swap_remove(at).message;
+                reject.message =
+                    format!("{}; and its dead-letter topic did not take it: {why}", reject.message).into();
+                shorten(&mut reject);
+                Outcome::from(reject.code)
+            } else if let Some(durable) =
+                [&mut frame.committed, &mut frame.stored].into_iter().find(|count| **count > 0)
+            {
+                *durable -= 1;
+                Outcome::DeadLettered
+            } else {
+                // Lost or dropped, and counted as that.
+                continue;
+            };
+            series.ended(outcome, 1);
+            self.rejected.push((index, reject));
+        }
+    }
+
+    fn end(&mut self, mut frame: Settlement) {
         let Some(waiting) = self.waiting.take() else { return };
         if let Some(fate) = self.fate.take() {
             // First of all: once its client knows, it sends again what is not durable.
             fate.settle(frame.lost == 0 && frame.dropped == 0 && frame.refused.is_empty());
         }
+        self.exhume(&mut frame);
         self.count(&frame);
         let level = level(&frame);
         let lost = frame.lost;
@@ -205,5 +245,72 @@ fn shorten(reject: &mut Reject) {
             end -= 1;
         }
         reject.message.to_mut().truncate(end);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tidegate_wire::Code;
+
+    use super::*;
+    use crate::ticket::Refused;
+
+    /// A frame of three events: the first goes on, the other two are refused and go to the dead letters.
+    fn frame() -> (Box<InFlight>, Arc<Metrics>, oneshot::Receiver<Ended>) {
+        let (metrics, _registry) = Metrics::register();
+        let metrics = Arc::new(metrics);
+        let (tell, told) = oneshot::channel();
+        let waiting = Waiting::Request(tell);
+        let mut inflight = Box::new(InFlight::new(&metrics, Carrier::Https, super::super::now(), waiting));
+        metrics.carrier(Carrier::Https).came(3);
+        inflight.going += 1;
+        for index in [1, 2] {
+            inflight.bury(index, Reject { code: Code::Schema, message: format!("misfit {index}").into() });
+        }
+        (inflight, metrics, told)
+    }
+
+    #[track_caller]
+    fn counted(metrics: &Metrics, expected: &[(Outcome, u64)]) {
+        for outcome in Outcome::ALL {
+            let count = expected.iter().find(|(of, _)| *of == outcome).map_or(0, |(_, count)| *count);
+            let found = metrics.carrier(Carrier::Https).count(outcome);
+            assert_eq!(found, count, "{outcome:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_buried_is_refused_and_counted_as_a_dead_letter() {
+        let (inflight, metrics, mut told) = frame();
+        assert_eq!(inflight.refused().len(), 2);
+        inflight.settled(Settlement { committed: 3, stored: 0, lost: 0, dropped: 0, refused: Vec::new() });
+        let ended = told.try_recv().unwrap();
+        let codes: Vec<_> = ended.rejected.iter().map(|(index, reject)| (*index, reject.code)).collect();
+        assert_eq!((ended.durable, codes), (1, vec![(1, Code::Schema), (2, Code::Schema)]));
+        counted(&metrics, &[(Outcome::Committed, 1), (Outcome::DeadLettered, 2)]);
+    }
+
+    #[test]
+    fn what_its_dead_letter_topic_does_not_take_is_refused_all_the_same() {
+        let (inflight, metrics, mut told) = frame();
+        let message = "too large".to_owned();
+        let refused = vec![Refused { index: 2, outcome: Outcome::BrokerRejected, message }];
+        inflight.settled(Settlement { committed: 2, stored: 0, lost: 0, dropped: 0, refused });
+        let ended = told.try_recv().unwrap();
+        let (_, last) = ended.rejected.last().unwrap();
+        assert_eq!(last.code, Code::Schema);
+        assert_eq!(last.message, "misfit 2; and its dead-letter topic did not take it: too large");
+        counted(&metrics, &[(Outcome::Committed, 1), (Outcome::DeadLettered, 1), (Outcome::Schema, 1)]);
+    }
+
+    #[test]
+    fn dead_letters_that_are_lost_or_dropped_are_that() {
+        let (inflight, metrics, told) = frame();
+        drop(inflight);
+        assert_eq!(told.blocking_recv().unwrap().lost, 3);
+        counted(&metrics, &[(Outcome::Lost, 3)]);
+        let (inflight, metrics, _told) = frame();
+        inflight.settled(Settlement { committed: 2, stored: 0, lost: 0, dropped: 1, refused: Vec::new() });
+        counted(&metrics, &[(Outcome::DeadLettered, 2), (Outcome::LossyDropped, 1)]);
     }
 }

@@ -50,12 +50,14 @@ pub(super) fn prepare<'a>(
     let rules = core.pipeline.rules();
     let mut timed = timed::is_due().then(Timed::new);
     for raw in events.skip(repeated as usize) {
+        let before = records.len();
         let ran = match &mut timed {
             None => rules.run(&raw, index, sender, stamp, &mut records, &mut Untold),
             Some(timed) => rules.run(&raw, index, sender, stamp, &mut records, timed),
         };
         match ran {
             Ok(()) => inflight.going += 1,
+            Err(reject) if records.len() > before => inflight.bury(index, reject),
             Err(reject) => inflight.reject(index, reject),
         }
         index += 1;
@@ -88,7 +90,7 @@ impl Prepared {
 
     /// The events that the pipeline refused.
     pub(super) fn rejected(&self) -> Vec<(u32, Reject)> {
-        self.inflight.as_ref().map(|inflight| inflight.rejected.clone()).unwrap_or_default()
+        self.inflight.as_ref().map(|inflight| inflight.refused()).unwrap_or_default()
     }
 
     /// What its records cost.

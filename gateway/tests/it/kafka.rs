@@ -339,7 +339,7 @@ fn consume(config: &ClientConfig, topic: &str) -> Vec<Consumed> {
 
 /// Starts a process that dies with this one, however this one ends. The kernel ties that to the thread that started it,
 /// so one thread that never ends starts all of them.
-fn spawn(program: PathBuf, arguments: Vec<String>) -> Child {
+pub fn spawn(program: PathBuf, arguments: Vec<String>) -> Child {
     type Wanted = (PathBuf, Vec<String>, SyncSender<Child>);
     static SPAWNER: OnceLock<Arc<SyncSender<Wanted>>> = OnceLock::new();
     let spawner = SPAWNER.get_or_init(|| {

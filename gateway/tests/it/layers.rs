@@ -8,11 +8,12 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("carrier.rs", &[]),
     ("outcome.rs", &[]),
     ("record", &[]),
-    ("config", &["record"]),
+    ("schema", &[]),
+    ("config", &["record", "schema"]),
     ("metrics", &["carrier", "outcome"]),
     ("access", &["config", "record"]),
     ("rates", &["config", "metrics"]),
-    ("pipeline", &["access", "config", "record"]),
+    ("pipeline", &["access", "config", "record", "schema"]),
     ("ticket.rs", &["outcome"]),
     ("deliver", &["config", "metrics", "outcome", "record", "ticket"]),
     ("listen/link.rs", &["access", "carrier", "rates"]),
@@ -104,6 +105,8 @@ fn sessions_see_links_and_sinks_as_traits_only() {
 fn only_one_place_names_each_outside_library() {
     let homes = [
         ("rdkafka", "src/deliver/kafka"),
+        ("jsonschema", "src/schema"),
+        ("apache_avro", "src/schema"),
         ("wtransport", "src/listen/webtransport"),
         ("tokio_tungstenite", "src/listen/websocket"),
     ];

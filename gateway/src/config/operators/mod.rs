@@ -10,6 +10,7 @@ mod key;
 mod redact;
 mod sample;
 mod throttle;
+mod validate;
 
 use std::time::Duration;
 
@@ -25,6 +26,7 @@ pub use self::key::Key;
 pub use self::redact::{Action, Redact, Secret};
 pub use self::sample::Sample;
 pub use self::throttle::Throttle;
+pub use self::validate::{SchemaFile, Validate};
 use super::age::Age;
 use super::condition::Expression;
 use super::findings::Findings;
@@ -48,6 +50,7 @@ pub(super) fn check(index: usize, route: &Route, findings: &mut Findings<'_>) {
         expire::check(&path("expire"), written, findings);
     }
     throttle::check(&path("throttle"), &route.throttle, findings);
+    validate::check(index, route, findings);
     filter::check(index, &route.filters, findings);
     if let Some(written) = &route.sample {
         sample::check(&path("sample"), written, findings);

@@ -29,7 +29,7 @@ impl<M> Group<M> {
         }
         event.data = Data::Json(&data);
         let draft = records.draft(0, self.topic, encoding, self.from_ms);
-        encode::encode(draft, encoding, &event, self.key.as_deref());
+        encode::encode(draft, encoding, &event, None, self.key.as_deref());
     }
 
     fn write_data(&self, out: &mut Vec<u8>) {

@@ -15,6 +15,7 @@ mod rate;
 mod redact;
 mod sample;
 mod throttle;
+mod validate;
 
 use std::sync::Arc;
 
@@ -31,18 +32,21 @@ pub(super) use self::mark::Mark;
 use self::redact::Redact;
 use self::sample::Sample;
 use self::throttle::Throttle;
+pub(super) use self::validate::{Frame, Validate};
 use super::edited::Edited;
 use super::look::Sight;
 use super::route::Judged;
 use super::tally::Tally;
 use super::trace::{Step, Trace};
 use crate::config::{OnError, Route};
+use crate::schema::{Subject, Subjects};
 
 /// The operators of a route.
 #[derive(Debug)]
 pub(super) struct Operators {
     expire: Option<Expire>,
     throttles: Vec<Throttle>,
+    pub(super) validate: Option<Validate>,
     filters: Vec<Filter>,
     sample: Option<Sample>,
     dedup: Option<Dedup>,
@@ -71,7 +75,7 @@ impl Passed<'_> {
 
 impl Operators {
     /// Those that judge an event as it came. `compiler` gives all their fields one pass.
-    pub(super) fn new(route: &Route, compiler: &mut Compiler) -> Result<Self, Problem> {
+    pub(super) fn new(route: &Route, subjects: &Subjects, compiler: &mut Compiler) -> Result<Self, Problem> {
         let throttles = route.throttle.iter().enumerate();
         let throttles = throttles
             .map(|(index, throttle)| Throttle::new(throttle, index, compiler))
@@ -84,6 +88,7 @@ impl Operators {
         Ok(Self {
             expire: route.expire.as_ref().map(Expire::new),
             throttles,
+            validate: Validate::new(route, subjects),
             filters,
             sample: route.sample.as_ref().map(|sample| Sample::new(sample, compiler)).transpose()?,
             dedup: route.dedup.as_ref().map(|dedup| Dedup::new(dedup, compiler)).transpose()?,
@@ -99,6 +104,9 @@ impl Operators {
         }
         for throttle in &mut self.throttles {
             before.throttles.iter().for_each(|other| throttle.succeed(other));
+        }
+        if let (Some(validate), Some(before)) = (&mut self.validate, &before.validate) {
+            validate.succeed(before);
         }
         for filter in &mut self.filters {
             before.filters.iter().for_each(|other| filter.succeed(other));
@@ -119,8 +127,8 @@ impl Operators {
 
     /// Whether there are none.
     pub(super) fn is_empty(&self) -> bool {
-        let Self { expire, throttles, filters, sample, dedup, .. } = self;
-        let is_judged = expire.is_some() || sample.is_some() || dedup.is_some();
+        let Self { expire, throttles, validate, filters, sample, dedup, .. } = self;
+        let is_judged = expire.is_some() || validate.is_some() || sample.is_some() || dedup.is_some();
         !is_judged && throttles.is_empty() && filters.is_empty() && !self.has_edits()
     }
 
@@ -129,22 +137,23 @@ impl Operators {
         self.redact.is_some() || !self.fields.is_empty()
     }
 
-    /// Whether the payload is looked through, and so checked, when it is edited; operators that remember events want that
-    /// before.
+    /// Whether the payload is looked through, and so checked, when it is edited; operators that remember events or
+    /// read them whole want that before.
     pub(super) fn checks_payload(&self) -> bool {
-        self.redact.is_some() && self.throttles.is_empty() && self.dedup.is_none()
+        self.redact.is_some() && self.throttles.is_empty() && self.validate.is_none() && self.dedup.is_none()
     }
 
     /// Who they are and what they have done, in their order.
     pub(super) fn tallies(&self) -> impl Iterator<Item = &Tally> {
         let expire = self.expire.iter().map(|expire| &expire.tally);
         let throttles = self.throttles.iter().map(|throttle| &throttle.tally);
+        let validate = self.validate.iter().map(|validate| &validate.tally);
         let filters = self.filters.iter().map(|filter| &filter.tally);
         let sample = self.sample.iter().map(|sample| &sample.tally);
         let dedup = self.dedup.iter().map(|dedup| &dedup.tally);
         let redact = self.redact.iter().flat_map(Redact::tallies);
         let fields = self.fields.iter().map(|change| &change.tally);
-        let judges = expire.chain(throttles).chain(filters).chain(sample).chain(dedup);
+        let judges = expire.chain(throttles).chain(validate).chain(filters).chain(sample).chain(dedup);
         judges.chain(redact).chain(fields)
     }
 
@@ -152,11 +161,24 @@ impl Operators {
     pub(super) fn steps(&self) -> Vec<Step> {
         let expire = self.expire.iter().map(Expire::step);
         let throttles = self.throttles.iter().map(Throttle::step);
+        let validate = self.validate.iter().map(Validate::step);
         let filters = self.filters.iter().map(Filter::step);
         let sample = self.sample.iter().map(Sample::step);
         let dedup = self.dedup.iter().map(Dedup::step);
         let edits = self.redact.iter().flat_map(Redact::steps).chain(self.fields.iter().map(Change::step));
-        expire.chain(throttles).chain(filters).chain(sample).chain(dedup).chain(edits).collect()
+        expire
+            .chain(throttles)
+            .chain(validate)
+            .chain(filters)
+            .chain(sample)
+            .chain(dedup)
+            .chain(edits)
+            .collect()
+    }
+
+    /// The subject whose schema must be known before an event may be taken.
+    pub(super) fn awaits(&self) -> Option<&Arc<Subject>> {
+        self.validate.as_ref()?.awaits()
     }
 
     /// Whether the event goes on, as it came: each is asked only if those before let it pass. `fate` is what becomes of its
@@ -166,6 +188,7 @@ impl Operators {
         &'a self,
         sight: &mut Sight<'_, '_>,
         fate: impl FnOnce() -> &'a Arc<Fate>,
+        frame: &mut Frame,
         trace: &mut impl Trace,
     ) -> Result<Passed<'a>, Reject> {
         let mut passed = Passed::UNSEEN;
@@ -178,6 +201,11 @@ impl Operators {
             let did = throttle.judge(sight);
             trace.rule(&throttle.tally, did);
             did.or_refuse(Code::Throttled)?;
+        }
+        if let Some(validate) = &self.validate {
+            let (did, fits) = validate.judge(sight.event, frame);
+            trace.rule(&validate.tally, did);
+            fits?;
         }
         for filter in &self.filters {
             let did = filter.judge(sight);
@@ -199,6 +227,26 @@ impl Operators {
         Ok(passed)
     }
 
+    /// Whether anything of the payload is kept back.
+    pub(super) fn redacts(&self) -> bool {
+        self.redact.is_some()
+    }
+
+    /// Takes out of the payload what is kept back: what it is then is in `edited`.
+    #[inline]
+    pub(super) fn redact(
+        &self,
+        event: &mut Event<'_>,
+        edited: &mut Edited,
+        judged: Judged<'_>,
+        trace: &mut impl Trace,
+    ) -> Result<(), Reject> {
+        match &self.redact {
+            Some(redact) => redact.edit(event, edited, judged, trace),
+            None => Ok(()),
+        }
+    }
+
     /// Changes the payload of an event that goes on: what it is then is in `edited`.
     #[inline]
     pub(super) fn edit(
@@ -208,9 +256,7 @@ impl Operators {
         judged: Judged<'_>,
         trace: &mut impl Trace,
     ) -> Result<(), Reject> {
-        if let Some(redact) = &self.redact {
-            redact.edit(event, edited, judged, trace)?;
-        }
+        self.redact(event, edited, judged, trace)?;
         self.fields.iter().try_for_each(|change| change.edit(event, edited, judged, trace))
     }
 }

@@ -23,6 +23,9 @@ use crate::session::ingest::{Rest, prepare};
 use crate::session::need::Need;
 use crate::session::wall_ms;
 
+/// How often it is looked whether schemas are known that are waited for.
+const SCHEMAS_EVERY: Duration = Duration::from_millis(50);
+
 /// Events in a row, as they came.
 #[derive(Clone, Copy)]
 pub(super) struct Row {
@@ -51,6 +54,9 @@ impl<R: LinkReader> Reader<'_, R> {
             let message =
                 "this gateway is shutting down, and this event came long after GOAWAY: it was not taken";
             return Err(Stop::End(End::close(CloseCode::Drain, message)));
+        }
+        if self.core.pipeline.is_awaiting() {
+            Box::pin(self.schemas()).await?;
         }
         let turn = match self.session.numbering.try_turn() {
             Some(turn) => turn,
@@ -135,6 +141,24 @@ impl<R: LinkReader> Reader<'_, R> {
         }
     }
 
+    /// Waits until the schemas are known without which nothing may be taken.
+    async fn schemas(&mut self) -> Result<(), Stop> {
+        let session = &self.session;
+        self.core.metrics.stalled(Reason::Broker);
+        session.connection.stall(Reason::Broker);
+        let known = async {
+            while self.core.pipeline.is_awaiting() {
+                tokio::time::sleep(SCHEMAS_EVERY).await;
+            }
+        };
+        let known = tokio::select! {
+            () = known => Ok(()),
+            _ = ended(self.core, &self.gone, &session.connection) => Err(Stop::Ended),
+        };
+        session.connection.stall(Reason::Ok);
+        known
+    }
+
     /// Waits until what older connections brought of this numbering has been handed over.
     async fn turn(&mut self) -> Result<OwnedMutexGuard<()>, Stop> {
         let session = &self.session;
@@ -171,6 +195,9 @@ impl<R: LinkReader> Reader<'_, R> {
         let core = self.core;
         let series = core.metrics.carrier(carrier);
         series.came(batch.count);
+        if core.pipeline.is_awaiting() {
+            return series.ended(Outcome::LossyDropped, batch.count);
+        }
         if let Err(limit) = self.meter.spare(batch.count.into(), batch.payload_bytes, received_at) {
             core.metrics.rates.limited(limit.label());
             return series.ended(Outcome::LossyDropped, batch.count);
