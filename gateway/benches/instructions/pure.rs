@@ -102,9 +102,32 @@ impl Encode {
 
     /// With a filter that looks into the payload, and keeps everything.
     pub(super) fn filtered() -> Self {
-        let keep = Condition::parse("data.total > 0.0").ok();
-        let filter = Filter { name: None, keep, drop: None, on_error: OnError::Drop, shadow: false };
-        Self::of(Decode::by_alias(), &[Route { filters: vec![filter], ..Route::to_events() }])
+        Self::with(Decode::by_alias(), &["data.total > 0.0"])
+    }
+
+    /// As [`Self::filtered`], of whole events.
+    pub(super) fn filtered_structured() -> Self {
+        Self::with(Decode::structured(), &["data.total > 0.0"])
+    }
+
+    /// With 100 filters, which keep everything.
+    pub(super) fn hundred() -> Self {
+        let keep = [
+            "data.total < 20.0 || data.order != 'x'",
+            "data.customer.id > 3",
+            "type == 'x' || data.items[0] >= 0",
+            "!data.order.contains('zz')",
+        ];
+        let hundred: Vec<_> = keep.into_iter().cycle().take(100).collect();
+        Self::with(Decode::by_alias(), &hundred)
+    }
+
+    fn with(decode: Decode, keep: &[&str]) -> Self {
+        let filters = keep.iter().map(|text| {
+            let keep = Some(Condition::parse(text).unwrap());
+            Filter { name: None, keep, drop: None, on_error: OnError::Drop, shadow: false }
+        });
+        Self::of(decode, &[Route { filters: filters.collect(), ..Route::to_events() }])
     }
 
     fn of(decode: Decode, routes: &[Route]) -> Self {

@@ -36,6 +36,11 @@ impl Look {
         self.plan.paths()
     }
 
+    /// Whether anything is looked at in the payload.
+    pub(super) fn is_into_payload(&self) -> bool {
+        self.is_into_payload
+    }
+
     /// Finds what is looked at.
     pub(super) fn read(
         &self,
@@ -58,7 +63,11 @@ impl Look {
                 }
                 Ok(())
             }
-            Err(Malformed::Duplicate(at)) => Err(twice(at)),
+            Err(Malformed::Duplicate(at)) => {
+                // What is no JSON at all is told that first.
+                event.check(limits)?;
+                Err(twice(at))
+            }
             // Says what every payload that is not JSON is told.
             Err(Malformed::Json(_)) => event.check(limits),
         }

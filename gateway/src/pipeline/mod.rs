@@ -29,7 +29,7 @@ use crate::access::Grant;
 use crate::config::Route;
 use crate::record::{Encoding, Records};
 use operators::Mark;
-use route::{Judged, Table, Target};
+use route::{Judged, Table, Target, unless_malformed};
 
 thread_local! {
     /// One a worker thread, so that nothing is allocated for an event.
@@ -137,8 +137,9 @@ impl Rules<'_> {
         trace: &mut impl Trace,
     ) -> Result<(), Reject> {
         let mut event = Event::default();
-        event.fill_unchecked(raw, sender.aliases, self.limits)?;
-        admit(&event, stamp.now_ms())?;
+        event.fill_unchecked(raw, sender.aliases, self.limits, self.routes.looks_at_payload)?;
+        let admitted = admit(&event, stamp.now_ms());
+        admitted.map_err(|reject| unless_malformed(reject, &mut event, self.limits))?;
         let (stamp, key) = stamp.complete(&mut event, index);
         let judged = Judged { limits: self.limits, stamp };
         let permits = |target: &Target| permit(sender.grant, target);

@@ -19,6 +19,8 @@ pub(super) struct Table {
     routes: Vec<Compiled>,
     /// What conditions look at; and operators too where a condition looks into the payload, so that it is read once.
     conditions: Look,
+    /// Whether any rule looks into the payload.
+    pub(super) looks_at_payload: bool,
 }
 
 /// Where a route leads.
@@ -72,8 +74,10 @@ impl Table {
                 },
             })
         });
-        let routes = ready.collect::<Result<_, _>>()?;
-        Ok(Self { routes, conditions: Look::new(&compiler) })
+        let routes: Vec<Compiled> = ready.collect::<Result<_, _>>()?;
+        let mut own = routes.iter().filter_map(|route| route.look.as_ref());
+        let looks_at_payload = is_read_first || own.any(Look::is_into_payload);
+        Ok(Self { routes, conditions: Look::new(&compiler), looks_at_payload })
     }
 
     /// Rules that `before` had too, written the same, go on counting, and know what those knew.
@@ -114,8 +118,8 @@ impl Table {
         if let [route] = self.routes.as_slice()
             && route.takes_all_as_it_is()
         {
-            permits(&route.target)?;
             event.check(limits)?;
+            permits(&route.target)?;
             return Ok((route, Passed::UNSEEN));
         }
         self.conditions.read(event, limits, findings)?;
@@ -125,17 +129,17 @@ impl Table {
             trace.condition(*index, said);
             said == Ok(true)
         });
-        let (_, route) = taken.ok_or_else(|| unrouted(event))?;
-        permits(&route.target)?;
+        let Some((_, route)) = taken else { return Err(unless_malformed(unrouted(event), event, limits)) };
+        permits(&route.target).map_err(|reject| unless_malformed(reject, event, limits))?;
         if let Some(look) = &route.look {
             look.read(event, limits, findings)?;
         }
+        // Where nothing has looked through it: operators remember events, but none that are malformed.
+        event.check(limits)?;
         let look = route.look.as_ref().unwrap_or(&self.conditions);
         trace.begins();
         let mut sight = Sight { look, event, findings, now_ms: stamp.now_ms() };
         let passed = route.operators.judge(&mut sight, || stamp.fate(), trace)?;
-        // Where nothing has looked through it.
-        event.check(limits)?;
         if let Some(rate) = passed.sampledrate {
             event.set(Attribute::Sampledrate, Value::Integer(rate));
         }
@@ -188,6 +192,12 @@ impl Compiled {
             fields: self.look.as_ref().unwrap_or(conditions).paths(),
         }
     }
+}
+
+/// Why an event is refused: whatever else is wrong, one that is none is told that.
+#[cold]
+pub(super) fn unless_malformed(reject: Reject, event: &mut Event<'_>, limits: &Limits) -> Reject {
+    event.check(limits).err().unwrap_or(reject)
 }
 
 fn unrouted(event: &Event<'_>) -> Reject {

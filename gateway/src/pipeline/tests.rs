@@ -1,6 +1,7 @@
 //! Each rule of the pipeline, one line a case.
 
 mod memory;
+mod whole_events;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
