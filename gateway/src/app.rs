@@ -128,6 +128,8 @@ impl Gateway {
             gateway.sessions.restore(&gateway.snapshot);
         }
         gateway.tasks.spawn(report_health(sessions.clone(), reasons, gateway.shutdown.clone()));
+        let aggregated = sessions.clone();
+        gateway.tasks.spawn(async move { aggregated.aggregate().await });
         let refused = reload.refused();
         gateway.tasks.spawn(reload.watch(gateway.shutdown.clone()));
         let common = Common { sessions, access, rates, metrics, limits, connections, refused };

@@ -4,7 +4,7 @@ use std::hint::black_box;
 use std::sync::Arc;
 
 use tidegate::access::Grant;
-use tidegate::config::{Condition, Filter, OnError, Route};
+use tidegate::config::{Action, Condition, Filter, OnError, Redact, Route};
 use tidegate::pipeline::{Encodes, Ids, Pipeline, Sender, Stamp, Untold};
 use tidegate::record::Records;
 use tidegate_wire::body::BodyKind;
@@ -130,6 +130,18 @@ impl Encode {
         Self::of(decode, &[Route { filters: filters.collect(), ..Route::to_events() }])
     }
 
+    /// With one value removed and one masked.
+    pub(super) fn redacted() -> Self {
+        let redact = vec![redact("data.customer.id", Action::Remove), redact("data.order", Action::Mask)];
+        Self::of(Decode::by_alias(), &[Route { redact, ..Route::to_events() }])
+    }
+
+    /// With one value hashed.
+    pub(super) fn hashed() -> Self {
+        let redact = vec![redact("data.customer.id", Action::Hash)];
+        Self::of(Decode::by_alias(), &[Route { redact, ..Route::to_events() }])
+    }
+
     fn of(decode: Decode, routes: &[Route]) -> Self {
         let pipeline =
             Pipeline::new(Limits::default(), routes, &["events".to_owned()], Encodes::ByRoute).unwrap();
@@ -148,6 +160,21 @@ impl Scenario for Encode {
             rules.run(&raw, index, sender, &mut stamp, &mut self.records, &mut Untold).unwrap();
         }
         assert_eq!(self.records.len(), BATCH as usize);
+    }
+}
+
+fn redact(path: &str, action: Action) -> Redact {
+    let key = (action == Action::Hash).then(|| "0123456789abcdef".into());
+    let path = path.to_owned();
+    Redact {
+        name: None,
+        path,
+        action,
+        key,
+        pattern: None,
+        ignore_case: false,
+        on_error: OnError::Drop,
+        shadow: false,
     }
 }
 

@@ -215,6 +215,6 @@ impl<'a> Scan<'a, '_> {
     }
 }
 
-fn deeper(max_depth: u32, at: usize) -> Result<u32, json::Error> {
+pub(crate) fn deeper(max_depth: u32, at: usize) -> Result<u32, json::Error> {
     max_depth.checked_sub(1).ok_or(json::Error { what: "nested too deep", at })
 }

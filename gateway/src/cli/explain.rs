@@ -14,7 +14,7 @@ use crate::config::{Config, Route};
 use crate::pipeline::{
     Cost, Did, Encodes, Ids, Origin, Outline, Pipeline, Sender, Stamp, Step, Tally, Trace, Verdict,
 };
-use crate::record::{Encoding, Record, Records};
+use crate::record::{Contribution, Encoding, Record, Records};
 
 /// The longest line, an event, that is read.
 const LINE_BYTES_MAX: u64 = 2 << 20;
@@ -113,7 +113,25 @@ impl Explained<'_> {
                 writeln!(out, "  goes nowhere: {}{why}", reject.code.name())?;
             }
             (Ok(()), Some(record)) => self.record(&record, out)?,
-            (Ok(()), None) => {}
+            (Ok(()), None) => {
+                for contribution in records.contributions() {
+                    self.contribution(&contribution, out)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn contribution(&self, contribution: &Contribution<'_>, out: &mut impl Write) -> Result<()> {
+        let topic = self.topics.get(usize::from(contribution.topic.0)).map_or("", String::as_str);
+        let key =
+            contribution.key.map_or_else(|| "without a key".to_owned(), |key| format!("with key `{key}`"));
+        writeln!(out, "  counts in the group {key}, of which a record goes to topic {topic}")?;
+        for (name, number) in contribution.to.values.iter().zip(contribution.numbers) {
+            match number {
+                Some(number) => writeln!(out, "    {name}: {number}")?,
+                None => writeln!(out, "    {name}: none")?,
+            }
         }
         Ok(())
     }
@@ -166,6 +184,7 @@ impl Trace for Told<'_> {
     fn rule(&mut self, rule: &Tally, did: Did) {
         let then = match did.verdict {
             Verdict::Kept => "goes on",
+            Verdict::Changed if rule.is_shadow() => "would be changed",
             Verdict::Changed => "goes on, changed",
             Verdict::Dropped => "dropped",
             Verdict::WouldDrop => "would be dropped",
@@ -305,5 +324,20 @@ an event that no route takes is refused as `unrouted`
             assert!(shown(event).starts_with(expected), "{event}: {}", shown(event));
         }
         assert!(explain("\n\n{\"type\":\"a\"}\n").contains("line 3"));
+    }
+
+    #[test]
+    fn what_an_event_gives_to_an_aggregate_is_shown() {
+        let config = "[[routes]]\ntopic = \"t\"\n\
+                      aggregate = { key = 'data.k', window = \"1m\", values = { n = 'data.n', m = 'data.m' } }";
+        let rules = explain_by(config, "");
+        let does = "  aggregate 1: one record of m = data.m, n = data.n for each 1m and data.k, at most 10000 at once; \
+                    without an answer: counted without it\n";
+        assert!(rules.contains(does), "{rules}");
+        assert!(rules.contains("looks in one pass for data.k, data.m, data.n"), "{rules}");
+        let expected = "\nline 1\n  aggregate 1: no answer, a field is absent, goes on, changed\n  \
+                        counts in the group with key `a`, of which a record goes to topic t\n    m: none\n    n: 1.5\n";
+        let told = explain_by(config, r#"{"type":"a","data":{"k":"a","n":1.5}}"#);
+        assert!(told.ends_with(expected), "{told}");
     }
 }

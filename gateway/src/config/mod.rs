@@ -42,7 +42,9 @@ pub use self::limits::{Limits, Shutdown};
 pub use self::listen::{Demo, Discovery, Exclude, Listen, Tls};
 pub use self::loaded::Loaded;
 pub use self::logging::{Format, Logging};
-pub use self::operators::{Deadband, Dedup, Expire, Filter, Key, OnError, Sample, Throttle};
+pub use self::operators::{
+    Action, Aggregate, Deadband, Dedup, Expire, Field, Filter, Key, OnError, Redact, Sample, Secret, Throttle,
+};
 pub use self::origins::Origins;
 pub use self::problem::ConfigError;
 pub use self::rates::{AddressRate, Rate, Rates};

@@ -5,7 +5,7 @@ use tidegate_cel::Compiler;
 
 use super::condition::{Condition, Expression};
 use super::findings::Findings;
-use super::operators::{self, Deadband, Dedup, Expire, Filter, Sample, Throttle};
+use super::operators::{self, Aggregate, Deadband, Dedup, Expire, Field, Filter, Redact, Sample, Throttle};
 use super::topics::{Acks, Compression, Missing};
 use crate::record::Encoding;
 
@@ -42,9 +42,18 @@ pub struct Route {
     /// What has been before goes no further.
     #[serde(default)]
     pub dedup: Option<Dedup>,
+    /// What is kept back of payloads, in one pass.
+    #[serde(default)]
+    pub redact: Vec<Redact>,
+    /// What of payloads gets another name or value, or goes; one after the other.
+    #[serde(default)]
+    pub fields: Vec<Field>,
     /// Values that have hardly changed go no further.
     #[serde(default)]
     pub deadband: Option<Deadband>,
+    /// Makes one record of many of its events.
+    #[serde(default)]
+    pub aggregate: Option<Aggregate>,
     /// How records are written.
     #[serde(default, with = "EncodingName")]
     pub encoding: Encoding,
@@ -100,7 +109,10 @@ impl Route {
             filters: Vec::new(),
             sample: None,
             dedup: None,
+            redact: Vec::new(),
+            fields: Vec::new(),
             deadband: None,
+            aggregate: None,
             encoding: Encoding::default(),
             tolerance_ms: default_tolerance_ms(),
             dead_letter: None,

@@ -3,6 +3,7 @@
 //! Labels come from enums and static words, never from what a client sent. Handles are looked up once
 //! and cost one atomic each after that.
 
+mod aggregates;
 mod carriers;
 mod clients;
 mod latency;
@@ -21,6 +22,7 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 use tidegate_wire::Reason;
 
+pub use self::aggregates::AggregateSeries;
 pub use self::carriers::{CarrierSeries, Stage};
 pub use self::clients::ClientSeries;
 pub use self::latency::Latency;
@@ -59,6 +61,8 @@ pub struct Metrics {
     pub rates: RateSeries,
     /// What became of configuration files that changed.
     pub reloads: ReloadSeries,
+    /// Windows in which events wait to become one record.
+    pub aggregates: AggregateSeries,
 }
 
 /// The series of the embedded log.
@@ -147,6 +151,7 @@ impl Metrics {
             clients: ClientSeries::default(),
             rates: RateSeries::default(),
             reloads: ReloadSeries::default(),
+            aggregates: AggregateSeries::default(),
         };
         metrics.register_gateway(&mut registry);
         metrics.register_log(&mut registry);
@@ -155,6 +160,7 @@ impl Metrics {
         metrics.clients.register(&mut registry);
         metrics.rates.register(&mut registry);
         metrics.reloads.register(&mut registry);
+        metrics.aggregates.register(&mut registry);
         process::register(&mut registry);
         (metrics, registry)
     }

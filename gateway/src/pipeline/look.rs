@@ -73,6 +73,21 @@ impl Look {
         }
     }
 
+    /// The value of an expression for an event whose payload is `payload` by now.
+    pub(super) fn value_in<'a>(
+        &'a self,
+        program: &'a Program,
+        event: &'a Event<'_>,
+        payload: &'a str,
+        max_depth: u32,
+        findings: &mut Findings,
+    ) -> Result<Result<Value<'a>, Fault>, Malformed> {
+        if self.is_into_payload {
+            self.plan.read(Some(payload), max_depth, findings)?;
+        }
+        Ok(program.value(&self.plan, Some(payload), &Seen(event, &self.attributes), findings))
+    }
+
     #[inline]
     pub(super) fn holds(
         &self,
@@ -105,7 +120,8 @@ impl Sight<'_, '_> {
     }
 }
 
-fn twice(at: usize) -> Reject {
+/// What the client is told of a payload that rules cannot look at for certain.
+pub(super) fn twice(at: usize) -> Reject {
     let message = format!("`data` names a member twice in one object, at byte {at}: rules look at it");
     Reject { code: tidegate_wire::Code::Malformed, message: message.into() }
 }

@@ -3,6 +3,8 @@
 //! The reader learns the order from [`Pipeline::run`]: fill (is it an event), admit (has it not expired), complete
 //! (what the client left out), route (with the route's operators), encode. No clock, no I/O, no metrics: time and names come in the [`Stamp`].
 
+mod aggregate;
+mod edited;
 mod encode;
 mod look;
 mod onward;
@@ -21,14 +23,16 @@ pub use tidegate_cel::Fault;
 use tidegate_cel::Findings;
 use tidegate_wire::{Aliases, Code, Event, Limits, Raw, Reject};
 
+pub use self::aggregate::{Closed, Group, Windows};
+use self::edited::Edited;
 pub use self::operators::{Fate, Origin};
 pub use self::stamp::{Ids, Stamp};
 pub use self::tally::{Counts, Did, Operator, Tally, Verdict};
 pub use self::trace::{Cost, Outline, Step, Trace, Untold};
 use crate::access::Grant;
 use crate::config::Route;
-use crate::record::{Encoding, Records};
-use operators::Mark;
+use crate::record::{Aggregation, Encoding, Records};
+use operators::{Destined, Mark};
 use route::{Judged, Table, Target, unless_malformed};
 
 thread_local! {
@@ -41,6 +45,8 @@ thread_local! {
 struct Scratch {
     /// What rules find in the payload.
     findings: Findings,
+    /// What edits make of the payload.
+    edited: Edited,
     /// The record's key, where an expression says it.
     key: String,
 }
@@ -69,6 +75,15 @@ pub enum Encodes {
     ByRoute,
     /// Whole events, whatever the route says: the destination keeps them for later.
     Structured,
+}
+
+impl Encodes {
+    fn encoding(self, of_route: Encoding) -> Encoding {
+        match self {
+            Self::ByRoute => of_route,
+            Self::Structured => Encoding::Structured,
+        }
+    }
 }
 
 /// Who sends: what they may, and what their aliases stand for.
@@ -124,8 +139,23 @@ impl Rules<'_> {
         self.routes.outlines()
     }
 
-    /// Takes one event at `index` of its frame: adds its record, or says why there is none. `trace` is told what each rule
-    /// said.
+    /// Those that make one record of many events.
+    pub fn aggregations(&self) -> impl Iterator<Item = &Arc<Aggregation>> {
+        self.routes.aggregations()
+    }
+
+    /// Whether `rule` is one of them.
+    pub fn has(&self, rule: &Arc<Aggregation>) -> bool {
+        self.aggregations().any(|other| Arc::ptr_eq(other, rule))
+    }
+
+    /// How the records of `rule` are written.
+    pub fn encoding(&self, rule: &Aggregation) -> Encoding {
+        self.encodes.encoding(rule.encoding)
+    }
+
+    /// Takes one event at `index` of its frame: adds its record, or what it gives to an aggregate, or says why there is
+    /// neither. `trace` is told what each rule said.
     #[inline]
     pub fn run(
         &self,
@@ -136,24 +166,33 @@ impl Rules<'_> {
         records: &mut Records,
         trace: &mut impl Trace,
     ) -> Result<(), Reject> {
-        let mut event = Event::default();
-        event.fill_unchecked(raw, sender.aliases, self.limits, self.routes.looks_at_payload)?;
-        let admitted = admit(&event, stamp.now_ms());
-        admitted.map_err(|reject| unless_malformed(reject, &mut event, self.limits))?;
-        let (stamp, key) = stamp.complete(&mut event, index);
-        let judged = Judged { limits: self.limits, stamp };
-        let permits = |target: &Target| permit(sender.grant, target);
-        SCRATCH.with_borrow_mut(|Scratch { findings, key: own_key }| {
+        SCRATCH.with_borrow_mut(|Scratch { findings, edited, key: own_key }| {
+            let mut event = Event::default();
+            event.fill_unchecked(raw, sender.aliases, self.limits, self.routes.looks_at_payload)?;
+            let admitted = admit(&event, stamp.now_ms());
+            admitted.map_err(|reject| unless_malformed(reject, &mut event, self.limits))?;
+            let (stamp, key) = stamp.complete(&mut event, index);
+            let judged = Judged { limits: self.limits, stamp };
+            let permits = |target: &Target| permit(sender.grant, target);
             let (route, passed) = self.routes.take(&mut event, findings, judged, permits, trace)?;
-            let (own_key, mark) = self.routes.complete(route, &event, findings, judged, own_key, trace)?;
+            if route.edit(&mut event, edited, judged, trace)? {
+                edited.put_into(&mut event);
+            }
+            let (has_key, mark) =
+                self.routes.complete(route, &mut event, findings, judged, own_key, trace)?;
             let target = &route.target;
-            let encoding = match self.encodes {
-                Encodes::ByRoute => target.encoding,
-                Encodes::Structured => Encoding::Structured,
-            };
+            if let Some(aggregate) = route.aggregate() {
+                let mut sight = self.routes.sight(route, &event, findings, judged);
+                let to = Destined { index, topic: target.topic };
+                aggregate.contribute(&mut sight, to, own_key, records, trace)?;
+                passed.goes_on();
+                mark.into_iter().for_each(Mark::stay);
+                return Ok(());
+            }
+            let encoding = self.encodes.encoding(target.encoding);
             let timestamp_ms = stamp.timestamp_ms(event.time_ms(), target.tolerance_ms);
             let draft = records.draft(index, target.topic, encoding, timestamp_ms);
-            encode::encode(draft, encoding, &event, own_key.or(key.as_deref()));
+            encode::encode(draft, encoding, &event, has_key.then_some(own_key.as_str()).or(key.as_deref()));
             passed.goes_on();
             mark.into_iter().for_each(Mark::stay);
             Ok(())

@@ -1,17 +1,20 @@
 //! Which topic an event goes to, and whether it goes: the first route whose condition holds, and its filters.
 
+use std::sync::Arc;
+
 use tidegate_cel::{Compiler, Findings, Problem, Program};
 use tidegate_wire::{Attribute, Code, Event, Limits, Reject, Value};
 
+use super::edited::Edited;
 use super::look::{Look, Sight};
 use super::onward::Onward;
 use super::operators::deadband::Last;
-use super::operators::{Mark, Operators, Passed};
+use super::operators::{Aggregate, Mark, Operators, Passed};
 use super::stamp::Stamp;
 use super::tally::Tally;
 use super::trace::{Cost, Outline, Trace};
 use crate::config::Route;
-use crate::record::{Encoding, TopicId};
+use crate::record::{Aggregation, Encoding, TopicId};
 
 /// The routes in their order.
 #[derive(Debug)]
@@ -41,6 +44,8 @@ pub(super) struct Compiled {
     onward: Option<Onward>,
     /// What the operators look at, where it is not in [`Table::conditions`].
     look: Option<Look>,
+    /// What [`Compiled::onward`] looks at, where the payload is edited before.
+    after: Option<Look>,
     pub(super) target: Target,
 }
 
@@ -58,7 +63,8 @@ impl Table {
             let mut own = Compiler::default();
             let compiler = if is_read_first { &mut compiler } else { &mut own };
             let operators = Operators::new(route, compiler)?;
-            let onward = Onward::new(route, compiler)?;
+            let mut after = operators.has_edits().then(Compiler::default);
+            let onward = Onward::new(route, index, after.as_mut().unwrap_or(compiler))?;
             let position = topics.iter().position(|topic| *topic == route.topic).unwrap_or(0);
             Ok(Compiled {
                 name: route.name.clone().unwrap_or_else(|| (index + 1).to_string()),
@@ -66,6 +72,7 @@ impl Table {
                 operators,
                 onward,
                 look: (!is_read_first).then(|| Look::new(&own)),
+                after: after.as_ref().map(Look::new),
                 target: Target {
                     topic: TopicId(u16::try_from(position).unwrap_or(0)),
                     name: route.topic.clone(),
@@ -97,6 +104,11 @@ impl Table {
             let onward = route.onward.iter().flat_map(Onward::tallies);
             route.operators.tallies().chain(onward).map(|tally| (route.name.as_str(), tally))
         })
+    }
+
+    /// Where many events become one record.
+    pub(super) fn aggregations(&self) -> impl Iterator<Item = &Arc<Aggregation>> {
+        self.routes.iter().filter_map(Compiled::aggregate).map(Aggregate::rule)
     }
 
     /// What the rules of each route cost and look at.
@@ -134,8 +146,10 @@ impl Table {
         if let Some(look) = &route.look {
             look.read(event, limits, findings)?;
         }
-        // Where nothing has looked through it: operators remember events, but none that are malformed.
-        event.check(limits)?;
+        // Where nothing has looked through it, nor will before an operator remembers it.
+        if !route.operators.checks_payload() {
+            event.check(limits)?;
+        }
         let look = route.look.as_ref().unwrap_or(&self.conditions);
         trace.begins();
         let mut sight = Sight { look, event, findings, now_ms: stamp.now_ms() };
@@ -149,20 +163,35 @@ impl Table {
     /// Completes what `route` does with an event that it took: what it says of the record's key, and what the event leaves in
     /// memory if it goes on.
     #[inline]
-    pub(super) fn complete<'a, 'k>(
+    pub(super) fn complete<'a>(
         &'a self,
         route: &'a Compiled,
-        event: &Event<'_>,
+        event: &mut Event<'_>,
         findings: &mut Findings,
         judged: Judged<'a>,
-        key: &'k mut String,
+        key: &mut String,
         trace: &mut impl Trace,
-    ) -> Result<(Option<&'k str>, Option<Mark<'a, Last>>), Reject> {
-        let Some(onward) = &route.onward else { return Ok((None, None)) };
-        let look = route.look.as_ref().unwrap_or(&self.conditions);
-        let mut sight = Sight { look, event, findings, now_ms: judged.stamp.now_ms() };
+    ) -> Result<(bool, Option<Mark<'a, Last>>), Reject> {
+        let Some(onward) = &route.onward else { return Ok((false, None)) };
+        if let Some(after) = &route.after {
+            after.read(event, judged.limits, findings)?;
+        }
+        let mut sight = self.sight(route, event, findings, judged);
         let mark = onward.judge(&mut sight, || judged.stamp.fate(), trace)?;
-        Ok((onward.key(&mut sight, key).then_some(key.as_str()), mark))
+        Ok((onward.key(&mut sight, key), mark))
+    }
+
+    /// What the rules of `route` that come after edits see of an event that it took.
+    #[inline]
+    pub(super) fn sight<'s, 'e>(
+        &'s self,
+        route: &'s Compiled,
+        event: &'s Event<'e>,
+        findings: &'s mut Findings,
+        judged: Judged<'_>,
+    ) -> Sight<'s, 'e> {
+        let look = route.after.as_ref().or(route.look.as_ref()).unwrap_or(&self.conditions);
+        Sight { look, event, findings, now_ms: judged.stamp.now_ms() }
     }
 }
 
@@ -175,6 +204,29 @@ pub(super) struct Judged<'a> {
 }
 
 impl Compiled {
+    /// Edits the payload of an event that goes on; whether there is anything that might have.
+    #[inline]
+    pub(super) fn edit(
+        &self,
+        event: &mut Event<'_>,
+        edited: &mut Edited,
+        judged: Judged<'_>,
+        trace: &mut impl Trace,
+    ) -> Result<bool, Reject> {
+        if self.after.is_none() {
+            return Ok(false);
+        }
+        edited.begin();
+        self.operators.edit(event, edited, judged, trace)?;
+        Ok(true)
+    }
+
+    /// What makes one record of many of its events.
+    #[inline]
+    pub(super) fn aggregate(&self) -> Option<&Aggregate> {
+        self.onward.as_ref()?.aggregate.as_ref()
+    }
+
     fn takes_all_as_it_is(&self) -> bool {
         self.when.is_none() && self.operators.is_empty() && self.onward.is_none()
     }

@@ -1,5 +1,6 @@
 //! Each rule of the pipeline, one line a case.
 
+mod edits;
 mod memory;
 mod whole_events;
 

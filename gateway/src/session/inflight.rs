@@ -34,6 +34,8 @@ pub(super) struct InFlight {
     pub(super) going: u32,
     /// What rules that remember some of them are told.
     pub(super) fate: Option<Arc<Fate>>,
+    /// Some of them wait for the end of a window.
+    pub(super) waits_for_windows: bool,
     /// Their share of the memory budget.
     pub(super) budget: Option<Held>,
     waiting: Option<Waiting>,
@@ -86,6 +88,7 @@ impl InFlight {
             rejected: Vec::new(),
             going: 0,
             fate: None,
+            waits_for_windows: false,
             budget: None,
             waiting: Some(waiting),
         }
@@ -117,9 +120,10 @@ impl InFlight {
         self.rejected.sort_by_key(|(index, _)| *index);
         let cost_bytes = self.budget.take().map_or(0, |held| held.bytes());
         let rejected = std::mem::take(&mut self.rejected);
+        let has_waited = self.waits_for_windows;
         match waiting {
             Waiting::Numbers(numbers) if lost > 0 => numbers.numbering.break_off(),
-            Waiting::Numbers(numbers) => numbers.settle(cost_bytes, level, rejected),
+            Waiting::Numbers(numbers) => numbers.settle((cost_bytes, has_waited), level, rejected),
             // A request that no longer waits has been answered 504 or has gone.
             Waiting::Request(answer) => drop(answer.send(Ended { durable, lost, level, rejected })),
             Waiting::Nobody => {}
@@ -161,7 +165,12 @@ impl Drop for InFlight {
 }
 
 impl Numbers {
-    fn settle(mut self, cost_bytes: u64, level: Option<Level>, rejected: Vec<(u32, Reject)>) {
+    fn settle(
+        mut self,
+        (cost_bytes, has_waited): (u64, bool),
+        level: Option<Level>,
+        rejected: Vec<(u32, Reject)>,
+    ) {
         if let Some(refused) = self.refused.take() {
             // A request that no longer waits has been answered or has gone.
             let _ = refused.send(rejected.clone());
@@ -174,7 +183,8 @@ impl Numbers {
                 message: reject.message.into(),
             })
             .collect();
-        let settled = SettledFrame { frame: self.frame, bytes: self.bytes, cost_bytes, level, refusals };
+        let settled =
+            SettledFrame { frame: self.frame, bytes: self.bytes, cost_bytes, has_waited, level, refusals };
         self.numbering.settle(&self.connection, settled);
     }
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 const LAYERS: &[(&str, &[&str])] = &[
     ("carrier.rs", &[]),
     ("outcome.rs", &[]),
-    ("record.rs", &[]),
+    ("record", &[]),
     ("config", &["record"]),
     ("metrics", &["carrier", "outcome"]),
     ("access", &["config", "record"]),

@@ -14,6 +14,7 @@
     reason = "a test may fail, has a clock, and counts in floats only as Prometheus does"
 )]
 
+mod aggregates;
 mod arrived;
 mod bad_input;
 mod breaker;
@@ -45,6 +46,7 @@ mod rates;
 mod reconnect;
 mod recordings;
 mod records;
+mod redact;
 mod restart;
 mod rules;
 mod rules_memory;

@@ -43,7 +43,7 @@ pub(super) fn check(path: &str, deadband: &Deadband, findings: &mut Findings<'_>
     if let Some(key) = &deadband.key {
         key.check(&format!("{path}.key"), findings);
     }
-    deadband.value.check(&format!("{path}.value"), findings);
+    deadband.value.check_number(&format!("{path}.value"), findings);
     match (deadband.change, deadband.change_percent) {
         (Some(_), Some(_)) => {
             findings.refuse(

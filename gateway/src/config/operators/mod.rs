@@ -1,10 +1,13 @@
 //! What routes do with their events: one file an operator.
 
+mod aggregate;
 mod deadband;
 mod dedup;
 mod expire;
+mod fields;
 mod filter;
 mod key;
+mod redact;
 mod sample;
 mod throttle;
 
@@ -12,11 +15,14 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+pub use self::aggregate::Aggregate;
 pub use self::deadband::Deadband;
 pub use self::dedup::Dedup;
 pub use self::expire::Expire;
+pub use self::fields::Field;
 pub use self::filter::Filter;
 pub use self::key::Key;
+pub use self::redact::{Action, Redact, Secret};
 pub use self::sample::Sample;
 pub use self::throttle::Throttle;
 use super::age::Age;
@@ -49,9 +55,12 @@ pub(super) fn check(index: usize, route: &Route, findings: &mut Findings<'_>) {
     if let Some(written) = &route.dedup {
         dedup::check(&path("dedup"), written, findings);
     }
+    redact::check(index, &route.redact, findings);
+    fields::check(index, &route.fields, findings);
     if let Some(written) = &route.deadband {
         deadband::check(&path("deadband"), written, findings);
     }
+    aggregate::check(index, route, findings);
 }
 
 /// The expressions of these operators that are asked of the event as it came.
@@ -63,7 +72,8 @@ pub(super) fn expressions(route: &Route) -> impl Iterator<Item = &str> {
         .deadband
         .iter()
         .flat_map(|deadband| deadband.key.iter().flat_map(|key| &key.0).chain([&deadband.value]));
-    keys.flat_map(|key| &key.0).chain(deadband).map(Expression::text)
+    let aggregate = route.aggregate.iter().flat_map(Aggregate::expressions);
+    keys.flat_map(|key| &key.0).chain(deadband).chain(aggregate).map(Expression::text)
 }
 
 /// Refuses a span of time that rules cannot remember.

@@ -1,30 +1,39 @@
 //! What is done with the events of a route: the operators, in one fixed order, whatever the order in the file.
 
+mod aggregate;
 pub(super) mod deadband;
 mod dedup;
+mod edits;
 mod expire;
 mod fate;
+mod fields;
 mod filter;
 mod key;
 mod keyed;
 mod mark;
 mod rate;
+mod redact;
 mod sample;
 mod throttle;
 
 use std::sync::Arc;
 
 use tidegate_cel::{Compiler, Problem};
-use tidegate_wire::{Code, Reject};
+use tidegate_wire::{Code, Event, Reject};
 
+pub(super) use self::aggregate::{Aggregate, Destined};
 use self::dedup::{Dedup, First};
 use self::expire::Expire;
 pub use self::fate::{Fate, Origin};
+use self::fields::Change;
 use self::filter::Filter;
 pub(super) use self::mark::Mark;
+use self::redact::Redact;
 use self::sample::Sample;
 use self::throttle::Throttle;
+use super::edited::Edited;
 use super::look::Sight;
+use super::route::Judged;
 use super::tally::Tally;
 use super::trace::{Step, Trace};
 use crate::config::{OnError, Route};
@@ -37,6 +46,8 @@ pub(super) struct Operators {
     filters: Vec<Filter>,
     sample: Option<Sample>,
     dedup: Option<Dedup>,
+    redact: Option<Redact>,
+    fields: Vec<Change>,
 }
 
 /// What comes of an event that all let pass.
@@ -68,12 +79,16 @@ impl Operators {
         let filters = route.filters.iter().enumerate();
         let filters =
             filters.map(|(index, filter)| Filter::new(filter, index, compiler)).collect::<Result<_, _>>()?;
+        let fields = route.fields.iter().enumerate();
+        let fields = fields.map(|(index, field)| Change::new(field, index)).collect::<Result<_, _>>()?;
         Ok(Self {
             expire: route.expire.as_ref().map(Expire::new),
             throttles,
             filters,
             sample: route.sample.as_ref().map(|sample| Sample::new(sample, compiler)).transpose()?,
             dedup: route.dedup.as_ref().map(|dedup| Dedup::new(dedup, compiler)).transpose()?,
+            redact: Redact::new(&route.redact)?,
+            fields,
         })
     }
 
@@ -94,12 +109,30 @@ impl Operators {
         if let (Some(dedup), Some(other)) = (&mut self.dedup, &before.dedup) {
             dedup.succeed(other);
         }
+        if let (Some(redact), Some(before)) = (&mut self.redact, &before.redact) {
+            redact.succeed(before);
+        }
+        for change in &mut self.fields {
+            before.fields.iter().for_each(|other| change.succeed(other));
+        }
     }
 
     /// Whether there are none.
     pub(super) fn is_empty(&self) -> bool {
-        let Self { expire, throttles, filters, sample, dedup } = self;
-        expire.is_none() && throttles.is_empty() && filters.is_empty() && sample.is_none() && dedup.is_none()
+        let Self { expire, throttles, filters, sample, dedup, .. } = self;
+        let is_judged = expire.is_some() || sample.is_some() || dedup.is_some();
+        !is_judged && throttles.is_empty() && filters.is_empty() && !self.has_edits()
+    }
+
+    /// Whether any of them edits the payload.
+    pub(super) fn has_edits(&self) -> bool {
+        self.redact.is_some() || !self.fields.is_empty()
+    }
+
+    /// Whether the payload is looked through, and so checked, when it is edited; operators that remember events want that
+    /// before.
+    pub(super) fn checks_payload(&self) -> bool {
+        self.redact.is_some() && self.throttles.is_empty() && self.dedup.is_none()
     }
 
     /// Who they are and what they have done, in their order.
@@ -109,7 +142,10 @@ impl Operators {
         let filters = self.filters.iter().map(|filter| &filter.tally);
         let sample = self.sample.iter().map(|sample| &sample.tally);
         let dedup = self.dedup.iter().map(|dedup| &dedup.tally);
-        expire.chain(throttles).chain(filters).chain(sample).chain(dedup)
+        let redact = self.redact.iter().flat_map(Redact::tallies);
+        let fields = self.fields.iter().map(|change| &change.tally);
+        let judges = expire.chain(throttles).chain(filters).chain(sample).chain(dedup);
+        judges.chain(redact).chain(fields)
     }
 
     /// What they do, in their order.
@@ -119,7 +155,8 @@ impl Operators {
         let filters = self.filters.iter().map(Filter::step);
         let sample = self.sample.iter().map(Sample::step);
         let dedup = self.dedup.iter().map(Dedup::step);
-        expire.chain(throttles).chain(filters).chain(sample).chain(dedup).collect()
+        let edits = self.redact.iter().flat_map(Redact::steps).chain(self.fields.iter().map(Change::step));
+        expire.chain(throttles).chain(filters).chain(sample).chain(dedup).chain(edits).collect()
     }
 
     /// Whether the event goes on, as it came: each is asked only if those before let it pass. `fate` is what becomes of its
@@ -160,6 +197,21 @@ impl Operators {
             passed.mark = mark;
         }
         Ok(passed)
+    }
+
+    /// Changes the payload of an event that goes on: what it is then is in `edited`.
+    #[inline]
+    pub(super) fn edit(
+        &self,
+        event: &mut Event<'_>,
+        edited: &mut Edited,
+        judged: Judged<'_>,
+        trace: &mut impl Trace,
+    ) -> Result<(), Reject> {
+        if let Some(redact) = &self.redact {
+            redact.edit(event, edited, judged, trace)?;
+        }
+        self.fields.iter().try_for_each(|change| change.edit(event, edited, judged, trace))
     }
 }
 

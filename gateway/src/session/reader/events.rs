@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use tidegate_wire::{Batch, CloseCode, Raw, Reason, datagram};
@@ -59,6 +59,10 @@ impl<R: LinkReader> Reader<'_, R> {
         };
         let rest = self.offer(row, events)?;
         self.charge(row);
+        let Session { numbering, .. } = &*self.session;
+        if numbering.account.is_in_window() && numbering.is_pressed() {
+            self.core.aggregates.release(&numbering.account, Duration::ZERO);
+        }
         match rest {
             None => Ok(()),
             Some(rest) => Box::pin(self.finish(rest, turn)).await,
