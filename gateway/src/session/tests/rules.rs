@@ -172,7 +172,7 @@ fn event(key: u64) -> String {
 
 fn key(value: &str) -> u64 {
     let id = value.split("\"id\":\"").nth(1).unwrap();
-    id[..id.find('"').unwrap()].parse().unwrap()
+    id.split('"').next().unwrap().parse().unwrap()
 }
 
 #[tokio::test(start_paused = true)]
