@@ -64,7 +64,9 @@ async fn every_series_and_every_value_of_a_label_is_documented_and_there_from_th
 
     // Rules are counted where there are any.
     let rules = "[[routes]]\nwhen = \"false\"\ntopic = \"events\"\naggregate = { window = \"1m\" }\n\
-                 [[routes]]\ntopic = \"events\"\n[[routes.filters]]\nkeep = \"true\"\n\
+                 [[routes]]\ntopic = \"events\"\nexpire = { after = \"1h\" }\nsample = { rate = 2 }\n\
+                 dedup = { window = \"1m\" }\ndeadband = { value = 'data.a', change = 1 }\n\
+                 throttle = [{ events_per_second = 1 }]\n[[routes.filters]]\nkeep = \"true\"\n\
                  [[routes.filters]]\nkeep = \"true\"\nshadow = true\n";
     let gateway = Gateway::start(rules).await;
     let metrics = gateway.metrics().await;

@@ -130,6 +130,28 @@ async fn a_file_that_is_wrong_leaves_the_rules_as_they_are_and_operators_are_tol
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_rules_remember_outlives_a_change_of_others() {
+    let dedup = |window: &str| {
+        format!("[[routes]]\ntopic = \"events\"\ndedup = {{ key = 'data.n', window = \"{window}\" }}\n")
+    };
+    let gateway = Gateway::start("").await;
+    let (file, events) = (File::of(&gateway), [event(1, "a", "a")]);
+    let other = "[[routes.filters]]\ndrop = 'data.x == \"z\"'\n";
+    for (round, rules, passes) in
+        [(1, dedup("1h"), true), (2, dedup("1h") + other, false), (3, dedup("2h") + other, true)]
+    {
+        file.write("", &rules);
+        until(&gateway, "tidegate_config_reloads_total{result=\"applied\"}", f64::from(round)).await;
+        let name = format!("web-{round}");
+        let mut sender = Sender::new(&name, &events, 1);
+        sender.run(&gateway, Carrier::WebSocket, u64::MAX).await.unwrap();
+        assert_eq!(sender.refused.is_empty(), passes, "{rules}");
+    }
+    assert_eq!(gateway.tail().len(), 2);
+    gateway.assert_accounted().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_example_keeps_of_recorded_events_what_it_says() {
     let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../config/rules.toml");
     let gateway = Gateway::start(&std::fs::read_to_string(example).unwrap()).await;

@@ -138,3 +138,21 @@ async fn all_rules_together_account_for_every_event_and_let_exactly_those_pass_t
     }
     gateway.assert_accounted().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_webhook_that_is_sent_again_is_taken_once_and_answered_well_twice() {
+    let rules = "[[routes]]\ntopic = \"events\"\ndedup = { key = 'data.order', window = \"10m\" }";
+    let gateway = Gateway::start(rules).await;
+    let post = async || {
+        let url = gateway.url("/v1/events?type=order");
+        let request = gateway.http.post(url).header("content-type", "application/json");
+        let answer = request.body(r#"{"order":17}"#).send().await.unwrap();
+        (answer.status().as_u16(), answer.json::<Value>().await.unwrap())
+    };
+    let (first, second) = (post().await, post().await);
+    assert_eq!((first.0, &first.1["accepted"]), (200, &1.into()));
+    assert_eq!((second.0, &second.1["accepted"]), (200, &0.into()));
+    assert_eq!(second.1["rejected"][0]["code"], "duplicate");
+    assert_eq!(gateway.tail().len(), 1);
+    gateway.assert_accounted().await;
+}

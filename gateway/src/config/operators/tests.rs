@@ -57,6 +57,7 @@ fn what_cannot_be_is_refused_with_what_would_be_right() {
         ("dedup = { window = \"1m\", keys = 1 }", "`keys`", ""),
         ("deadband = { value = 'data.a' }", "neither `change` nor `change_percent`", "change = 0.5"),
         ("deadband = { value = 'data.a', change = 1, change_percent = 1 }", "both `change`", "write one"),
+        ("deadband = { value = 'type', change = 1 }", "string", "help: "),
         ("deadband = { value = 'data.a', change = -0.5 }", "not a distance", "write 0"),
         ("deadband = { value = 'data.a', change_percent = inf }", "not a distance", "write 0"),
         ("deadband = { value = 'data.a', change = 1, silence_max = \"0s\" }", "a time of 0s", "\"1s\""),

@@ -46,7 +46,7 @@ impl Deadband {
         let silence_max = written.silence_max.map(|age| age.0.as_millis());
         Ok(Self {
             key: Key::new(written.key.as_ref(), compiler)?,
-            value: compiler.value(written.value.text())?,
+            value: compiler.number(written.value.text())?,
             silence_max_ms: silence_max.map(|ms| u64::try_from(ms).unwrap_or(u64::MAX)),
             passed: Arc::new(Keyed::new(written.key.as_ref().map_or(1, |_| written.keys_max))),
             tally: Tally::new(Operator::Deadband, None, 0, written.shadow),

@@ -211,6 +211,18 @@ mod tests {
     }
 
     #[test]
+    fn of_all_that_come_at_once_one_is_the_first() {
+        let (dedup, fate) = (dedup(10_000), durable());
+        let (dedup, fate) = (&dedup, &fate);
+        let firsts: usize = std::thread::scope(|scope| {
+            let count = move || (0..1_000).filter(|key| passes(dedup, &key.to_string(), 0, fate)).count();
+            let threads: Vec<_> = (0..8).map(|_| scope.spawn(count)).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).sum()
+        });
+        assert_eq!(firsts, 1_000);
+    }
+
+    #[test]
     fn what_a_key_costs_is_what_the_configuration_says() {
         assert_eq!(Keyed::<First>::KEY_BYTES, 112 - FATE_BYTES - 1);
     }

@@ -254,6 +254,16 @@ fn a_shadow_counts_what_it_would_drop_and_changes_nothing() {
 }
 
 #[test]
+fn a_deadband_sees_what_edits_made_and_dedup_what_came() {
+    let lane = Lane::new(
+        "dedup = { key = 'data.c', window = \"1m\" }\ndeadband = { value = 'data.c', change = 0 }\n\
+         [[routes.fields]]\nset = \"data.c\"\nvalue = '7'\n",
+    );
+    let event = |celsius: u32| format!(r#"{{"type":"t","data":{{"c":{celsius}}}}}"#);
+    lane.codes(&[&event(1), &event(1), &event(2)], &[Ok(()), Err(Code::Duplicate), Err(Code::Filtered)]);
+}
+
+#[test]
 fn parts_of_a_key_are_told_apart() {
     let lane = Lane::new("dedup = { key = ['source', 'id'], window = \"1m\" }");
     let event = |source: &str, id: &str| format!(r#"{{"type":"t","source":"{source}","id":"{id}"}}"#);

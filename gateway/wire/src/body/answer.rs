@@ -19,9 +19,15 @@ pub struct Accepted {
 }
 
 impl Accepted {
-    /// 422 when there were events and every one was refused, else 200.
+    /// 422 when there were events and every one was refused, else 200: also when a rule dropped one, of which its sender has
+    /// nothing to mend.
     pub fn status(&self) -> u16 {
-        if self.accepted == 0 && !self.rejected.is_empty() { 422 } else { 200 }
+        let is_refused = |event: &Refused| !event.code.is_informative();
+        if self.accepted == 0 && !self.rejected.is_empty() && self.rejected.iter().all(is_refused) {
+            422
+        } else {
+            200
+        }
     }
 }
 
@@ -131,6 +137,9 @@ mod tests {
         assert_eq!(accepted.status(), 200);
         accepted.accepted = 0;
         assert_eq!(accepted.status(), 422);
+        let repeated = Reject { code: Code::Duplicate, message: "".into() };
+        accepted.rejected.push(Refused::new(0, repeated));
+        assert_eq!(accepted.status(), 200, "there is nothing to mend");
         let answer = Accepted {
             accepted: 0,
             rejected: Vec::new(),
