@@ -203,6 +203,18 @@ mod tests {
     }
 
     #[test]
+    fn what_was_redacted_is_no_key_and_a_dropped_event_counts_nowhere() {
+        let config = "[[routes]]\ntopic = \"t\"\n[[routes.redact]]\npath = \"data.k\"\naction = \"remove\"\n\
+                      [[routes.filters]]\nkeep = 'data.n > 1'\n\
+                      [routes.aggregate]\nwindow = \"1m\"\nkey = 'data.k'\nvalues = { n = 'data.n' }";
+        let routes = Config::parse("t.toml", config).unwrap().routes;
+        let pipeline =
+            Pipeline::new(Limits::default(), &routes, &["t".to_owned()], Encodes::ByRoute).unwrap();
+        assert_eq!(given(&pipeline, r#"{"k":"a","n":2}"#), Ok((None, vec![Some(Number::Int(2))])));
+        assert_eq!(given(&pipeline, r#"{"k":"a","n":1}"#), Err(Code::Filtered));
+    }
+
+    #[test]
     fn without_an_answer_it_may_be_dropped_and_what_was_done_is_counted() {
         let pipeline = pipeline("values = { n = 'data.n' }, on_error = \"drop\"");
         assert_eq!(given(&pipeline, r#"{"n":1}"#), Ok((None, vec![Some(Number::Int(1))])));
