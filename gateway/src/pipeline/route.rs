@@ -90,7 +90,9 @@ impl Table {
         });
         let routes: Vec<Compiled> = ready.collect::<Result<_, _>>()?;
         let mut own = routes.iter().filter_map(|route| route.look.as_ref());
-        let looks_at_payload = is_read_first || own.any(Look::is_into_payload);
+        let looks_at_payload = is_read_first
+            || own.any(Look::is_into_payload)
+            || routes.iter().any(|route| route.operators.checks_payload());
         let conditions = Look::new(&compiler);
         Ok(Self { routes, conditions, looks_at_payload, may_await: AtomicBool::new(true) })
     }
@@ -169,7 +171,7 @@ impl Table {
         if let Some(look) = &route.look {
             look.read(event, limits, findings)?;
         }
-        // Where nothing has looked through it, nor will before an operator remembers it.
+        // Where nothing has looked through it, nor will before an operator judges it.
         if !route.operators.checks_payload() {
             event.check(limits)?;
         }

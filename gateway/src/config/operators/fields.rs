@@ -76,10 +76,14 @@ impl Field {
         ] {
             match (has_verb, has_with) {
                 (true, false) => {
-                    findings.refuse(&at(verb), format!("`{verb}` without `{with}`"), format!("add {example}"))
+                    findings.refuse(
+                        &at(verb),
+                        format!("`{verb}` without `{with}`"),
+                        format!("add {example}"),
+                    );
                 }
                 (false, true) => {
-                    findings.refuse(&at(with), format!("`{with}` is for `{verb}`"), "leave it out")
+                    findings.refuse(&at(with), format!("`{with}` is for `{verb}`"), "leave it out");
                 }
                 _ => {}
             }

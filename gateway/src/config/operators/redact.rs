@@ -149,7 +149,7 @@ impl Redact {
             }
             (Action::Hash, Some(_)) | (_, None) => {}
             (_, Some(_)) => {
-                findings.refuse(&at("action"), "a `key` is for `hash` alone", "leave the key out")
+                findings.refuse(&at("action"), "a `key` is for `hash` alone", "leave the key out");
             }
         }
     }

@@ -127,9 +127,14 @@ impl Operators {
 
     /// Whether there are none.
     pub(super) fn is_empty(&self) -> bool {
+        !self.has_judges() && !self.has_edits()
+    }
+
+    /// Whether any of them says which events go on.
+    fn has_judges(&self) -> bool {
         let Self { expire, throttles, validate, filters, sample, dedup, .. } = self;
         let is_judged = expire.is_some() || validate.is_some() || sample.is_some() || dedup.is_some();
-        !is_judged && throttles.is_empty() && filters.is_empty() && !self.has_edits()
+        is_judged || !throttles.is_empty() || !filters.is_empty()
     }
 
     /// Whether any of them edits the payload.
@@ -137,10 +142,9 @@ impl Operators {
         self.redact.is_some() || !self.fields.is_empty()
     }
 
-    /// Whether the payload is looked through, and so checked, when it is edited; operators that remember events or
-    /// read them whole want that before.
+    /// Whether the payload is looked through, and so checked, when it is edited; operators that judge events want that before.
     pub(super) fn checks_payload(&self) -> bool {
-        self.redact.is_some() && self.throttles.is_empty() && self.validate.is_none() && self.dedup.is_none()
+        self.redact.is_some() && !self.has_judges()
     }
 
     /// Who they are and what they have done, in their order.

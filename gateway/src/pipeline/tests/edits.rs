@@ -113,6 +113,21 @@ fn no_other_content_type_is_a_way_around() {
 }
 
 #[test]
+fn what_is_not_json_is_told_that_whatever_rules_say() {
+    let filtered = format!("{REMOVE}[[routes.filters]]\ndrop = 'type == \"t\"'\n");
+    for rules in [REMOVE, &filtered] {
+        let edits = Edits::new(rules);
+        for data in
+            [r#"{"user":{"email":"secret"},}"#, r#"{"user":01}"#, r#"{"user":{"email":1,"email":2},}"#]
+        {
+            assert_eq!(edits.data(data), Err(Code::Malformed), "{data}");
+            let record = Record { alias: 1, payload: data.as_bytes(), ..Record::default() };
+            assert_eq!(edits.take(&Raw::Record(record)), Err(Code::Malformed), "{data}");
+        }
+    }
+}
+
+#[test]
 fn filters_see_what_came_and_keys_what_is_left() {
     let edits = Edits::new(&format!(
         "key = \"data.user.email\"\n{REMOVE}[[routes.fields]]\nset = \"data.known\"\nvalue = 'has(data.user.email)'\n\
