@@ -62,8 +62,9 @@ async fn every_series_and_every_value_of_a_label_is_documented_and_there_from_th
     let series: BTreeSet<_> =
         series.into_iter().filter(|name| name != "tidegate_kafka_partition_bytes{topic,partition}").collect();
 
-    // Rules are counted where there are any.
-    let rules = "[[routes]]\ntopic = \"events\"\n[[routes.filters]]\nkeep = \"true\"\n\
+    // Rules are counted where there are any, and subjects.
+    let rules = "[schema_registry]\nurl = \"http://127.0.0.1:9\"\non_unreachable = \"pass\"\n\
+                 [[routes]]\ntopic = \"events\"\nvalidate = { registry = true, format = \"json\" }\n[[routes.filters]]\nkeep = \"true\"\n\
                  [[routes.filters]]\nkeep = \"true\"\nshadow = true\n";
     let gateway = Gateway::start(rules).await;
     let metrics = gateway.metrics().await;
@@ -78,8 +79,8 @@ async fn every_series_and_every_value_of_a_label_is_documented_and_there_from_th
         let labels = name.trim_end_matches('}').split("\",").filter_map(|label| label.split_once("=\""));
         for (label, value) in labels.map(|(label, value)| (label, value.trim_end_matches('"'))) {
             let is_explained = words.contains(value) || (label == "carrier" && page.contains(value));
-            // What routes and rules are called is the operator's to say.
-            let is_named = matches!(label, "le" | "route" | "rule");
+            // What routes, rules and subjects are called is the operator's to say.
+            let is_named = matches!(label, "le" | "route" | "rule" | "subject");
             assert!(is_named || is_explained, "docs/metrics.md does not explain {label} `{value}`");
         }
     }
