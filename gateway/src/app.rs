@@ -135,6 +135,8 @@ impl Gateway {
         }
         gateway.tasks.spawn(report_health(sessions.clone(), reasons, gateway.shutdown.clone()));
         schemas.fetch(&gateway.tasks, &metrics.schemas, &mut registry, &gateway.shutdown);
+        let aggregated = sessions.clone();
+        gateway.tasks.spawn(async move { aggregated.aggregate().await });
         let refused = reload.refused();
         gateway.tasks.spawn(reload.watch(gateway.shutdown.clone()));
         let common = Common { sessions, access, rates, metrics, limits, connections, refused, schemas };

@@ -1,6 +1,15 @@
 //! What a sink gets: the records of one frame, encoded, in one buffer.
 
+mod contribution;
+
 use std::ops::Range;
+use std::sync::Arc;
+
+pub use self::contribution::{Aggregation, Contribution, Number};
+
+/// What an event costs in memory that waits for the end of a window: its place in a group, and of a frame the part that
+/// is its own.
+pub const CONTRIBUTION_BYTES: u64 = 64;
 
 /// What a record costs in memory beyond its bytes while it is on its way: librdkafka's message, its copy's and its
 /// headers' allocations, and a part of the requests that are being sent. The budget and the Kafka sink count by it.
@@ -20,12 +29,24 @@ pub enum Encoding {
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub struct TopicId(pub u16);
 
-/// The records of one frame, in order, encoded back to back: one allocation for all of them, reusable.
+/// The records of one frame, in order, encoded back to back: one allocation for all of them, reusable. Beside them stands
+/// what events of the frame give to aggregates.
 #[derive(Debug, Default)]
 pub struct Records {
     bytes: Vec<u8>,
     entries: Vec<Entry>,
     headers: Vec<(Range<u32>, Range<u32>)>,
+    contributed: Vec<Contributed>,
+    numbers: Vec<Option<Number>>,
+}
+
+#[derive(Debug)]
+struct Contributed {
+    index: u32,
+    to: Arc<Aggregation>,
+    topic: TopicId,
+    key: Option<Range<u32>>,
+    numbers: Range<u32>,
 }
 
 #[derive(Clone, Debug)]
@@ -107,7 +128,46 @@ impl Records {
 
     /// What all records hold in memory while they are on their way.
     pub fn cost_bytes(&self) -> u64 {
-        self.size_bytes() as u64 + RECORD_OVERHEAD_BYTES * self.len() as u64
+        self.size_bytes() as u64 + RECORD_OVERHEAD_BYTES * self.len() as u64 + self.contributed_cost_bytes()
+    }
+
+    /// Adds what the event at `index` gives to an aggregate.
+    pub fn contribute(&mut self, contribution: &Contribution<'_>) {
+        let Contribution { index, to, topic, key, numbers } = *contribution;
+        let key = key.map(|key| {
+            let start = end(&self.bytes);
+            self.bytes.extend_from_slice(key.as_bytes());
+            start..end(&self.bytes)
+        });
+        let first = end(&self.numbers);
+        self.numbers.extend_from_slice(numbers);
+        let numbers = first..end(&self.numbers);
+        self.contributed.push(Contributed { index, to: Arc::clone(to), topic, key, numbers });
+    }
+
+    /// What events of the frame give to aggregates, in their order.
+    pub fn contributions(&self) -> impl ExactSizeIterator<Item = Contribution<'_>> {
+        self.contributed.iter().map(|contributed| {
+            let numbers = contributed.numbers.start as usize..contributed.numbers.end as usize;
+            Contribution {
+                index: contributed.index,
+                to: &contributed.to,
+                topic: contributed.topic,
+                key: contributed
+                    .key
+                    .as_ref()
+                    .map(|key| std::str::from_utf8(slice(&self.bytes, key)).unwrap_or_default()),
+                numbers: self.numbers.get(numbers).unwrap_or_default(),
+            }
+        })
+    }
+
+    /// What holds memory of the frame until its windows end.
+    fn contributed_cost_bytes(&self) -> u64 {
+        match self.contributed.len() as u64 {
+            0 => 0,
+            count => RECORD_OVERHEAD_BYTES + CONTRIBUTION_BYTES * count,
+        }
     }
 
     /// Forgets the records; keeps at most `keep_bytes` of the buffer for the next frame.
@@ -116,13 +176,15 @@ impl Records {
         self.bytes.shrink_to(keep_bytes);
         self.entries.clear();
         self.headers.clear();
+        self.contributed.clear();
+        self.numbers.clear();
     }
 
     /// The `count` records from position `from` on, by themselves.
     #[must_use]
     pub fn copy(&self, from: usize, count: usize) -> Self {
         let entries = self.entries.iter().skip(from).take(count).cloned().collect();
-        Self { bytes: self.bytes.clone(), entries, headers: self.headers.clone() }
+        Self { bytes: self.bytes.clone(), entries, headers: self.headers.clone(), ..Self::default() }
     }
 
     /// Starts the record of the event at `index`; finish it with [`Draft::push`].

@@ -15,7 +15,7 @@ const WARM_UP_BATCHES: u32 = 4;
 const COUNTED_BATCHES: u32 = 50;
 
 /// What can be counted. Scenarios overlap: decoding is the first half of what `pipeline-*` does, and both are in `session`.
-const SCENARIOS: [(&str, Make); 10] = [
+const SCENARIOS: [(&str, Make); 14] = [
     ("json-check", || Box::new(pure::Check::new())),
     ("decode-structured", || Box::new(pure::Decode::structured())),
     ("decode-alias", || Box::new(pure::Decode::by_alias())),
@@ -24,6 +24,10 @@ const SCENARIOS: [(&str, Make); 10] = [
     ("pipeline-structured", || Box::new(pure::Encode::structured())),
     ("pipeline-alias", || Box::new(pure::Encode::by_alias())),
     ("pipeline-filter", || Box::new(pure::Encode::filtered())),
+    ("pipeline-filter-structured", || Box::new(pure::Encode::filtered_structured())),
+    ("pipeline-100-filters", || Box::new(pure::Encode::hundred())),
+    ("pipeline-redact", || Box::new(pure::Encode::redacted())),
+    ("pipeline-hash", || Box::new(pure::Encode::hashed())),
     ("ack", || Box::new(session::Acknowledge::new())),
     ("session", || Box::new(session::Converse::new())),
 ];

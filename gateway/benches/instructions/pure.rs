@@ -4,7 +4,7 @@ use std::hint::black_box;
 use std::sync::Arc;
 
 use tidegate::access::Grant;
-use tidegate::config::{Condition, Filter, OnError, Route};
+use tidegate::config::{Action, Condition, Filter, OnError, Redact, Route};
 use tidegate::pipeline::{Encodes, Ids, Pipeline, Sender, Stamp, Untold};
 use tidegate::record::Records;
 use tidegate_wire::body::BodyKind;
@@ -102,9 +102,44 @@ impl Encode {
 
     /// With a filter that looks into the payload, and keeps everything.
     pub(super) fn filtered() -> Self {
-        let keep = Condition::parse("data.total > 0.0").ok();
-        let filter = Filter { name: None, keep, drop: None, on_error: OnError::Drop, shadow: false };
-        Self::of(Decode::by_alias(), &[Route { filters: vec![filter], ..Route::to_events() }])
+        Self::with(Decode::by_alias(), &["data.total > 0.0"])
+    }
+
+    /// As [`Self::filtered`], of whole events.
+    pub(super) fn filtered_structured() -> Self {
+        Self::with(Decode::structured(), &["data.total > 0.0"])
+    }
+
+    /// With 100 filters, which keep everything.
+    pub(super) fn hundred() -> Self {
+        let keep = [
+            "data.total < 20.0 || data.order != 'x'",
+            "data.customer.id > 3",
+            "type == 'x' || data.items[0] >= 0",
+            "!data.order.contains('zz')",
+        ];
+        let hundred: Vec<_> = keep.into_iter().cycle().take(100).collect();
+        Self::with(Decode::by_alias(), &hundred)
+    }
+
+    fn with(decode: Decode, keep: &[&str]) -> Self {
+        let filters = keep.iter().map(|text| {
+            let keep = Some(Condition::parse(text).unwrap());
+            Filter { name: None, keep, drop: None, on_error: OnError::Drop, shadow: false }
+        });
+        Self::of(decode, &[Route { filters: filters.collect(), ..Route::to_events() }])
+    }
+
+    /// With one value removed and one masked.
+    pub(super) fn redacted() -> Self {
+        let redact = vec![redact("data.customer.id", Action::Remove), redact("data.order", Action::Mask)];
+        Self::of(Decode::by_alias(), &[Route { redact, ..Route::to_events() }])
+    }
+
+    /// With one value hashed.
+    pub(super) fn hashed() -> Self {
+        let redact = vec![redact("data.customer.id", Action::Hash)];
+        Self::of(Decode::by_alias(), &[Route { redact, ..Route::to_events() }])
     }
 
     fn of(decode: Decode, routes: &[Route]) -> Self {
@@ -125,6 +160,21 @@ impl Scenario for Encode {
             rules.run(&raw, index, sender, &mut stamp, &mut self.records, &mut Untold).unwrap();
         }
         assert_eq!(self.records.len(), BATCH as usize);
+    }
+}
+
+fn redact(path: &str, action: Action) -> Redact {
+    let key = (action == Action::Hash).then(|| "0123456789abcdef".into());
+    let path = path.to_owned();
+    Redact {
+        name: None,
+        path,
+        action,
+        key,
+        pattern: None,
+        ignore_case: false,
+        on_error: OnError::Drop,
+        shadow: false,
     }
 }
 

@@ -73,13 +73,20 @@ pub(crate) fn relate(
     buffers: &mut Buffers,
 ) -> Result<bool, Fault> {
     let order = match (left, right) {
+        (Value::Int(left), Value::Int(right)) | (Value::Duration(left), Value::Duration(right)) => {
+            Some(left.cmp(&right))
+        }
+        (Value::Double(left), Value::Double(right)) => left.partial_cmp(&right),
         (Value::Text(left), Value::Text(right)) => {
             let [first, second] = buffers;
-            Some(left.read(first)?.cmp(right.read(second)?))
+            let (left, right) = (left.read(first)?, right.read(second)?);
+            if relation.is_equality() {
+                return Ok((left == right) == (relation == Relation::Equal));
+            }
+            Some(left.cmp(right))
         }
         (Value::Bool(left), Value::Bool(right)) => Some(left.cmp(&right)),
         (Value::Moment(left), Value::Moment(right)) => Some(left.cmp(&right)),
-        (Value::Duration(left), Value::Duration(right)) => Some(left.cmp(&right)),
         (Value::List(_), Value::List(_)) | (Value::Map(_), Value::Map(_)) => return Err(Fault::Type),
         (Value::Null, Value::Null) if relation.is_equality() => Some(Ordering::Equal),
         _ => match numbers(left, right) {

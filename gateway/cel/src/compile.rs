@@ -3,6 +3,8 @@
 mod call;
 mod path;
 
+pub(crate) use call::regex;
+
 use crate::ast::{Arithmetic, Expr, Kind, Literal};
 use crate::compare::Relation;
 use crate::parse::parse;
@@ -42,6 +44,16 @@ impl Compiler {
             format!("the rule is a {}, but must be true or false", kind.name()),
             help,
         ))
+    }
+
+    /// Compiles an expression that gives a number, as far as can be known before there is an event.
+    pub fn number(&mut self, text: &str) -> Result<Program, Problem> {
+        let (program, kind) = self.compile(text)?;
+        if kind.may_be(&[Type::Int, Type::Uint, Type::Double]) {
+            return Ok(program);
+        }
+        let help = "name a field, as in `data.celsius`, or compute with some";
+        Err(Problem::new(0..text.len(), format!("this is a {}, but must be a number", kind.name()), help))
     }
 
     /// Whether any of them looks into the payload.

@@ -3,6 +3,7 @@
 use serde_json::Value as Json;
 use tidegate_wire::json;
 
+use crate::edit::{Action, Buffers, EditError, Path, Redaction, Redactor};
 use crate::{Attributes, Compiler, Fault, Findings, Malformed, Text, Value};
 
 /// As deep as payloads are nested in what follows.
@@ -83,6 +84,49 @@ pub fn payload(bytes: &[u8]) {
     }
 }
 
+/// What is left of a payload is JSON exactly if the payload is, and nothing is left of what was to go.
+pub fn redaction(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    let remove = |path: &str| {
+        let path = Path::parse(path).ok()?;
+        Some(Redaction { path, action: Action::Remove, pattern: None, ignore_case: false, is_shadow: false })
+    };
+    let paths = ["data.a.b", "data.**['\u{e9}']", "data[*][0]", "data.*.a"];
+    let Ok(redactor) = Redactor::new(paths.iter().filter_map(|path| remove(path)).collect()) else { return };
+    let (mut buffers, mut out) = (Buffers::default(), Vec::new());
+    let checked = json::check(bytes, DEPTH);
+    let done = match redactor.run(text, DEPTH, text.len(), &mut buffers, &mut out) {
+        Ok(done) => done,
+        Err(EditError::Malformed(Malformed::Duplicate(_))) => return,
+        Err(error) => {
+            assert!(checked.is_err(), "{text:?}: {error}");
+            return;
+        }
+    };
+    assert!(checked.is_ok(), "{text:?}");
+    let left = if done.is_edited { std::str::from_utf8(&out).unwrap_or_default() } else { text };
+    assert!(json::check(left.as_bytes(), DEPTH).is_ok(), "{text:?}: {left:?}");
+    assert_eq!(done.is_edited, left.len() < text.len(), "{text:?}: {left:?}");
+    let Ok(json) = serde_json::from_str::<Json>(left) else { return };
+    let field = |value: &Json, name: &str| value.as_object().is_some_and(|object| object.contains_key(name));
+    assert!(!json.get("a").is_some_and(|a| field(a, "b")), "{text:?}: {left:?}");
+    assert!(
+        !json.as_object().is_some_and(|all| all.values().any(|one| field(one, "a"))),
+        "{text:?}: {left:?}"
+    );
+    assert!(!is_anywhere(&json, "\u{e9}"), "{text:?}: {left:?}");
+}
+
+fn is_anywhere(json: &Json, name: &str) -> bool {
+    match json {
+        Json::Object(members) => {
+            members.contains_key(name) || members.values().any(|value| is_anywhere(value, name))
+        }
+        Json::Array(elements) => elements.iter().any(|element| is_anywhere(element, name)),
+        _ => false,
+    }
+}
+
 fn is_same(value: Result<Value<'_>, Fault>, expected: Option<&Json>) -> bool {
     match (value, expected) {
         (Err(Fault::Absent), None) | (Ok(Value::Null), Some(Json::Null)) => true,
@@ -146,8 +190,10 @@ mod tests {
             &nested(64),
         ] {
             payload(text.as_bytes());
+            redaction(text.as_bytes());
             for end in 0..text.len() {
                 payload(&text.as_bytes()[..end]);
+                redaction(&text.as_bytes()[..end]);
             }
         }
     }
@@ -171,6 +217,7 @@ mod tests {
         #[test]
         fn any_bytes_are_the_same_payload_for_everybody(text in r#"[\[\]{}:,"\\u0-9abe+.\- \u{e9}]{0,30}"#) {
             payload(text.as_bytes());
+            redaction(text.as_bytes());
         }
 
         #[test]
@@ -178,6 +225,7 @@ mod tests {
             "{", "}", "[", "]", ":", ",", "\"a\"", "\"b\"", "\"\\u0061\"", "\"\u{e9}\"", "1", "-2.5e3", "true", "null", " ", "{\"a\":", "[1,", "{\"b\":2}",
         ]), 0..16)) {
             payload(parts.concat().as_bytes());
+            redaction(parts.concat().as_bytes());
         }
     }
 }

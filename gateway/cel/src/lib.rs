@@ -5,6 +5,8 @@
 //! payload -> Plan::read (one pass) -> Findings -> Program::holds -> true | false | Fault
 //! ```
 //!
+//! [`edit`] changes payloads in the same manner: by the places of values, found in one pass.
+//!
 //! Expressions are checked when they are compiled: what is accepted means what it means in CEL, but for the differences
 //! that `docs/rules.md` lists. Nothing is built of the payload and nothing is allocated per event, no expression takes more than a
 //! number of operations known beforehand, and regular expressions take linear time.
@@ -14,6 +16,7 @@ mod arithmetic;
 mod ast;
 mod compare;
 mod compile;
+pub mod edit;
 mod fault;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]

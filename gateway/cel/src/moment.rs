@@ -28,11 +28,14 @@ impl Moment {
         Some(Self { seconds, nanos })
     }
 
+    /// Milliseconds since 1970, negative before.
+    pub(crate) fn millis(self) -> Option<i64> {
+        self.seconds.checked_mul(1_000)?.checked_add(self.nanos / 1_000_000)
+    }
+
     /// Appends it in RFC 3339, to the millisecond; `None` before 1970.
     pub(crate) fn write(self, out: &mut String) -> Option<()> {
-        let millis = u64::try_from(self.seconds).ok()?.checked_mul(1_000)?
-            + u64::try_from(self.nanos).ok()? / 1_000_000;
-        out.push_str(&time::format(millis));
+        out.push_str(&time::format(u64::try_from(self.millis()?).ok()?));
         Some(())
     }
 

@@ -203,23 +203,22 @@ impl<'a, A: Attributes<'a>> Run<'a, '_, A> {
     fn moment(&mut self, of: At) -> Result<Moment, Fault> {
         match self.value(of)? {
             Value::Moment(moment) => Ok(moment),
-            Value::Text(text) => {
-                let [buffer, _] = &mut self.findings.buffers;
-                Moment::parse(text.read(buffer)?).ok_or(Fault::NotATime)
-            }
-            _ => Err(Fault::Type),
+            other => self.parsed(other, Moment::parse),
         }
     }
 
     fn duration(&mut self, of: At) -> Result<i64, Fault> {
         match self.value(of)? {
             Value::Duration(nanos) => Ok(nanos),
-            Value::Text(text) => {
-                let [buffer, _] = &mut self.findings.buffers;
-                moment::parse_duration(text.read(buffer)?).ok_or(Fault::NotATime)
-            }
-            _ => Err(Fault::Type),
+            other => self.parsed(other, moment::parse_duration),
         }
+    }
+
+    /// A text, parsed.
+    fn parsed<T>(&mut self, value: Value<'a>, parse: impl Fn(&str) -> Option<T>) -> Result<T, Fault> {
+        let Value::Text(text) = value else { return Err(Fault::Type) };
+        let [buffer, _] = &mut self.findings.buffers;
+        parse(text.read(buffer)?).ok_or(Fault::NotATime)
     }
 
     fn size(&mut self, of: At) -> Result<i64, Fault> {

@@ -22,25 +22,22 @@ pub enum Malformed {
 /// The longest payload that is looked into.
 const PAYLOAD_BYTES_MAX: usize = u32::MAX as usize;
 
-/// What was found at a place.
+/// What was found at a place; text by where it begins and ends.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Found {
-    kind: Kind,
-    start: u32,
-    end: u32,
-}
-
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-enum Kind {
+pub(crate) enum Found {
     #[default]
     Absent,
     Null,
-    Bool,
-    Number,
-    Text,
-    Escaped,
-    Object,
-    Array,
+    Bool(bool),
+    Int(i64),
+    Uint(u64),
+    Double(f64),
+    /// Between the quotes.
+    Text(u32, u32),
+    /// Likewise, with escapes.
+    Escaped(u32, u32),
+    Object(u32, u32),
+    Array(u32, u32),
 }
 
 impl Found {
@@ -48,47 +45,48 @@ impl Found {
     #[inline]
     #[expect(clippy::cast_possible_truncation, reason = "no longer payload is read")]
     fn new(token: Token<'_>, end: usize) -> Self {
-        let quotes = usize::from(matches!(token.kind, json::Kind::String { .. }));
-        let start = (end - token.raw.len() + quotes) as u32;
-        Self { kind: kind(token.kind), start, end: (end - quotes) as u32 }
+        let (start, end) = ((end - token.raw.len()) as u32, end as u32);
+        match token.kind {
+            json::Kind::Null => Self::Null,
+            json::Kind::Boolean => Self::Bool(token.raw == "true"),
+            json::Kind::Number => match Value::number(token.raw) {
+                Value::Int(value) => Self::Int(value),
+                Value::Uint(value) => Self::Uint(value),
+                Value::Double(value) => Self::Double(value),
+                _ => Self::Absent,
+            },
+            json::Kind::String { escaped: false } => Self::Text(start + 1, end - 1),
+            json::Kind::String { escaped: true } => Self::Escaped(start + 1, end - 1),
+            json::Kind::Object => Self::Object(start, end),
+            json::Kind::Array => Self::Array(start, end),
+        }
     }
 
     #[inline]
     pub(crate) fn is_there(self) -> bool {
-        self.kind != Kind::Absent
+        !matches!(self, Self::Absent)
     }
 
     #[inline]
     pub(crate) fn is_object(self) -> bool {
-        self.kind == Kind::Object
+        matches!(self, Self::Object(..))
     }
 
     #[inline]
     pub(crate) fn value(self, payload: &str) -> Option<Value<'_>> {
-        let text = payload.get(self.start as usize..self.end as usize).unwrap_or_default();
-        Some(match self.kind {
-            Kind::Absent => return None,
-            Kind::Null => Value::Null,
-            Kind::Bool => Value::Bool(text == "true"),
-            Kind::Number => Value::number(text),
-            Kind::Text => Value::Text(Text::plain(text)),
-            Kind::Escaped => Value::Text(Text::json(text, true)),
-            Kind::Object => Value::Map(text),
-            Kind::Array => Value::List(text),
+        let text = |start, end| payload.get(start as usize..end as usize).unwrap_or_default();
+        Some(match self {
+            Self::Absent => return None,
+            Self::Null => Value::Null,
+            Self::Bool(value) => Value::Bool(value),
+            Self::Int(value) => Value::Int(value),
+            Self::Uint(value) => Value::Uint(value),
+            Self::Double(value) => Value::Double(value),
+            Self::Text(start, end) => Value::Text(Text::plain(text(start, end))),
+            Self::Escaped(start, end) => Value::Text(Text::json(text(start, end), true)),
+            Self::Object(start, end) => Value::Map(text(start, end)),
+            Self::Array(start, end) => Value::List(text(start, end)),
         })
-    }
-}
-
-#[inline]
-fn kind(kind: json::Kind) -> Kind {
-    match kind {
-        json::Kind::Object => Kind::Object,
-        json::Kind::Array => Kind::Array,
-        json::Kind::String { escaped: false } => Kind::Text,
-        json::Kind::String { escaped: true } => Kind::Escaped,
-        json::Kind::Number => Kind::Number,
-        json::Kind::Boolean => Kind::Bool,
-        json::Kind::Null => Kind::Null,
     }
 }
 
@@ -152,26 +150,18 @@ impl<'a> Scan<'a, '_> {
     /// The value that is next stands at `place`.
     fn value(&mut self, place: Place, max_depth: u32) -> Result<(), Malformed> {
         let Some(node) = self.plan.node(place) else { return Ok(()) };
-        let start = match self.scanner.ahead() {
+        let found = match self.scanner.ahead() {
             Some(b'{') if !node.keys.is_empty() => self.members(node, max_depth)?,
             Some(b'[') if !node.indexes.is_empty() => self.elements(node, max_depth)?,
-            _ => {
-                let token = self.scanner.value(max_depth)?;
-                self.keep(place, Found::new(token, self.scanner.position()));
-                return Ok(());
-            }
+            _ => Found::new(self.scanner.value(max_depth)?, self.scanner.position()),
         };
-        self.keep(place, start);
-        Ok(())
-    }
-
-    #[inline]
-    fn keep(&mut self, place: Place, found: Found) {
         if let Some(kept) = self.found.get_mut(place.index()) {
             *kept = found;
         }
+        Ok(())
     }
 
+    #[expect(clippy::cast_possible_truncation, reason = "no longer payload is read")]
     fn members(&mut self, node: &Node, max_depth: u32) -> Result<Found, Malformed> {
         let mut scanner = self.scanner;
         let start = scanner.position();
@@ -193,9 +183,10 @@ impl<'a> Scan<'a, '_> {
             scanner = self.scanner;
         }
         self.scanner = scanner;
-        Ok(self.whole(Kind::Object, start))
+        Ok(Found::Object(start as u32, self.scanner.position() as u32))
     }
 
+    #[expect(clippy::cast_possible_truncation, reason = "no longer payload is read")]
     fn elements(&mut self, node: &Node, max_depth: u32) -> Result<Found, Malformed> {
         let start = self.scanner.position();
         let depth = deeper(max_depth, start)?;
@@ -209,12 +200,7 @@ impl<'a> Scan<'a, '_> {
             }
             index = index.saturating_add(1);
         }
-        Ok(self.whole(Kind::Array, start))
-    }
-
-    #[expect(clippy::cast_possible_truncation, reason = "no longer payload is read")]
-    fn whole(&self, kind: Kind, start: usize) -> Found {
-        Found { kind, start: start as u32, end: self.scanner.position() as u32 }
+        Ok(Found::Array(start as u32, self.scanner.position() as u32))
     }
 
     #[inline]
@@ -229,6 +215,6 @@ impl<'a> Scan<'a, '_> {
     }
 }
 
-fn deeper(max_depth: u32, at: usize) -> Result<u32, json::Error> {
+pub(crate) fn deeper(max_depth: u32, at: usize) -> Result<u32, json::Error> {
     max_depth.checked_sub(1).ok_or(json::Error { what: "nested too deep", at })
 }

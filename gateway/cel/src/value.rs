@@ -130,6 +130,11 @@ impl<'a> Text<'a> {
         Self { raw: inner, is_escaped }
     }
 
+    /// What stands between the quotes of a JSON string with escapes, or else the text as it is.
+    pub(crate) fn escaped(&self) -> Result<&'a str, &'a str> {
+        if self.is_escaped { Ok(self.raw) } else { Err(self.raw) }
+    }
+
     /// The text; one with escapes is written into `buffer`. A surrogate that stands alone is a fault.
     #[inline]
     pub fn read<'b>(&self, buffer: &'b mut String) -> Result<&'b str, Fault>

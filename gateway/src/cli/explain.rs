@@ -13,16 +13,17 @@ use uuid::Uuid;
 use crate::access::Grant;
 use crate::config::{Config, Route};
 use crate::pipeline::{
-    Cost, Did, Encodes, Ids, Outline, Pipeline, Sender, Stamp, Step, Tally, Trace, Verdict,
+    Cost, Did, Encodes, Ids, Origin, Outline, Pipeline, Sender, Stamp, Step, Tally, Trace, Verdict,
 };
-use crate::record::{Encoding, Record, Records};
+use crate::record::{Contribution, Encoding, Record, Records};
 use crate::schema::{Subjects, Unreachable};
 
 /// The longest line, an event, that is read.
 const LINE_BYTES_MAX: u64 = 2 << 20;
 
 /// Says in which order rules are asked, what they look at and what that costs at most, and for each event what every rule
-/// said and the record it would become. Nothing is sent; dedup windows, rates and the like are not touched.
+/// said and the record it would become. Nothing is sent, and nothing of a gateway that runs is touched: what rules remember begins empty
+/// here, and all events come now.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub(super) struct ExplainArgs {
     /// Events as structured `CloudEvents`, one a line, `-` for standard input. Without it only the rules are explained.
@@ -99,7 +100,9 @@ impl Explained<'_> {
         let source = format!("/default/{}", self.client);
         let now = super::wall_clock().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
         let now_ms = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
-        let mut stamp = Stamp::new(now_ms, &source, Some(self.client), Ids::Unnumbered(Uuid::now_v7()));
+        // All of one client, and none is lost: rules may rest on the events before.
+        let ids = Ids::Unnumbered(Uuid::now_v7());
+        let mut stamp = Stamp::new(now_ms, &source, Some(self.client), ids).of(Origin(0));
         let sender = Sender { grant: &Grant::open(), aliases: &Aliases::default() };
         let mut records = Records::default();
         let mut told = Told { routes: &self.config.routes, lines: Vec::new() };
@@ -115,7 +118,25 @@ impl Explained<'_> {
                 writeln!(out, "  goes nowhere: {}{why}", reject.code.name())?;
             }
             (Ok(()), Some(record)) => self.record(&record, out)?,
-            (Ok(()), None) => {}
+            (Ok(()), None) => {
+                for contribution in records.contributions() {
+                    self.contribution(&contribution, out)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn contribution(&self, contribution: &Contribution<'_>, out: &mut impl Write) -> Result<()> {
+        let topic = self.topics.get(usize::from(contribution.topic.0)).map_or("", String::as_str);
+        let key =
+            contribution.key.map_or_else(|| "without a key".to_owned(), |key| format!("with key `{key}`"));
+        writeln!(out, "  counts in the group {key}, of which a record goes to topic {topic}")?;
+        for (name, number) in contribution.to.values.iter().zip(contribution.numbers) {
+            match number {
+                Some(number) => writeln!(out, "    {name}: {number}")?,
+                None => writeln!(out, "    {name}: none")?,
+            }
         }
         Ok(())
     }
@@ -168,6 +189,7 @@ impl Trace for Told<'_> {
     fn rule(&mut self, rule: &Tally, did: Did) {
         let then = match did.verdict {
             Verdict::Kept => "goes on",
+            Verdict::Changed if rule.is_shadow() => "would be changed",
             Verdict::Changed => "goes on, changed",
             Verdict::Dropped => "dropped",
             Verdict::WouldDrop => "would be dropped",
@@ -216,7 +238,11 @@ mod tests {
     "#;
 
     fn explain(events: &str) -> String {
-        let config = Config::parse("t.toml", CONFIG).unwrap();
+        explain_by(CONFIG, events)
+    }
+
+    fn explain_by(rules: &str, events: &str) -> String {
+        let config = Config::parse("t.toml", rules).unwrap();
         let topics = config.topics();
         let pipeline = Pipeline::new(Limits::default(), &config.routes, &topics, Encodes::ByRoute).unwrap();
         let explained = Explained { config: &config, topics: &topics, pipeline: &pipeline, client: "c" };
@@ -248,6 +274,37 @@ an event that no route takes is refused as `unrouted`
     }
 
     #[test]
+    fn rules_that_remember_are_shown_and_followed() {
+        let rules = "[[routes]]\ntopic = \"t\"\nexpire = { after = \"1h\" }\nsample = { rate = 1 }\n\
+                     dedup = { window = \"10m\" }\n\
+                     deadband = { key = 'source', value = 'data.c', change = 0.5, silence_max = \"1m\", shadow = true }\n\
+                     throttle = [{ name = \"slow\", key = 'source', events_per_second = 0.1, burst = 3 }]";
+        let shown = explain_by(rules, "");
+        for line in [
+            "  expire 1: drops what happened more than 1h ago",
+            "  throttle slow: lets 0.1 a second pass for each source, 3 at once; without a key: goes on",
+            "  sample 1: keeps one in 1 by id; without a key: goes on",
+            "  dedup 1: drops what repeats source, id within 10m; without a key: goes on",
+            "  deadband 1: drops what differs in data.c by no more than 0.5 from the last of the same source within 1m; \
+             without a key or number: goes on, as a shadow: only counts",
+        ] {
+            assert!(shown.lines().any(|other| other == line), "{line} is not in\n{shown}");
+        }
+        let event = r#"{"type":"a","id":"1","data":{"c":1}}"#;
+        let other = r#"{"type":"a","id":"2","data":{"c":1}}"#;
+        let followed = explain_by(rules, &[event, event, other, other].join("\n"));
+        for line in [
+            "  dedup 1: dropped",
+            "  goes nowhere: duplicate",
+            "  deadband 1: would be dropped",
+            "  throttle slow: dropped",
+            "  goes nowhere: throttled",
+        ] {
+            assert!(followed.lines().any(|other| other == line), "{line} is not in\n{followed}");
+        }
+    }
+
+    #[test]
     fn events_are_followed_through_the_rules() {
         let shown =
             |event: &str| explain(event).lines().skip(1).map(str::trim).collect::<Vec<_>>().join(" | ");
@@ -272,5 +329,20 @@ an event that no route takes is refused as `unrouted`
             assert!(shown(event).starts_with(expected), "{event}: {}", shown(event));
         }
         assert!(explain("\n\n{\"type\":\"a\"}\n").contains("line 3"));
+    }
+
+    #[test]
+    fn what_an_event_gives_to_an_aggregate_is_shown() {
+        let config = "[[routes]]\ntopic = \"t\"\n\
+                      aggregate = { key = 'data.k', window = \"1m\", values = { n = 'data.n', m = 'data.m' } }";
+        let rules = explain_by(config, "");
+        let does = "  aggregate 1: one record of m = data.m, n = data.n for each 1m and data.k, at most 10000 at once; \
+                    without an answer: counted without it\n";
+        assert!(rules.contains(does), "{rules}");
+        assert!(rules.contains("looks in one pass for data.k, data.m, data.n"), "{rules}");
+        let expected = "\nline 1\n  aggregate 1: no answer, a field is absent, goes on, changed\n  \
+                        counts in the group with key `a`, of which a record goes to topic t\n    m: none\n    n: 1.5\n";
+        let told = explain_by(config, r#"{"type":"a","data":{"k":"a","n":1.5}}"#);
+        assert!(told.ends_with(expected), "{told}");
     }
 }

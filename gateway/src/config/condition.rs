@@ -31,6 +31,20 @@ impl Expression {
     }
 }
 
+impl Expression {
+    /// The expression without line breaks.
+    pub fn one_line(&self) -> String {
+        self.0.split_whitespace().collect::<Vec<_>>().join(" ")
+    }
+
+    /// Refuses it where it does not compile, or can give no number.
+    pub(super) fn check_number(&self, path: &str, findings: &mut Findings<'_>) {
+        if let Err(problem) = Compiler::default().number(&self.0) {
+            findings.refuse_within(path, &problem.at, problem.message, problem.help);
+        }
+    }
+}
+
 /// A condition of a route or a filter, in the part of CEL that Tidegate has.
 #[derive(Clone, Debug, Deserialize, PartialEq)]
 #[serde(transparent)]

@@ -43,7 +43,10 @@ pub use self::limits::{Limits, Shutdown};
 pub use self::listen::{Demo, Discovery, Exclude, Listen, Tls};
 pub use self::loaded::Loaded;
 pub use self::logging::{Format, Logging};
-pub use self::operators::{Filter, OnError, SchemaFile, Validate};
+pub use self::operators::{
+    Action, Aggregate, Deadband, Dedup, Expire, Field, Filter, Key, OnError, Redact, Sample, SchemaFile,
+    Secret, Throttle, Validate,
+};
 pub use self::origins::Origins;
 pub use self::problem::ConfigError;
 pub use self::rates::{AddressRate, Rate, Rates};

@@ -5,7 +5,9 @@ use tidegate_cel::Compiler;
 
 use super::condition::{Condition, Expression};
 use super::findings::Findings;
-use super::operators::{self, Filter, Validate};
+use super::operators::{
+    self, Aggregate, Deadband, Dedup, Expire, Field, Filter, Redact, Sample, Throttle, Validate,
+};
 use super::topics::{Acks, Compression, Missing};
 use crate::record::Encoding;
 
@@ -27,12 +29,36 @@ pub struct Route {
     /// The record's key; without a value, and without this, `partitionkey` or the client.
     #[serde(default)]
     pub key: Option<Expression>,
+    /// Events that are too old go no further.
+    #[serde(default)]
+    pub expire: Option<Expire>,
+    /// How many of a kind pass in a time; tried in their order.
+    #[serde(default)]
+    pub throttle: Vec<Throttle>,
     /// What the data of its events must be like.
     #[serde(default)]
     pub validate: Option<Validate>,
     /// Which of its events are kept; tried in their order.
     #[serde(default)]
     pub filters: Vec<Filter>,
+    /// A share of its events goes on.
+    #[serde(default)]
+    pub sample: Option<Sample>,
+    /// What has been before goes no further.
+    #[serde(default)]
+    pub dedup: Option<Dedup>,
+    /// What is kept back of payloads, in one pass.
+    #[serde(default)]
+    pub redact: Vec<Redact>,
+    /// What of payloads gets another name or value, or goes; one after the other.
+    #[serde(default)]
+    pub fields: Vec<Field>,
+    /// Values that have hardly changed go no further.
+    #[serde(default)]
+    pub deadband: Option<Deadband>,
+    /// Makes one record of many of its events.
+    #[serde(default)]
+    pub aggregate: Option<Aggregate>,
     /// How records are written.
     #[serde(default, with = "EncodingName")]
     pub encoding: Encoding,
@@ -83,8 +109,16 @@ impl Route {
             when: None,
             topic: "events".into(),
             key: None,
+            expire: None,
+            throttle: Vec::new(),
             validate: None,
             filters: Vec::new(),
+            sample: None,
+            dedup: None,
+            redact: Vec::new(),
+            fields: Vec::new(),
+            deadband: None,
+            aggregate: None,
             encoding: Encoding::default(),
             tolerance_ms: default_tolerance_ms(),
             dead_letter: None,
@@ -164,5 +198,6 @@ fn check_together(index: usize, route: &Route, compiler: &mut Compiler, findings
 fn expressions(route: &Route) -> Vec<&str> {
     let filters = route.filters.iter().flat_map(|filter| [&filter.keep, &filter.drop]).flatten();
     let conditions = route.when.iter().chain(filters).map(Condition::text);
+    let conditions = conditions.chain(operators::expressions(route));
     conditions.chain(route.key.as_ref().map(Expression::text)).collect()
 }

@@ -1,5 +1,7 @@
 //! The shipped files, and every refusal: what is said, and where its caret stands.
 
+mod edits;
+
 use super::*;
 use crate::record::Encoding;
 
@@ -87,7 +89,10 @@ fn the_examples_in_the_shipped_file_hold_when_uncommented() {
     assert_eq!(sensors.when.as_ref().unwrap().text(), "type.startsWith(\"sensor.\") && source == \"/hall\"");
     assert_eq!(*rest, Route { topic: "rest".into(), ..Route::to_events() }, "defaults as stated");
     assert_eq!(sensors.tolerance_ms, rest.tolerance_ms);
+    assert!(sensors.expire.is_some() && sensors.sample.is_some() && sensors.throttle.len() == 1);
+    assert!(sensors.dedup.is_some() && sensors.deadband.is_some());
     let [hot] = sensors.filters.as_slice() else { panic!("{:?}", sensors.filters) };
+    assert_eq!((sensors.redact.len(), sensors.fields.len()), (1, 1));
     assert!(hot.keep.is_some() && hot.on_error == OnError::default() && hot.shadow);
 }
 

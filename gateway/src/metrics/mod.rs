@@ -3,6 +3,7 @@
 //! Labels come from enums and static words, never from what a client sent. Handles are looked up once
 //! and cost one atomic each after that.
 
+mod aggregates;
 mod carriers;
 mod clients;
 mod latency;
@@ -22,6 +23,7 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 use tidegate_wire::Reason;
 
+pub use self::aggregates::AggregateSeries;
 pub use self::carriers::{CarrierSeries, Stage};
 pub use self::clients::ClientSeries;
 pub use self::latency::Latency;
@@ -63,6 +65,8 @@ pub struct Metrics {
     pub reloads: ReloadSeries,
     /// What came of asking a schema registry.
     pub schemas: SchemaSeries,
+    /// Windows in which events wait to become one record.
+    pub aggregates: AggregateSeries,
 }
 
 /// The series of the embedded log.
@@ -152,6 +156,7 @@ impl Metrics {
             rates: RateSeries::default(),
             reloads: ReloadSeries::default(),
             schemas: SchemaSeries::default(),
+            aggregates: AggregateSeries::default(),
         };
         metrics.register_gateway(&mut registry);
         metrics.register_log(&mut registry);
@@ -161,6 +166,7 @@ impl Metrics {
         metrics.rates.register(&mut registry);
         metrics.reloads.register(&mut registry);
         metrics.schemas.register(&mut registry);
+        metrics.aggregates.register(&mut registry);
         process::register(&mut registry);
         (metrics, registry)
     }

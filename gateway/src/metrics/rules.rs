@@ -105,7 +105,8 @@ impl Collector for RuleCollector {
             counter(&mut metric, rule, &[("result", "kept")], rule.kept)?;
             counter(&mut metric, rule, &[("result", dropped)], rule.dropped)?;
             if rule.changed > 0 {
-                counter(&mut metric, rule, &[("result", "changed")], rule.changed)?;
+                let changed = if rule.is_shadow { "would_change" } else { "changed" };
+                counter(&mut metric, rule, &[("result", changed)], rule.changed)?;
             }
         }
         let help = "Events for which a rule had no answer, as a field was absent or of another type";

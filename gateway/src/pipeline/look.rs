@@ -36,6 +36,11 @@ impl Look {
         self.plan.paths()
     }
 
+    /// Whether anything is looked at in the payload.
+    pub(super) fn is_into_payload(&self) -> bool {
+        self.is_into_payload
+    }
+
     /// Finds what is looked at.
     pub(super) fn read(
         &self,
@@ -58,10 +63,29 @@ impl Look {
                 }
                 Ok(())
             }
-            Err(Malformed::Duplicate(at)) => Err(twice(at)),
+            Err(Malformed::Duplicate(at)) => {
+                // What is no JSON at all is told that first.
+                event.check(limits)?;
+                Err(twice(at))
+            }
             // Says what every payload that is not JSON is told.
             Err(Malformed::Json(_)) => event.check(limits),
         }
+    }
+
+    /// The value of an expression for an event whose payload is `payload` by now.
+    pub(super) fn value_in<'a>(
+        &'a self,
+        program: &'a Program,
+        event: &'a Event<'_>,
+        payload: &'a str,
+        max_depth: u32,
+        findings: &mut Findings,
+    ) -> Result<Result<Value<'a>, Fault>, Malformed> {
+        if self.is_into_payload {
+            self.plan.read(Some(payload), max_depth, findings)?;
+        }
+        Ok(program.value(&self.plan, Some(payload), &Seen(event, &self.attributes), findings))
     }
 
     #[inline]
@@ -96,7 +120,8 @@ impl Sight<'_, '_> {
     }
 }
 
-fn twice(at: usize) -> Reject {
+/// What the client is told of a payload that rules cannot look at for certain.
+pub(super) fn twice(at: usize) -> Reject {
     let message = format!("`data` names a member twice in one object, at byte {at}: rules look at it");
     Reject { code: tidegate_wire::Code::Malformed, message: message.into() }
 }

@@ -3,6 +3,8 @@
 //! The reader learns the order from [`Pipeline::run`]: fill (is it an event), admit (has it not expired), complete
 //! (what the client left out), route (with the route's operators), encode. No clock, no I/O, no metrics: time and names come in the [`Stamp`].
 
+mod aggregate;
+mod edited;
 mod encode;
 mod look;
 mod onward;
@@ -21,15 +23,18 @@ pub use tidegate_cel::Fault;
 use tidegate_cel::Findings;
 use tidegate_wire::{Aliases, Code, Event, Limits, Raw, Reject};
 
+pub use self::aggregate::{Closed, Group, Windows};
+use self::edited::Edited;
+pub use self::operators::{Fate, Origin};
 pub use self::stamp::{Ids, Stamp};
 pub use self::tally::{Counts, Did, Operator, Tally, Verdict};
 pub use self::trace::{Cost, Outline, Step, Trace, Untold};
 use crate::access::Grant;
 use crate::config::Route;
-use crate::record::{Encoding, Records};
+use crate::record::{Aggregation, Encoding, Records};
 use crate::schema::Subjects;
-use operators::Frame;
-use route::{Judged, Refused, Table, Target};
+use operators::{Destined, Frame, Mark};
+use route::{Judged, Refused, Table, Target, unless_malformed};
 
 thread_local! {
     /// One a worker thread, so that nothing is allocated for an event.
@@ -41,6 +46,8 @@ thread_local! {
 struct Scratch {
     /// What rules find in the payload.
     findings: Findings,
+    /// What edits make of the payload.
+    edited: Edited,
     /// The record's key, where an expression says it.
     key: String,
     /// The record's value, where it names its schema.
@@ -72,6 +79,15 @@ pub enum Encodes {
     ByRoute,
     /// Whole events, whatever the route says: the destination keeps them for later.
     Structured,
+}
+
+impl Encodes {
+    fn encoding(self, of_route: Encoding) -> Encoding {
+        match self {
+            Self::ByRoute => of_route,
+            Self::Structured => Encoding::Structured,
+        }
+    }
 }
 
 /// Who sends: what they may, and what their aliases stand for.
@@ -144,8 +160,24 @@ impl Rules<'_> {
         self.routes.outlines()
     }
 
-    /// Takes one event at `index` of its frame: adds its record, or says why it is refused. Where what is refused goes to a
-    /// dead-letter topic, a record for that is added all the same. `trace` is told what each rule said.
+    /// Those that make one record of many events.
+    pub fn aggregations(&self) -> impl Iterator<Item = &Arc<Aggregation>> {
+        self.routes.aggregations()
+    }
+
+    /// Whether `rule` is one of them.
+    pub fn has(&self, rule: &Arc<Aggregation>) -> bool {
+        self.aggregations().any(|other| Arc::ptr_eq(other, rule))
+    }
+
+    /// How the records of `rule` are written.
+    pub fn encoding(&self, rule: &Aggregation) -> Encoding {
+        self.encodes.encoding(rule.encoding)
+    }
+
+    /// Takes one event at `index` of its frame: adds its record, or what it gives to an aggregate, or says why it is refused.
+    /// Where what is refused goes to a dead-letter topic, a record for that is added all the same. `trace` is told what each
+    /// rule said.
     #[inline]
     pub fn run(
         &self,
@@ -156,25 +188,35 @@ impl Rules<'_> {
         records: &mut Records,
         trace: &mut impl Trace,
     ) -> Result<(), Reject> {
-        let mut event = Event::default();
-        event.fill_unchecked(raw, sender.aliases, self.limits)?;
-        admit(&event, stamp.now_ms())?;
-        let (stamp, key) = stamp.complete(&mut event, index);
-        let judged = Judged { limits: self.limits, now_ms: stamp.now_ms() };
-        let permits = |target: &Target| permit(sender.grant, target);
-        SCRATCH.with_borrow_mut(|Scratch { findings, key: own_key, frame }| {
-            let route = match self.routes.take(&mut event, findings, judged, permits, frame, trace) {
-                Ok(route) => route,
+        SCRATCH.with_borrow_mut(|Scratch { findings, edited, key: own_key, frame }| {
+            let mut event = Event::default();
+            event.fill_unchecked(raw, sender.aliases, self.limits, self.routes.looks_at_payload)?;
+            let admitted = admit(&event, stamp.now_ms());
+            admitted.map_err(|reject| unless_malformed(reject, &mut event, self.limits))?;
+            let (stamp, key) = stamp.complete(&mut event, index);
+            let judged = Judged { limits: self.limits, stamp };
+            let permits = |target: &Target| permit(sender.grant, target);
+            let taken = self.routes.take(&mut event, findings, judged, permits, frame, trace);
+            let (route, passed) = match taken {
+                Ok(taken) => taken,
                 Err(refused) => {
                     return Err(self.bury(refused, &event, index, stamp, key.as_deref(), records));
                 }
             };
-            let own_key = self.routes.complete(route, &event, findings, judged, own_key);
+            if route.edit(&mut event, edited, judged, trace)? {
+                edited.put_into(&mut event);
+            }
+            let (has_key, mark) =
+                self.routes.complete(route, &mut event, findings, judged, own_key, trace)?;
             let target = &route.target;
-            let encoding = match self.encodes {
-                Encodes::ByRoute => target.encoding,
-                Encodes::Structured => Encoding::Structured,
-            };
+            if let Some(aggregate) = route.aggregate() {
+                let mut sight = self.routes.sight(route, &event, findings, judged);
+                let to = Destined { index, topic: target.topic };
+                aggregate.contribute(&mut sight, to, own_key, records, trace)?;
+                passed.goes_on();
+                mark.into_iter().for_each(Mark::stay);
+                return Ok(());
+            }
             let framed = match route.validate().map(|validate| validate.frame(&event, frame)) {
                 None => None,
                 Some(Ok(framed)) => framed,
@@ -183,9 +225,18 @@ impl Rules<'_> {
                     return Err(self.bury(refused, &event, index, stamp, key.as_deref(), records));
                 }
             };
+            let encoding = self.encodes.encoding(target.encoding);
             let timestamp_ms = stamp.timestamp_ms(event.time_ms(), target.tolerance_ms);
             let draft = records.draft(index, target.topic, encoding, timestamp_ms);
-            encode::encode(draft, encoding, &event, framed, own_key.or(key.as_deref()));
+            encode::encode(
+                draft,
+                encoding,
+                &event,
+                framed,
+                has_key.then_some(own_key.as_str()).or(key.as_deref()),
+            );
+            passed.goes_on();
+            mark.into_iter().for_each(Mark::stay);
             Ok(())
         })
     }

@@ -1,17 +1,21 @@
 //! Which topic an event goes to, and whether it goes: the first route whose condition holds, and its filters.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use tidegate_cel::{Compiler, Findings, Problem, Program};
-use tidegate_wire::{Attribute, Code, Event, Limits, Reject};
+use tidegate_wire::{Attribute, Code, Event, Limits, Reject, Value};
 
+use super::edited::Edited;
 use super::look::{Look, Sight};
 use super::onward::Onward;
-use super::operators::{Frame, Operators, Validate};
+use super::operators::deadband::Last;
+use super::operators::{Aggregate, Frame, Mark, Operators, Passed, Validate};
+use super::stamp::Stamp;
 use super::tally::Tally;
 use super::trace::{Cost, Outline, Trace};
 use crate::config::Route;
-use crate::record::{Encoding, TopicId};
+use crate::record::{Aggregation, Encoding, TopicId};
 use crate::schema::Subjects;
 
 /// The routes in their order.
@@ -22,6 +26,8 @@ pub(super) struct Table {
     conditions: Look,
     /// Whether a schema may be missing without which nothing may be taken. Once none is, none ever is: what was seen stays.
     may_await: AtomicBool,
+    /// Whether any rule looks into the payload.
+    pub(super) looks_at_payload: bool,
 }
 
 /// Where a route leads.
@@ -44,6 +50,8 @@ pub(super) struct Compiled {
     onward: Option<Onward>,
     /// What the operators look at, where it is not in [`Table::conditions`].
     look: Option<Look>,
+    /// What [`Compiled::onward`] looks at, where the payload is edited before.
+    after: Option<Look>,
     pub(super) target: Target,
 }
 
@@ -61,7 +69,8 @@ impl Table {
             let mut own = Compiler::default();
             let compiler = if is_read_first { &mut compiler } else { &mut own };
             let operators = Operators::new(route, subjects, compiler)?;
-            let onward = Onward::new(route, compiler)?;
+            let mut after = operators.has_edits().then(Compiler::default);
+            let onward = Onward::new(route, index, after.as_mut().unwrap_or(compiler))?;
             let id = |name: &String| topics.iter().position(|topic| topic == name).map(id);
             Ok(Compiled {
                 name: route.name.clone().unwrap_or_else(|| (index + 1).to_string()),
@@ -69,6 +78,7 @@ impl Table {
                 operators,
                 onward,
                 look: (!is_read_first).then(|| Look::new(&own)),
+                after: after.as_ref().map(Look::new),
                 target: Target {
                     topic: id(&route.topic).unwrap_or(TopicId(0)),
                     dead_letter: route.dead_letter.as_ref().and_then(id),
@@ -78,8 +88,15 @@ impl Table {
                 },
             })
         });
-        let routes = ready.collect::<Result<_, _>>()?;
-        Ok(Self { routes, conditions: Look::new(&compiler), may_await: AtomicBool::new(true) })
+        let routes: Vec<Compiled> = ready.collect::<Result<_, _>>()?;
+        let mut own = routes.iter().filter_map(|route| route.look.as_ref());
+        let looks_at_payload = is_read_first || own.any(Look::is_into_payload);
+        Ok(Self {
+            routes,
+            conditions: Look::new(&compiler),
+            may_await: AtomicBool::new(true),
+            looks_at_payload,
+        })
     }
 
     /// Rules that `before` had too, written the same, go on counting, and know what those knew.
@@ -87,6 +104,9 @@ impl Table {
         for route in &mut self.routes {
             let Some(same) = before.routes.iter().find(|other| other.name == route.name) else { continue };
             route.operators.succeed(&same.operators);
+            if let (Some(onward), Some(other)) = (&mut route.onward, &same.onward) {
+                onward.succeed(other);
+            }
         }
     }
 
@@ -104,9 +124,15 @@ impl Table {
 
     /// The rules of all routes, each with the name of its route.
     pub(super) fn tallies(&self) -> impl Iterator<Item = (&str, &Tally)> {
-        self.routes
-            .iter()
-            .flat_map(|route| route.operators.tallies().map(|tally| (route.name.as_str(), tally)))
+        self.routes.iter().flat_map(|route| {
+            let onward = route.onward.iter().flat_map(Onward::tallies);
+            route.operators.tallies().chain(onward).map(|tally| (route.name.as_str(), tally))
+        })
+    }
+
+    /// Where many events become one record.
+    pub(super) fn aggregations(&self) -> impl Iterator<Item = &Arc<Aggregation>> {
+        self.routes.iter().filter_map(Compiled::aggregate).map(Aggregate::rule)
     }
 
     /// What the rules of each route cost and look at.
@@ -115,23 +141,23 @@ impl Table {
     }
 
     /// The route that takes the event, whose operators let it pass; `permits` is asked before they are.
-    pub(super) fn take(
-        &self,
+    pub(super) fn take<'a>(
+        &'a self,
         event: &mut Event<'_>,
         findings: &mut Findings,
-        judged: Judged<'_>,
+        judged: Judged<'a>,
         permits: impl FnOnce(&Target) -> Result<(), Reject>,
         frame: &mut Frame,
         trace: &mut impl Trace,
-    ) -> Result<&Compiled, Refused<'_>> {
-        let Judged { limits, now_ms } = judged;
+    ) -> Result<(&'a Compiled, Passed<'a>), Refused<'a>> {
+        let Judged { limits, stamp } = judged;
         // Without rules, which is how most begin, this is all there is to do.
         if let [route] = self.routes.as_slice()
             && route.takes_all_as_it_is()
         {
-            permits(&route.target)?;
             event.check(limits)?;
-            return Ok(route);
+            permits(&route.target)?;
+            return Ok((route, Passed::UNSEEN));
         }
         self.conditions.read(event, limits, findings)?;
         let taken = self.routes.iter().enumerate().find(|(index, route)| {
@@ -140,39 +166,60 @@ impl Table {
             trace.condition(*index, said);
             said == Ok(true)
         });
-        let (_, route) = taken.ok_or_else(|| unrouted(event))?;
-        permits(&route.target)?;
+        let Some((_, route)) = taken else {
+            return Err(unless_malformed(unrouted(event), event, limits).into());
+        };
+        permits(&route.target).map_err(|reject| unless_malformed(reject, event, limits))?;
         if let Some(look) = &route.look {
             look.read(event, limits, findings)?;
         }
-        let look = route.look.as_ref().unwrap_or(&self.conditions);
-        trace.begins();
-        if route.validate().is_some() {
-            // Its data is read whole.
+        // Where nothing has looked through it, nor will before an operator remembers it.
+        if !route.operators.checks_payload() {
             event.check(limits)?;
         }
-        let mut sight = Sight { look, event, findings, now_ms };
-        let judged = route.operators.judge(&mut sight, frame, trace);
-        judged.map_err(|reject| Refused { reject, by: Some(route) })?;
-        // Where nothing has looked through it.
-        event.check(limits)?;
-        Ok(route)
+        let look = route.look.as_ref().unwrap_or(&self.conditions);
+        trace.begins();
+        let mut sight = Sight { look, event, findings, now_ms: stamp.now_ms() };
+        let passed = route.operators.judge(&mut sight, frame, || stamp.fate(), trace);
+        let passed = passed.map_err(|reject| Refused { reject, by: Some(route) })?;
+        if let Some(rate) = passed.sampledrate {
+            event.set(Attribute::Sampledrate, Value::Integer(rate));
+        }
+        Ok((route, passed))
     }
 
-    /// Completes what `route` does with an event that it took; what it says of the record's key.
+    /// Completes what `route` does with an event that it took: what it says of the record's key, and what the event leaves in
+    /// memory if it goes on.
     #[inline]
-    pub(super) fn complete<'k>(
-        &self,
-        route: &Compiled,
-        event: &Event<'_>,
+    pub(super) fn complete<'a>(
+        &'a self,
+        route: &'a Compiled,
+        event: &mut Event<'_>,
         findings: &mut Findings,
+        judged: Judged<'a>,
+        key: &mut String,
+        trace: &mut impl Trace,
+    ) -> Result<(bool, Option<Mark<'a, Last>>), Reject> {
+        let Some(onward) = &route.onward else { return Ok((false, None)) };
+        if let Some(after) = &route.after {
+            after.read(event, judged.limits, findings)?;
+        }
+        let mut sight = self.sight(route, event, findings, judged);
+        let mark = onward.judge(&mut sight, || judged.stamp.fate(), trace)?;
+        Ok((onward.key(&mut sight, key), mark))
+    }
+
+    /// What the rules of `route` that come after edits see of an event that it took.
+    #[inline]
+    pub(super) fn sight<'s, 'e>(
+        &'s self,
+        route: &'s Compiled,
+        event: &'s Event<'e>,
+        findings: &'s mut Findings,
         judged: Judged<'_>,
-        key: &'k mut String,
-    ) -> Option<&'k str> {
-        let onward = route.onward.as_ref()?;
-        let look = route.look.as_ref().unwrap_or(&self.conditions);
-        let mut sight = Sight { look, event, findings, now_ms: judged.now_ms };
-        onward.key(&mut sight, key).then_some(key.as_str())
+    ) -> Sight<'s, 'e> {
+        let look = route.after.as_ref().or(route.look.as_ref()).unwrap_or(&self.conditions);
+        Sight { look, event, findings, now_ms: judged.stamp.now_ms() }
     }
 }
 
@@ -193,14 +240,37 @@ impl From<Reject> for Refused<'_> {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Judged<'a> {
     pub(super) limits: &'a Limits,
-    /// When their frame was received, Unix ms.
-    pub(super) now_ms: u64,
+    /// When they came, and what becomes of them.
+    pub(super) stamp: &'a Stamp<'a>,
 }
 
 impl Compiled {
     /// What the data of its events must be like.
     pub(super) fn validate(&self) -> Option<&Validate> {
         self.operators.validate.as_ref()
+    }
+
+    /// Edits the payload of an event that goes on; whether there is anything that might have.
+    #[inline]
+    pub(super) fn edit(
+        &self,
+        event: &mut Event<'_>,
+        edited: &mut Edited,
+        judged: Judged<'_>,
+        trace: &mut impl Trace,
+    ) -> Result<bool, Reject> {
+        if self.after.is_none() {
+            return Ok(false);
+        }
+        edited.begin();
+        self.operators.edit(event, edited, judged, trace)?;
+        Ok(true)
+    }
+
+    /// What makes one record of many of its events.
+    #[inline]
+    pub(super) fn aggregate(&self) -> Option<&Aggregate> {
+        self.onward.as_ref()?.aggregate.as_ref()
     }
 
     fn takes_all_as_it_is(&self) -> bool {
@@ -211,7 +281,12 @@ impl Compiled {
         Outline {
             name: self.name.clone(),
             condition: self.when.as_ref().map(|when| Cost::of([when])),
-            rules: self.operators.steps(),
+            rules: self
+                .operators
+                .steps()
+                .into_iter()
+                .chain(self.onward.iter().flat_map(Onward::steps))
+                .collect(),
             fields: self.look.as_ref().unwrap_or(conditions).paths(),
         }
     }
@@ -219,6 +294,12 @@ impl Compiled {
 
 fn id(position: usize) -> TopicId {
     TopicId(u16::try_from(position).unwrap_or(0))
+}
+
+/// Why an event is refused: whatever else is wrong, one that is none is told that.
+#[cold]
+pub(super) fn unless_malformed(reject: Reject, event: &mut Event<'_>, limits: &Limits) -> Reject {
+    event.check(limits).err().unwrap_or(reject)
 }
 
 fn unrouted(event: &Event<'_>) -> Reject {

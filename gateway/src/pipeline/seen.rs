@@ -1,7 +1,7 @@
 //! What expressions see of an event.
 
 use tidegate_cel::{Attributes, Moment, Text, Value};
-use tidegate_wire::{Attribute, Data, Event, Value as Sent};
+use tidegate_wire::{Attribute, Event, Value as Sent};
 
 /// An attribute that an expression asks for.
 #[derive(Clone, Debug)]
@@ -41,19 +41,24 @@ fn value(sent: Sent<'_>) -> Value<'_> {
         Sent::Millis(unix_ms) => {
             Value::Moment(Moment::from_millis(i64::try_from(unix_ms).unwrap_or(i64::MAX)))
         }
+        Sent::Integer(number) => i64::try_from(number).map_or(Value::Uint(number), Value::Int),
         Sent::Json("true") => Value::Bool(true),
         Sent::Json("false") => Value::Bool(false),
         Sent::Json(raw) => match raw.strip_prefix('"').and_then(|raw| raw.strip_suffix('"')) {
-            Some(inner) => Value::Text(Text::json(inner, inner.contains('\\'))),
+            Some(inner) => Value::Text(Text::json(inner, has_escapes(inner))),
             None => Value::number(raw),
         },
     }
 }
 
+/// Attributes are short: looking at every byte, which makes vectors, is less than looking for the first.
+#[inline]
+fn has_escapes(inner: &str) -> bool {
+    inner.bytes().fold(0, |any, byte| any | u8::from(byte == b'\\')) != 0
+}
+
 /// The payload, if it is JSON.
+#[inline]
 pub(super) fn payload<'e>(event: &Event<'e>) -> Option<&'e str> {
-    match event.data {
-        Data::Json(json) | Data::Unchecked(json) => std::str::from_utf8(json).ok(),
-        _ => None,
-    }
+    event.json()
 }

@@ -1,9 +1,13 @@
 //! What the gateway adds to the events of one frame: when, from whom, under which names.
 
 use std::borrow::Cow;
+use std::cell::OnceCell;
+use std::sync::Arc;
 
 use tidegate_wire::{Attribute, Event, Value, json};
 use uuid::Uuid;
+
+use super::operators::{Fate, Origin};
 
 /// Kafka refuses records from more than an hour ahead, and the batch around them with them.
 const AHEAD_MS: u64 = 30 * 60 * 1_000;
@@ -35,6 +39,9 @@ pub struct Stamp<'a> {
     id: String,
     /// How much of `id` stays.
     prefix_bytes: usize,
+    origin: Option<Origin>,
+    /// Once a rule asked.
+    fate: OnceCell<Arc<Fate>>,
 }
 
 impl<'a> Stamp<'a> {
@@ -49,7 +56,24 @@ impl<'a> Stamp<'a> {
         let mut recorded = Vec::with_capacity(32);
         Value::Millis(now_ms).write_json(&mut recorded);
         let recorded = String::from_utf8(recorded).unwrap_or_default();
-        Self { now_ms, recorded, source: quoted(source), key, ids, id, prefix_bytes }
+        let (source, fate) = (quoted(source), OnceCell::new());
+        Self { now_ms, recorded, source, key, ids, id, prefix_bytes, origin: None, fate }
+    }
+
+    /// Says that the events settle together with all of `origin`, in the order in which they are stamped.
+    #[must_use]
+    pub fn of(self, origin: Origin) -> Self {
+        Self { origin: Some(origin), ..self }
+    }
+
+    /// What becomes of the events, for rules that remember them.
+    pub(super) fn fate(&self) -> &Arc<Fate> {
+        self.fate.get_or_init(|| Fate::new(self.origin))
+    }
+
+    /// The same, if rules remember any: whoever knows what becomes of the frame says so there, before anybody is told.
+    pub fn take_fate(&mut self) -> Option<Arc<Fate>> {
+        self.fate.take()
     }
 
     /// When the frame was received, Unix ms.

@@ -1,5 +1,9 @@
 //! Each rule of the pipeline, one line a case.
 
+mod edits;
+mod memory;
+mod whole_events;
+
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use tidegate_wire::{Aliases, Code, Define, Limits, Raw, Record};

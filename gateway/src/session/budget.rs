@@ -60,6 +60,11 @@ impl Held {
         self.bytes
     }
 
+    /// Whose it is.
+    pub(super) fn account(&self) -> &Arc<Account> {
+        &self.account
+    }
+
     /// Makes it what the events have come to, whether there is room for that or not.
     pub(super) fn resize(&mut self, bytes: u64) {
         let before = std::mem::replace(&mut self.bytes, bytes);
@@ -84,6 +89,11 @@ impl Budget {
             in_flight: metrics.bytes_in_flight.clone(),
             emptied: Notify::new(),
         }))
+    }
+
+    /// All of it, free or not.
+    pub(super) fn total(&self) -> u64 {
+        self.0.total
     }
 
     /// A share of `bytes`, if `account` may have it now. What is larger than everything takes everything.

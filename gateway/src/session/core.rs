@@ -9,6 +9,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::accounts::Accounts;
+use super::aggregates::Aggregates;
 use super::budget::Budget;
 use super::credit::{Amount, Windows};
 use super::registry::Registry;
@@ -51,6 +52,7 @@ pub(super) struct Core {
     pub(super) reason: watch::Receiver<Reason>,
     pub(super) registry: Registry,
     pub(super) budget: Budget,
+    pub(super) aggregates: Aggregates,
     /// Of requests.
     pub(super) accounts: Accounts,
     pub(super) sessions: Arc<Semaphore>,
@@ -72,6 +74,7 @@ impl Core {
         let kept = metrics.sessions_kept.clone();
         Self {
             registry: Registry::new(keep, limits.kept_sessions as usize, (windows, budget.clone()), kept),
+            aggregates: Aggregates::new(&budget),
             budget,
             accounts: Accounts::default(),
             sessions: Arc::new(Semaphore::new(limits.sessions as usize)),

@@ -35,6 +35,9 @@ pub(super) struct Credit {
     is_used: bool,
     /// Whether anything in this round went to the destination: how soon refusals settle says nothing of it.
     has_gone: bool,
+    /// Whether anything in this round waited for the end of a window: how long the round took says nothing then, and more
+    /// under way would have waited no longer.
+    has_waited: bool,
     /// What has settled lately, and what it held of the budget: how much of a share is an event, or a byte.
     settled: Amount,
     cost_bytes: u64,
@@ -55,6 +58,7 @@ impl Credit {
             shortest_round: None,
             is_used: false,
             has_gone: false,
+            has_waited: false,
             settled: Amount::default(),
             cost_bytes: 0,
         }
@@ -84,6 +88,11 @@ impl Credit {
     pub(super) fn sent(&mut self, under_way: Amount, share_bytes: u64, now: Instant) {
         self.began_at.get_or_insert(now);
         self.is_used |= is_more_than_half(under_way, self.window(share_bytes));
+    }
+
+    /// What settles next has waited for the end of a window.
+    pub(super) fn waited(&mut self) {
+        self.has_waited = true;
     }
 
     /// A frame of `amount` has settled, which held `cost_bytes` of the budget. `upto` is settled, `received` has come.
@@ -117,9 +126,11 @@ impl Credit {
     /// Measures the round that ends now, and has the window grow if it was as short as ever and the window was used.
     fn end_round(&mut self, share_bytes: u64, now: Instant) {
         let took = self.began_at.map_or(Duration::ZERO, |at| now.saturating_duration_since(at));
-        let shortest =
-            *self.shortest_round.insert(self.shortest_round.map_or(took, |shortest| min(shortest, took)));
-        let is_short = took <= shortest * 2 + SLACK;
+        let is_short = std::mem::take(&mut self.has_waited) || {
+            let shortest = self.shortest_round.map_or(took, |shortest| min(shortest, took));
+            self.shortest_round = Some(shortest);
+            took <= shortest * 2 + SLACK
+        };
         // What is cut already is not made larger for later.
         if is_short && self.is_used && self.grown() != self.windows.most && !self.is_short(share_bytes) {
             self.doublings += 1;
@@ -149,7 +160,7 @@ impl Credit {
     }
 }
 
-fn is_more_than_half(part: Amount, whole: Amount) -> bool {
+pub(super) fn is_more_than_half(part: Amount, whole: Amount) -> bool {
     part.events > whole.events / 2 || part.bytes > whole.bytes / 2
 }
 
@@ -274,6 +285,26 @@ mod tests {
         grown_after(&[100, 230, 230, 230], 1);
         grown_after(&[100, 230, 150], 2);
         grown_after(&[100, 50, 120, 100], 3);
+    }
+
+    #[test]
+    fn a_round_that_waited_for_a_window_is_none_of_the_destinations_slowness() {
+        let mut now = crate::session::now();
+        let mut credit = Credit::new(WINDOWS);
+        let mut upto = 0;
+        for (ms, has_waited, doublings) in
+            [(1, false, 1), (60_000, true, 2), (60_000, false, 2), (2, false, 3)]
+        {
+            let sent = Amount { events: credit.window(PLENTY).events, bytes: 0 };
+            credit.sent(sent, PLENTY, now);
+            now += Duration::from_millis(ms);
+            upto += sent.events;
+            if has_waited {
+                credit.waited();
+            }
+            credit.settled(sent, sent.events, (upto, upto), PLENTY, now);
+            assert_eq!(credit.doublings, doublings);
+        }
     }
 
     #[test]

@@ -14,6 +14,7 @@ use super::window::{FrameId, Refusal};
 use crate::carrier::Carrier;
 use crate::metrics::{Metrics, Stage};
 use crate::outcome::Outcome;
+use crate::pipeline::Fate;
 use crate::ticket::{Settled, Settlement};
 
 /// The longest message that is kept with a refusal, in bytes.
@@ -33,6 +34,10 @@ pub(super) struct InFlight {
     pub(super) going: u32,
     /// Those among them that are refused, and whose records go to a dead-letter topic.
     buried: Vec<(u32, Reject)>,
+    /// What rules that remember some of them are told.
+    pub(super) fate: Option<Arc<Fate>>,
+    /// Some of them wait for the end of a window.
+    pub(super) waits_for_windows: bool,
     /// Their share of the memory budget.
     pub(super) budget: Option<Held>,
     waiting: Option<Waiting>,
@@ -85,6 +90,8 @@ impl InFlight {
             rejected: Vec::new(),
             going: 0,
             buried: Vec::new(),
+            fate: None,
+            waits_for_windows: false,
             budget: None,
             waiting: Some(waiting),
         }
@@ -135,6 +142,10 @@ impl InFlight {
 
     fn end(&mut self, mut frame: Settlement) {
         let Some(waiting) = self.waiting.take() else { return };
+        if let Some(fate) = self.fate.take() {
+            // First of all: once its client knows, it sends again what is not durable.
+            fate.settle(frame.lost == 0 && frame.dropped == 0 && frame.refused.is_empty());
+        }
         self.exhume(&mut frame);
         self.count(&frame);
         let level = level(&frame);
@@ -149,9 +160,10 @@ impl InFlight {
         self.rejected.sort_by_key(|(index, _)| *index);
         let cost_bytes = self.budget.take().map_or(0, |held| held.bytes());
         let rejected = std::mem::take(&mut self.rejected);
+        let has_waited = self.waits_for_windows;
         match waiting {
             Waiting::Numbers(numbers) if lost > 0 => numbers.numbering.break_off(),
-            Waiting::Numbers(numbers) => numbers.settle(cost_bytes, level, rejected),
+            Waiting::Numbers(numbers) => numbers.settle((cost_bytes, has_waited), level, rejected),
             // A request that no longer waits has been answered 504 or has gone.
             Waiting::Request(answer) => drop(answer.send(Ended { durable, lost, level, rejected })),
             Waiting::Nobody => {}
@@ -193,7 +205,12 @@ impl Drop for InFlight {
 }
 
 impl Numbers {
-    fn settle(mut self, cost_bytes: u64, level: Option<Level>, rejected: Vec<(u32, Reject)>) {
+    fn settle(
+        mut self,
+        (cost_bytes, has_waited): (u64, bool),
+        level: Option<Level>,
+        rejected: Vec<(u32, Reject)>,
+    ) {
         if let Some(refused) = self.refused.take() {
             // A request that no longer waits has been answered or has gone.
             let _ = refused.send(rejected.clone());
@@ -206,7 +223,8 @@ impl Numbers {
                 message: reject.message.into(),
             })
             .collect();
-        let settled = SettledFrame { frame: self.frame, bytes: self.bytes, cost_bytes, level, refusals };
+        let settled =
+            SettledFrame { frame: self.frame, bytes: self.bytes, cost_bytes, has_waited, level, refusals };
         self.numbering.settle(&self.connection, settled);
     }
 }

@@ -1,6 +1,7 @@
 //! From a frame's events to the destination: the one way that every carrier's events take.
 
 use std::cell::Cell;
+use std::sync::Arc;
 use std::time::Instant;
 
 use tidegate_wire::{Raw, Reason, Reject};
@@ -61,6 +62,7 @@ pub(super) fn prepare<'a>(
         }
         index += 1;
     }
+    inflight.fate = stamp.take_fate();
     let encoded_at = super::now();
     let count = index - repeated;
     core.metrics.carrier(carrier).latency(Stage::Pipeline).observe(encoded_at - started_at, count);
@@ -72,11 +74,17 @@ impl Prepared {
     /// must be finished, or it is lost.
     pub(super) fn offer(mut self, core: &Core, mut held: Held) -> Option<Rest> {
         held.resize(self.records.cost_bytes());
+        let aggregated = self.records.contributions().len() > 0;
+        let whose = aggregated.then(|| Arc::clone(held.account()));
         let ticket = self.inflight.take().map(|mut inflight| {
             inflight.budget = Some(held);
             inflight.offered_at = Some(super::now());
+            inflight.waits_for_windows = aggregated;
             Ticket::new(inflight.going, inflight)
         });
+        if let (Some(whose), Some(ticket)) = (&whose, &ticket) {
+            core.aggregates.add(&self.records, ticket, whose);
+        }
         Rest { prepared: self, ticket, taken: 0 }.offer(core)
     }
 

@@ -4,6 +4,7 @@
 //! and in `deliver`, nowhere else.
 
 mod accounts;
+mod aggregates;
 mod budget;
 mod connection;
 mod core;
@@ -27,7 +28,9 @@ mod writer;
 use std::future::Future;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::Instant;
+#[cfg(not(test))]
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use tidegate_wire::Reason;
 
@@ -109,6 +112,12 @@ impl Sessions {
         Carrier::ALL.into_iter().map(|carrier| count(self.0.metrics.carrier(carrier))).sum()
     }
 
+    /// Closes the windows of rules that make one record of many events, until [`Sessions::close`]. Without it such events
+    /// never settle.
+    pub async fn aggregate(&self) {
+        aggregates::run(&self.0).await;
+    }
+
     /// What holds everybody's credit back this moment.
     pub fn reason_now(&self) -> Reason {
         self.0.reason_now()
@@ -147,11 +156,19 @@ fn now() -> Instant {
     tokio::time::Instant::now().into_std()
 }
 
-/// Unix milliseconds by the wall clock.
+/// Unix milliseconds by the wall clock; in tests it goes as [`now`] does.
+#[cfg(not(test))]
 #[expect(clippy::disallowed_methods, reason = "sessions own a clock, and this is it")]
 fn wall_ms() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+fn wall_ms() -> u64 {
+    static BEGAN: std::sync::OnceLock<Instant> = std::sync::OnceLock::new();
+    let since = now().saturating_duration_since(*BEGAN.get_or_init(now));
+    1_790_000_000_000 + u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

@@ -4,16 +4,20 @@
 #[cfg(test)]
 mod tests;
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tidegate_wire::Level;
 use tokio::sync::OwnedMutexGuard;
 
 use super::budget::{Account, Budget};
-use super::credit::{Amount, Credit, Windows};
+use super::credit::{self, Amount, Credit, Windows};
 use super::hold::Connection;
 use super::window::{Admission, FrameId, Refusal, Settled, Window};
+use crate::pipeline::Origin;
+
+/// The numberings of this process so far.
+static NUMBERINGS: AtomicU64 = AtomicU64::new(0);
 
 /// Refusals kept for resuming over all numberings; past it each forgets its own oldest first.
 const KEPT_REFUSALS_OVERALL: usize = 200_000;
@@ -75,6 +79,8 @@ pub(super) struct SettledFrame {
     pub(super) bytes: u64,
     /// Of the budget, until now.
     pub(super) cost_bytes: u64,
+    /// For the end of a window, which says nothing of how soon the destination settles.
+    pub(super) has_waited: bool,
     pub(super) level: Option<Level>,
     /// In order of their numbers.
     pub(super) refusals: Vec<Refusal>,
@@ -96,6 +102,8 @@ pub(super) struct Names {
 pub(super) struct Numbering {
     pub(super) epoch: u64,
     pub(super) names: Names,
+    /// Its events are acknowledged in their order; those of no other are.
+    pub(super) origin: Origin,
     /// What it holds of the budget, over all its connections.
     pub(super) account: Arc<Account>,
     budget: Budget,
@@ -158,6 +166,7 @@ impl Numbering {
         Self {
             epoch,
             names,
+            origin: Origin(NUMBERINGS.fetch_add(1, Ordering::Relaxed)),
             account,
             budget,
             windows,
@@ -235,7 +244,7 @@ impl Numbering {
 
     /// Settles a frame that `connection` brought, and wakes whoever has the numbering now.
     pub(super) fn settle(&self, connection: &Arc<Connection>, settled: SettledFrame) {
-        let SettledFrame { frame, bytes, cost_bytes, level, refusals } = settled;
+        let SettledFrame { frame, bytes, cost_bytes, has_waited, level, refusals } = settled;
         let mut state = self.lock();
         let before = state.window.kept_refusals();
         let events = state.window.settle(frame, level, refusals);
@@ -243,6 +252,9 @@ impl Numbering {
         if Arc::ptr_eq(&state.connection, connection) {
             state.settled_bytes += bytes;
             let amount = Amount { events: events.into(), bytes };
+            if has_waited {
+                state.credit.waited();
+            }
             let (upto, received) = (state.window.upto(), state.window.received());
             state.credit.settled(amount, cost_bytes, (upto, received), self.budget.share(), super::now());
         }
@@ -301,6 +313,13 @@ impl Numbering {
             is_cut: state.is_cut,
             is_barred: is_held_back && is_spent,
         }
+    }
+
+    /// Whether more than half of the credit is in use: what waits for company should wait no longer.
+    pub(super) fn is_pressed(&self) -> bool {
+        let state = self.lock();
+        let window = state.connection.bounded(state.credit.window(self.budget.share()));
+        credit::is_more_than_half(state.under_way(), window)
     }
 
     /// The highest number received or given up.

@@ -9,6 +9,7 @@ use tokio::sync::{OwnedMutexGuard, oneshot};
 use uuid::Uuid;
 
 use super::accounts::Whose;
+use super::aggregates::ANSWER_PATIENCE;
 use super::budget::{Held, Supply};
 use super::core::Core;
 use super::hold::Connection;
@@ -141,6 +142,7 @@ async fn numbered(
             let refused = u32::try_from(sent.rejected_at_once.len()).unwrap_or(u32::MAX);
             return Ok(Answer::Admitted { admitted: batch.count - refused, rejected: sent.rejected_at_once });
         }
+        core.aggregates.release(&request.numbering.account, ANSWER_PATIENCE);
         request.settled(last).await?;
         Ok(request.answer(headers.first_seq, batch.count, sent))
     };
@@ -225,7 +227,8 @@ impl<'a> Request<'a> {
         });
         let names = &self.numbering.names;
         let ids = Ids::Numbered { prefix: &names.id_prefix, first_seq };
-        let mut stamp = Stamp::new(super::wall_ms(), &names.source, Some(&names.key), ids);
+        let mut stamp =
+            Stamp::new(super::wall_ms(), &names.source, Some(&names.key), ids).of(self.numbering.origin);
         let prepared = start(self.core, post, batch, admission.repeated, &mut stamp, waiting);
         sent.rejected_at_once = prepared.rejected();
         sent.refused = Some(refused);
@@ -300,7 +303,10 @@ fn start(
 
 /// Hands the events over, in a task of their own if that takes time: the request may be given up, they may not.
 fn hand_over(core: &Arc<Core>, prepared: Prepared, share: Held, turn: Option<OwnedMutexGuard<()>>) {
-    if let Some(rest) = prepared.offer(core, share) {
+    let account = Arc::clone(share.account());
+    let rest = prepared.offer(core, share);
+    core.aggregates.release(&account, ANSWER_PATIENCE);
+    if let Some(rest) = rest {
         let core = Arc::clone(core);
         tokio::spawn(async move {
             rest.finish(&core, |_| {}).await;

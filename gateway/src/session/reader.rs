@@ -4,7 +4,7 @@ mod events;
 
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use tidegate_wire::{Aliases, ClientFrame, CloseCode, Frames, Reason, Report, Violation};
@@ -242,6 +242,8 @@ impl<'a, R: LinkReader> Reader<'a, R> {
         self.share = budget.try_hold(account, bytes);
         if self.share.is_none() {
             connection.stall(Reason::Memory);
+            // What it holds itself may be what there is too little of.
+            self.core.aggregates.release(account, Duration::ZERO);
             self.core.metrics.stalled(Reason::Memory);
             self.share = budget.hold(account, bytes).await;
             connection.stall(Reason::Ok);

@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, Sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
+use super::aggregates::ANSWER_PATIENCE;
 use super::connection::End;
 use super::core::Core;
 use super::hello::Session;
@@ -281,6 +282,7 @@ impl<'a, W: LinkWriter> Writer<'a, W> {
                 connection.settled.notified().await;
             }
         };
+        self.core.aggregates.release(&numbering.account, ANSWER_PATIENCE);
         let patience = Duration::from_millis(u64::from(self.core.limits.idle_ms));
         tokio::select! {
             _ = timeout(patience, ended) => {}

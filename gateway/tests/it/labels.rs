@@ -64,6 +64,7 @@ async fn every_series_and_every_value_of_a_label_is_documented_and_there_from_th
 
     // Rules are counted where there are any, and subjects.
     let rules = "[schema_registry]\nurl = \"http://127.0.0.1:9\"\non_unreachable = \"pass\"\n\
+                 [[routes]]\nwhen = \"false\"\ntopic = \"events\"\naggregate = { window = \"1m\" }\n\
                  [[routes]]\ntopic = \"events\"\nvalidate = { registry = true, format = \"json\" }\n[[routes.filters]]\nkeep = \"true\"\n\
                  [[routes.filters]]\nkeep = \"true\"\nshadow = true\n";
     let gateway = Gateway::start(rules).await;

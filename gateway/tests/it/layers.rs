@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 const LAYERS: &[(&str, &[&str])] = &[
     ("carrier.rs", &[]),
     ("outcome.rs", &[]),
-    ("record.rs", &[]),
+    ("record", &[]),
     ("schema", &[]),
     ("config", &["record", "schema"]),
     ("metrics", &["carrier", "outcome"]),

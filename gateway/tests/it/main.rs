@@ -14,6 +14,7 @@
     reason = "a test may fail, has a clock, and counts in floats only as Prometheus does"
 )]
 
+mod aggregates;
 mod arrived;
 mod bad_input;
 mod breaker;
@@ -45,9 +46,13 @@ mod rates;
 mod reconnect;
 mod recordings;
 mod records;
+mod redact;
 mod registry;
 mod restart;
+mod restart;
 mod rules;
+mod rules;
+mod rules_memory;
 mod schemas;
 mod sink;
 mod swallow;

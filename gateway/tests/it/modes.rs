@@ -21,7 +21,7 @@ pub async fn forwarded(gateway: &Gateway) {
         if lag == 0.0 && failover == 0.0 {
             return;
         }
-        assert!(Instant::now() < deadline, "{lag} records are left, failover {failover}");
+        assert!(Instant::now() < deadline, "{lag} records are left, failover {failover}:\n{}", gateway.log());
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }

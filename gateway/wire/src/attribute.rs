@@ -150,6 +150,8 @@ pub enum Value<'a> {
     Text(&'a str),
     /// A moment in Unix milliseconds, within the year 9999.
     Millis(u64),
+    /// A number.
+    Integer(u64),
 }
 
 impl<'a> Value<'a> {
@@ -163,6 +165,7 @@ impl<'a> Value<'a> {
             },
             Self::Text(text) => Cow::Borrowed(text),
             Self::Millis(unix_ms) => Cow::Owned(time::format(unix_ms)),
+            Self::Integer(number) => Cow::Owned(number.to_string()),
         }
     }
 
@@ -171,6 +174,7 @@ impl<'a> Value<'a> {
         match self {
             Self::Json(raw) => raw.starts_with('"'),
             Self::Text(_) | Self::Millis(_) => true,
+            Self::Integer(_) => false,
         }
     }
 
@@ -181,6 +185,7 @@ impl<'a> Value<'a> {
             Self::Json(raw) => out.extend_from_slice(raw.as_bytes()),
             Self::Text(text) => write_string(text, out),
             Self::Millis(unix_ms) => write_moment(unix_ms, out),
+            Self::Integer(number) => out.extend_from_slice(number.to_string().as_bytes()),
         }
     }
 }
@@ -259,6 +264,7 @@ mod tests {
             (Value::Json("12"), "12", "12"),
             (Value::Json("true"), "true", "true"),
             (Value::Text("a\"b"), "a\"b", r#""a\"b""#),
+            (Value::Integer(12), "12", "12"),
             (Value::Millis(0), "1970-01-01T00:00:00.000Z", "\"1970-01-01T00:00:00.000Z\""),
         ] {
             assert_eq!(value.text(), text);

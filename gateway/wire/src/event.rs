@@ -11,12 +11,16 @@ use crate::attribute::{Attribute, Value};
 
 /// One event that may go on. Everything is as the client sent it; what it left out is still missing.
 ///
-/// By default there is nothing in it. It is some 460 bytes, so on the hot path it is filled where it stays.
+/// By default there is nothing in it. It is some 500 bytes, so on the hot path it is filled where it stays.
 #[derive(Clone, Debug, Default)]
 pub struct Event<'a> {
     attributes: Attributes<'a>,
     /// The payload.
     pub data: Data<'a>,
+    /// The payload, where it is known to be text.
+    text: Option<&'a str>,
+    /// The structured event whose data was left unchecked.
+    whole: Option<&'a str>,
 }
 
 impl<'a> Event<'a> {
@@ -68,6 +72,16 @@ impl<'a> Event<'a> {
     #[inline]
     pub fn expiry_ms(&self) -> Option<i64> {
         self.attributes.expiry_ms
+    }
+
+    /// The data, if it is JSON or is to be and is text; it may be unchecked yet.
+    #[inline]
+    pub fn json(&self) -> Option<&'a str> {
+        let (Data::Json(json) | Data::Unchecked(json)) = self.data else { return None };
+        match self.text {
+            Some(text) if std::ptr::eq(text.as_bytes(), json) => Some(text),
+            _ => std::str::from_utf8(json).ok(),
+        }
     }
 
     /// Whether the content type says that the data is JSON; without one it is.

@@ -7,8 +7,8 @@ use std::fmt::{Debug, Display};
 use crate::body;
 use crate::inflate::{Encoding, inflate};
 use crate::{
-    Aliases, Batch, ClientFrame, Data, Event, Frame, Frames, GatewayFrame, Limits, Raw, datagram, frame,
-    json, whole,
+    Aliases, Batch, ClientFrame, Data, Event, Frame, Frames, GatewayFrame, Limits, Raw, Reject, datagram,
+    frame, json, whole,
 };
 
 /// What was written may be longer than what was read: escapes, base64, members that had been left out.
@@ -179,13 +179,24 @@ fn events(batch: &Batch<'_>, aliases: &Aliases, limits: &Limits) {
     let payload_bytes: usize = batch.iter().map(|raw| raw.payload_len()).sum();
     assert_eq!(payload_bytes as u64, batch.payload_bytes);
     for raw in batch {
-        match Event::parse(&raw, aliases, limits) {
+        let judged = Event::parse(&raw, aliases, limits);
+        left_and_checked(&raw, aliases, limits, &judged);
+        match judged {
             Ok(event) => one_event(&event, &raw),
             Err(reject) => {
                 assert!(!reject.message.is_empty() && reject.message.len() < 500, "{}", reject.message);
             }
         }
     }
+}
+
+/// Data that is left unchecked, and checked later, makes the same event.
+fn left_and_checked(raw: &Raw<'_>, aliases: &Aliases, limits: &Limits, judged: &Result<Event<'_>, Reject>) {
+    let mut event = Event::default();
+    let left = event.fill_unchecked(raw, aliases, limits, true).and_then(|()| event.check(limits));
+    let said = |event: &Event<'_>| (texts(event), data(event));
+    let left = left.map(|()| said(&event)).map_err(|reject| reject.code);
+    same(&left, &judged.as_ref().map(said).map_err(|reject| reject.code));
 }
 
 /// Written as a structured event and read again, an event says the same.

@@ -89,7 +89,11 @@ pub struct Member<'a> {
 
 /// Checks that `bytes` is one JSON value in UTF-8, nested at most `max_depth` deep, and says of what kind.
 pub fn check(bytes: &[u8], max_depth: u32) -> Result<Kind, Error> {
-    let text = utf8(bytes)?;
+    check_text(utf8(bytes)?, max_depth)
+}
+
+/// As [`check`], of text.
+pub fn check_text(text: &str, max_depth: u32) -> Result<Kind, Error> {
     let mut scanner = Scanner::new(text);
     let kind = scanner.value(max_depth)?.kind;
     scanner.end()?;
@@ -112,6 +116,13 @@ pub fn elements(text: &str, max_depth: u32) -> Result<Elements<'_>, Error> {
 
 pub(crate) fn utf8(bytes: &[u8]) -> Result<&str, Error> {
     std::str::from_utf8(bytes).map_err(|error| Error { what: "not UTF-8", at: error.valid_up_to() })
+}
+
+/// See [`Members::at_the_end`].
+fn before_the_end(rest: &str) -> Option<&str> {
+    const WHITE: [char; 4] = [' ', '\n', '\r', '\t'];
+    let value = rest.trim_end_matches(WHITE).strip_suffix('}')?.trim_matches(WHITE);
+    (value.starts_with(['{', '[']) && value.ends_with(['}', ']'])).then_some(value)
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -152,6 +163,13 @@ impl<'a> Members<'a> {
     #[inline(always)]
     pub(crate) fn value(&mut self) -> Result<Token<'a>, Error> {
         self.scanner.value(self.max_depth)
+    }
+
+    /// The value after a name, unchecked, taking it to be the object's last: where it is an object or an array, and so is
+    /// what stands last. It is what it is taken for exactly if it is one JSON value.
+    #[inline(always)]
+    pub(crate) fn at_the_end(&self) -> Option<&'a str> {
+        before_the_end(self.scanner.rest())
     }
 
     /// The value after a name; if it is an array, its elements on the way, some of them also where it is not whole.

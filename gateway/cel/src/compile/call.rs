@@ -177,7 +177,7 @@ impl Builder<'_> {
 }
 
 /// Compiled within the limits, or what is wrong and what would be right.
-fn regex(text: &str) -> Result<Regex, (String, String)> {
+pub(crate) fn regex(text: &str) -> Result<Regex, (String, String)> {
     let regex = RegexBuilder::new(text).size_limit(REGEX_BYTES_MAX).nest_limit(REGEX_DEPTH_MAX).build();
     regex.map_err(|error| match error {
         regex::Error::CompiledTooBig(limit) => {

@@ -153,6 +153,11 @@ fn check_registry(at: &str, route: &Route, validate: &Validate, findings: &mut F
         let help = "write encoding = \"binary\" in the route: attributes are headers then";
         findings.refuse(at, "a framed value is the event's data alone", help);
     }
+    if route.aggregate.is_some() {
+        let help =
+            "validate without `framed`: what a group of events becomes is no longer what its schema is for";
+        findings.refuse(at, "what is aggregated cannot be framed", help);
+    }
     if validate.shadow {
         let help = "what does not fit cannot be written: validate without `framed` as a shadow first";
         findings.refuse(&format!("{at}.shadow"), "what is framed cannot be a shadow", help);

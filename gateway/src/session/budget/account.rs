@@ -14,6 +14,8 @@ pub(in crate::session) struct Account {
     held: AtomicU64,
     /// What a byte came to in the client's newest frame.
     ratio: AtomicU64,
+    /// Its events that wait for the end of a window.
+    in_window: AtomicU64,
 }
 
 impl Account {
@@ -30,6 +32,21 @@ impl Account {
     /// Says what `came_bytes` of this client came to.
     pub(in crate::session) fn learn(&self, came_bytes: u64, cost_bytes: u64) {
         self.ratio.store(cost_bytes.div_ceil(came_bytes.max(1)), Ordering::Relaxed);
+    }
+
+    /// Counts an event that waits for the end of a window from now on.
+    pub(in crate::session) fn enters_window(&self) {
+        self.in_window.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts an event that does so no longer.
+    pub(in crate::session) fn leaves_window(&self) {
+        self.in_window.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Whether events of it wait for the end of a window.
+    pub(in crate::session) fn is_in_window(&self) -> bool {
+        self.in_window.load(Ordering::Relaxed) > 0
     }
 
     pub(super) fn held(&self) -> u64 {

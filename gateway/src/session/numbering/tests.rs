@@ -14,7 +14,7 @@ fn numbering() -> (Numbering, Arc<Connection>) {
 }
 
 fn settled(frame: FrameId, bytes: u64) -> SettledFrame {
-    SettledFrame { frame, bytes, cost_bytes: bytes, level: None, refusals: vec![] }
+    SettledFrame { frame, bytes, cost_bytes: bytes, has_waited: false, level: None, refusals: vec![] }
 }
 
 #[test]

@@ -65,6 +65,10 @@ impl<R: LinkReader> Reader<'_, R> {
         };
         let rest = self.offer(row, events)?;
         self.charge(row);
+        let Session { numbering, .. } = &*self.session;
+        if numbering.account.is_in_window() && numbering.is_pressed() {
+            self.core.aggregates.release(&numbering.account, Duration::ZERO);
+        }
         match rest {
             None => Ok(()),
             Some(rest) => Box::pin(self.finish(rest, turn)).await,
@@ -97,7 +101,7 @@ impl<R: LinkReader> Reader<'_, R> {
         });
         let inflight = Box::new(InFlight::new(&self.core.metrics, self.peer.carrier, received_at, waiting));
         let ids = Ids::Numbered { prefix: &names.id_prefix, first_seq };
-        let mut stamp = Stamp::new(wall_ms(), &names.source, Some(&names.key), ids);
+        let mut stamp = Stamp::new(wall_ms(), &names.source, Some(&names.key), ids).of(numbering.origin);
         let sender = Sender { grant: &self.grant, aliases: &self.aliases };
         let prepared =
             prepare(self.core, self.peer.carrier, events, admission.repeated, sender, &mut stamp, inflight);

@@ -155,7 +155,14 @@ fn after_a_restart_clients_continue_where_they_were() {
     let (here, connection) = before.attach("here", Some(1), 1, 0);
     let frame = here.numbering.admit(&connection, 1, 7, 70).unwrap().frame.unwrap();
     let refusal = |seq| Refusal { seq, code: Code::Unrouted, message: "no route".into() };
-    let settled = SettledFrame { frame, bytes: 70, cost_bytes: 70, level: None, refusals: vec![refusal(5)] };
+    let settled = SettledFrame {
+        frame,
+        bytes: 70,
+        cost_bytes: 70,
+        has_waited: false,
+        level: None,
+        refusals: vec![refusal(5)],
+    };
     here.numbering.settle(&connection, settled);
     here.numbering.admit(&connection, 8, 3, 30).unwrap();
     let (away, connection) = before.attach("away", Some(4), 21, 0);

@@ -75,6 +75,8 @@ impl Gateway {
             shutdown: config.shutdown,
             reason: reasons,
         });
+        let aggregated = sessions.clone();
+        tokio::spawn(async move { aggregated.aggregate().await });
         Self { sessions, sink, metrics, reasons: reason }
     }
 

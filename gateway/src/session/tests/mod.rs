@@ -1,5 +1,6 @@
 //! Sessions over links in memory, with a destination that settles when a test says so and time that does not pass.
 
+mod aggregates;
 mod credit;
 mod drain;
 mod gateway;
@@ -7,5 +8,6 @@ mod numbers;
 mod post;
 mod rates;
 mod refusals;
+mod rules;
 
 use gateway::{Client, Gateway};

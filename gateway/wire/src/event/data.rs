@@ -13,7 +13,7 @@ pub enum Data<'a> {
     None,
     /// One JSON value in UTF-8, checked.
     Json(&'a [u8]),
-    /// JSON by the content type, not checked yet: see [`Event::check`](crate::Event::check).
+    /// To be one JSON value, not checked yet: see [`Event::check`](crate::Event::check).
     Unchecked(&'a [u8]),
     /// The `data` of a structured event whose content type is not JSON: the JSON string as sent, quotes and escapes
     /// included, whose text is the data.

@@ -3,7 +3,7 @@ use super::{Attributes, Data, Event};
 use crate::aliases::Aliases;
 use crate::attribute::{Attribute, Value};
 use crate::body::HttpEvent;
-use crate::json::{self, Kind, Token};
+use crate::json::{self, Kind, Member, Token};
 use crate::limits::Limits;
 use crate::record::{Raw, Record, present};
 use crate::refusal::{Reject, quoted};
@@ -19,17 +19,18 @@ impl<'a> Event<'a> {
     /// Judges one event as it came in, and fills `self`, which must be new. Sizes are judged before contents; on the
     /// ordinary path nothing is allocated. What is left of a refused event means nothing.
     pub fn fill(&mut self, raw: &Raw<'a>, aliases: &'a Aliases, limits: &Limits) -> Result<(), Reject> {
-        self.fill_unchecked(raw, aliases, limits)?;
+        self.fill_unchecked(raw, aliases, limits, false)?;
         self.check(limits)
     }
 
     /// As [`Event::fill`], but a payload that stands alone may be left as [`Data::Unchecked`], for whoever looks through it
-    /// anyway.
+    /// anyway; and where `leaves_data`, so may the data at the end of a whole event.
     pub fn fill_unchecked(
         &mut self,
         raw: &Raw<'a>,
         aliases: &'a Aliases,
         limits: &Limits,
+        leaves_data: bool,
     ) -> Result<(), Reject> {
         let payload_bytes = raw.payload_len();
         if payload_bytes > limits.max_event_bytes as usize {
@@ -38,12 +39,17 @@ impl<'a> Event<'a> {
                 limits.max_event_bytes
             )));
         }
-        let Event { attributes, data } = self;
-        *data = match raw {
-            Raw::Structured(json) => structured(json, attributes, limits),
-            Raw::Record(record) => from_record(record, attributes, aliases, limits),
-            Raw::Http(request) => from_http(request, attributes, limits),
-        }?;
+        let attributes = &mut self.attributes;
+        match raw {
+            Raw::Structured(json) => {
+                self.fill_whole(json::utf8(json).map_err(not_json)?, leaves_data, limits)?;
+            }
+            Raw::Record(record) => self.data = from_record(record, attributes, aliases, limits)?,
+            Raw::Http(request) => self.data = from_http(request, attributes, limits)?,
+        }
+        if let (Data::Unchecked(payload), None) = (&self.data, self.text) {
+            self.text = std::str::from_utf8(payload).ok();
+        }
         if self.get(Attribute::Type).is_none() {
             return Err(Reject::malformed("`type` is missing"));
         }
@@ -54,47 +60,78 @@ impl<'a> Event<'a> {
     #[inline]
     pub fn check(&mut self, limits: &Limits) -> Result<(), Reject> {
         let Data::Unchecked(payload) = self.data else { return Ok(()) };
-        json::check(payload, limits.max_json_depth).map_err(payload_not_json)?;
-        self.data = Data::Json(payload);
+        let checked = match self.json() {
+            Some(text) => json::check_text(text, limits.max_json_depth),
+            None => json::check(payload, limits.max_json_depth),
+        };
+        match (checked, self.whole) {
+            (Ok(_), _) => {
+                self.data = Data::Json(payload);
+                Ok(())
+            }
+            (Err(_), Some(whole)) => self.read_again(whole, limits),
+            (Err(error), None) => Err(payload_not_json(error)),
+        }
+    }
+
+    /// What is wrong with an event whose data is not what stands at its end: said as of any event.
+    #[cold]
+    fn read_again(&mut self, whole: &'a str, limits: &Limits) -> Result<(), Reject> {
+        let mut again = Self::default();
+        again.fill_whole(whole, false, limits)?;
+        *self = again;
         Ok(())
     }
-}
 
-fn structured<'a>(
-    json: &'a [u8],
-    attributes: &mut Attributes<'a>,
-    limits: &Limits,
-) -> Result<Data<'a>, Reject> {
-    let text = json::utf8(json).map_err(not_json)?;
-    let (mut data, mut data_base64) = (None, None);
-    for member in json::members(text, limits.max_json_depth).map_err(not_an_object)? {
-        let member = member.map_err(not_json)?;
-        // The short way for most members, which the rest could go too.
-        if let Some(attribute) = member.name.plain().and_then(Attribute::from_name) {
-            attributes.add_known(attribute, &member, limits)?;
-            continue;
-        }
-        let Some(name) = member.name.string() else { return Err(no_name()) };
-        let slot = match &*name {
-            "data" => &mut data,
-            "data_base64" => &mut data_base64,
-            _ => {
-                attributes.add(name, &member, limits)?;
+    /// Reads a whole event; data at its end may be left unchecked where `leaves_data`.
+    fn fill_whole(&mut self, event: &'a str, leaves_data: bool, limits: &Limits) -> Result<(), Reject> {
+        let attributes = &mut self.attributes;
+        let (mut data, mut data_base64) = (None, None);
+        let mut members = json::members(event, limits.max_json_depth).map_err(not_an_object)?;
+        while let Some(name) = members.name().map_err(not_json)? {
+            let plain = name.plain();
+            // The short way for most members, which the rest could go too.
+            if let Some(attribute) = plain.and_then(Attribute::from_name) {
+                let value = members.value().map_err(not_json)?;
+                attributes.add_known(attribute, &Member { name, value }, limits)?;
                 continue;
             }
+            if leaves_data
+                && plain == Some("data")
+                && data.or(data_base64).is_none()
+                && attributes.get(Attribute::Type).is_some()
+                && let Some(last) = members.at_the_end()
+            {
+                attributes.finish()?;
+                self.data = Data::Unchecked(last.as_bytes());
+                (self.text, self.whole) = (Some(last), Some(event));
+                return Ok(());
+            }
+            let member = Member { name, value: members.value().map_err(not_json)? };
+            let Some(name) = name.string() else { return Err(no_name()) };
+            let slot = match &*name {
+                "data" => &mut data,
+                "data_base64" => &mut data_base64,
+                _ => {
+                    attributes.add(name, &member, limits)?;
+                    continue;
+                }
+            };
+            if slot.replace(member.value).is_some() {
+                return Err(Reject::malformed(format!("`{name}` is there twice")));
+            }
+        }
+        attributes.finish()?;
+        self.data = match (data, data_base64.filter(|token| token.kind != Kind::Null)) {
+            (Some(_), Some(_)) => {
+                let message = "`data` and `data_base64` are both there, an event has one of them";
+                return Err(Reject::malformed(message));
+            }
+            (Some(token), None) => member_data(&token, attributes)?,
+            (None, Some(token)) => base64_data(&token, attributes, limits)?,
+            (None, None) => Data::None,
         };
-        if slot.replace(member.value).is_some() {
-            return Err(Reject::malformed(format!("`{name}` is there twice")));
-        }
-    }
-    attributes.finish()?;
-    match (data, data_base64.filter(|token| token.kind != Kind::Null)) {
-        (Some(_), Some(_)) => {
-            Err(Reject::malformed("`data` and `data_base64` are both there, an event has one of them"))
-        }
-        (Some(token), None) => member_data(&token, attributes),
-        (None, Some(token)) => base64_data(&token, attributes, limits),
-        (None, None) => Ok(Data::None),
+        Ok(())
     }
 }
 
@@ -246,3 +283,6 @@ fn not_an_object(error: json::Error) -> Reject {
 fn bad_attributes(error: json::Error) -> Reject {
     Reject::malformed(format!("the record's attributes are not a JSON object: {error}"))
 }
+
+#[cfg(test)]
+mod tests;
