@@ -49,8 +49,6 @@ mod records;
 mod redact;
 mod registry;
 mod restart;
-mod restart;
-mod rules;
 mod rules;
 mod rules_memory;
 mod schemas;
