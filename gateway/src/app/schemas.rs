@@ -131,7 +131,7 @@ fn age(subject: &Subject, now_ms: u64) -> SchemaAge {
     let age_ms = now_ms.saturating_sub(subject.confirmed_ms());
     SchemaAge {
         subject: subject.name().to_owned(),
-        age: subject.is_known().then(|| Duration::from_millis(age_ms)),
+        age: Duration::from_millis(age_ms),
         is_stale: subject.state() != SubjectState::Current,
     }
 }

@@ -42,8 +42,8 @@ impl SchemaSeries {
 pub struct SchemaAge {
     /// Its name.
     pub subject: String,
-    /// For how long nobody has said that its schema is the newest; none if it has none yet.
-    pub age: Option<Duration>,
+    /// For how long nobody has said that its schema is the newest.
+    pub age: Duration,
     /// Whether the registry's last answer was no schema that can be used.
     pub is_stale: bool,
 }
@@ -67,12 +67,12 @@ impl Collector for AgeCollector {
         if subjects.is_empty() {
             return Ok(());
         }
-        let help = "Time since a schema registry said that the schema in use is the newest";
+        let help =
+            "Time since a schema registry said that the schema in use is the newest, or since the start";
         let mut metric =
             encoder.encode_descriptor("schema_age", help, Some(&Unit::Seconds), MetricType::Gauge)?;
         for subject in &subjects {
-            let Some(age) = subject.age else { continue };
-            let gauge = ConstGauge::new(age.as_secs_f64());
+            let gauge = ConstGauge::new(subject.age.as_secs_f64());
             gauge.encode(metric.encode_family(&[("subject", subject.subject.as_str())])?)?;
         }
         let help = "1 while the newest answer for a subject was no schema that can be used";

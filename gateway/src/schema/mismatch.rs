@@ -21,6 +21,7 @@ impl Mismatch {
         Self { steps: Vec::new(), what: what.into() }
     }
 
+    #[cfg_attr(not(feature = "schemas"), expect(dead_code, reason = "languages say it"))]
     /// The same, seen from the value that has it as its member `step`.
     #[must_use]
     pub(super) fn within(mut self, step: &(impl ToString + ?Sized)) -> Self {
@@ -28,6 +29,7 @@ impl Mismatch {
         self
     }
 
+    #[cfg_attr(not(feature = "schemas"), expect(dead_code, reason = "languages say it"))]
     /// The same, at a JSON pointer.
     #[must_use]
     pub(super) fn at(mut self, pointer: &str) -> Self {

@@ -81,8 +81,8 @@ async fn every_series_and_every_value_of_a_label_is_documented_and_there_from_th
         let labels = name.trim_end_matches('}').split("\",").filter_map(|label| label.split_once("=\""));
         for (label, value) in labels.map(|(label, value)| (label, value.trim_end_matches('"'))) {
             let is_explained = words.contains(value) || (label == "carrier" && page.contains(value));
-            // What routes and rules are called is the operator's to say.
-            let is_named = matches!(label, "le" | "route" | "rule");
+            // What routes, rules and subjects are called is the operator's to say.
+            let is_named = matches!(label, "le" | "route" | "rule" | "subject");
             assert!(is_named || is_explained, "docs/metrics.md does not explain {label} `{value}`");
         }
     }

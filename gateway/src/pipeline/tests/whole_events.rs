@@ -8,6 +8,7 @@ use tidegate_wire::Reject;
 use super::*;
 use crate::access::Grant;
 use crate::pipeline::route::Table;
+use crate::schema::Subjects;
 
 /// Rules of each kind: without any, of attributes, of the payload, and of both.
 fn tables() -> Vec<Vec<Route>> {
