@@ -191,7 +191,6 @@ impl Operators {
     pub(super) fn judge<'a>(
         &'a self,
         sight: &mut Sight<'_, '_>,
-        frame: &mut Frame,
         fate: impl FnOnce() -> &'a Arc<Fate>,
         frame: &mut Frame,
         trace: &mut impl Trace,

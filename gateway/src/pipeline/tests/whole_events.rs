@@ -35,7 +35,7 @@ impl Both {
             |routes: &[Route]| Pipeline::new(Limits::default(), routes, &topics, Encodes::ByRoute).unwrap();
         let both = tables().into_iter().map(|routes| {
             let in_two = pipeline(&routes);
-            let mut table = Table::new(&routes, &topics, &crate::schema::Subjects::default()).unwrap();
+            let mut table = Table::new(&routes, &topics, &Subjects::default()).unwrap();
             table.looks_at_payload = false;
             in_two.routes.store(Arc::new(table));
             [pipeline(&routes), in_two]
