@@ -1,9 +1,9 @@
 import type { Clock } from "../clock.js";
 import { OutboxFullError } from "../errors/outbox-full-error.js";
 import { StorageError } from "../errors/storage-error.js";
-import type { Bytes } from "../wire/bytes.js";
+import { refusal } from "../promises.js";
 import type { Level } from "../wire/codes.js";
-import type { Verdict } from "../wire/frames.js";
+import type { EventRecord, Verdict } from "../wire/frames.js";
 import { withId } from "./identity.js";
 import { newQueue } from "./queue.js";
 import { newRoom } from "./room.js";
@@ -92,7 +92,7 @@ export interface Outbox extends SlotState {
    * lives in memory alone. Oldest events that are not on their way make room and are reported. Rejects with `OutboxFullError`
    * when that is not enough, and with `StorageError` once the slot is not ours any more: the event was not taken then.
    */
-  push(payload: Bytes, at?: number): Promise<void>;
+  push(record: EventRecord, at?: number): Promise<void>;
   /** Resolves when unsettled bytes are at most `roomBytes`, and when the outbox is over. */
   room(): Promise<void>;
   /** Stored events (`hurried`: and others) in order, from `seq` on; expired ones are dropped on the way. The outbox may change meanwhile. */
@@ -131,9 +131,9 @@ export function openOutbox({ state, store }: Lease, parts: OutboxParts): Outbox 
 
   const sendable = () => (outbox.hurried ? Math.max(writing.safe, store.reserved) : writing.safe);
 
-  /** The payload, with the `id` that the gateway may have given it: numbers that were never sent may belong to other events there. */
-  const named = ({ seq, payload }: StoredEvent) =>
-    seq <= everSent ? withId(payload, `${client}-${epoch}-${seq}`) : payload;
+  /** The event, with the `id` that the gateway may have given it: numbers that were never sent may belong to other events there. */
+  const named = (event: StoredEvent): StoredEvent =>
+    event.seq <= everSent ? { ...event, ...withId(event, `${client}-${epoch}-${event.seq}`) } : event;
 
   /** Something is settled, given up or over: lets those go who wait for room. */
   const look = () => {
@@ -192,14 +192,12 @@ export function openOutbox({ state, store }: Lease, parts: OutboxParts): Outbox 
     hurried: false,
     onStored: () => {},
 
-    push: (payload, at = now()) => {
-      const { length } = payload;
-      if (gone) return Promise.reject(gone);
-      if (!room.make(length)) {
-        return Promise.reject(new OutboxFullError(`no room for ${length} bytes beside events on their way`));
-      }
+    push: ({ payload, bytes }, at = now()) => {
+      if (gone) return refusal(gone);
+      if (!room.make(bytes))
+        return refusal(new OutboxFullError(`no room for ${bytes} bytes beside events on their way`));
       last += 1;
-      queue.add({ seq: last, payload, at });
+      queue.add({ seq: last, payload, bytes, at });
       room.watch(false);
       if (outbox.hurried && last <= sendable()) queueMicrotask(() => outbox.onStored());
       return writing.save();
@@ -213,8 +211,11 @@ export function openOutbox({ state, store }: Lease, parts: OutboxParts): Outbox 
 
     *from(seq) {
       room.expire();
-      for (let next = seq; ; ) {
-        const event = queue.events[queue.search(next)];
+      let index = 0;
+      for (let next = seq; ; index += 1) {
+        // It may have moved.
+        if (queue.events[index]?.seq !== next) index = queue.search(next);
+        const event = queue.events[index];
         if (!event || event.seq > sendable()) return;
         next = event.seq + 1;
         yield event;
@@ -248,9 +249,9 @@ export function openOutbox({ state, store }: Lease, parts: OutboxParts): Outbox 
     },
 
     restart: (name, number) => {
-      if (gone) return Promise.reject(gone);
+      if (gone) return refusal(gone);
       const stored = queue.search(writing.stored + 1);
-      queue.replace((event, index) => ({ seq: index + 1, payload: named(event), at: event.at }));
+      queue.replace((event, index) => ({ ...named(event), seq: index + 1 }));
       refusals.clear();
       client = name;
       epoch = number;
@@ -266,7 +267,7 @@ export function openOutbox({ state, store }: Lease, parts: OutboxParts): Outbox 
       store.trim({ client, epoch, upto, last, events: queue.take(0, queue.search(writing.stored + 1)) });
       const unstored = queue.take(0);
       look();
-      listener.lost?.(unstored.map((event) => ({ ...event, payload: named(event) })));
+      listener.lost?.(unstored.map(named));
     },
 
     release: async () => {

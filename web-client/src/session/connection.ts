@@ -1,10 +1,9 @@
 import type { LinkError as Broken } from "../errors/link-error.js";
 import type { TidegateError as Failure } from "../errors/tidegate-error.js";
 import type { Link, TransportName } from "../link/link.js";
-import type { Bytes } from "../wire/bytes.js";
 import { CloseCode } from "../wire/close-code.js";
 import type { Level, Reason } from "../wire/codes.js";
-import type { ClientFrame, GatewayFrame, Verdict, Welcome } from "../wire/frames.js";
+import type { ClientFrame, EventRecord, GatewayFrame, Verdict, Welcome } from "../wire/frames.js";
 import type { RunParts } from "./lane.js";
 import { newLiveness } from "./liveness.js";
 import { type FrameLimits, type Sender, sender } from "./sender.js";
@@ -50,7 +49,7 @@ export interface Connection {
   /** Replaces the session's token. */
   reauth(token: string): void;
   /** As `Link.sendLossy`. */
-  sendLossy(payload: Bytes): boolean;
+  sendLossy(record: EventRecord): boolean;
   /** Sends no more events, says CLOSE `done`, and waits a little for the gateway's. */
   finish(): void;
   /** Ends at once. */
@@ -240,7 +239,7 @@ export function connection(
     reauth: (token) => {
       if (isOpen()) void send({ type: "reauth", body: { token } });
     },
-    sendLossy: (payload) => isOpen() && link.sendLossy(payload),
+    sendLossy: (record) => isOpen() && link.sendLossy(record),
     finish: async () => {
       if (finishing) return;
       finishing = true;
