@@ -7,8 +7,16 @@
 import { copyFile, mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { build } from "esbuild";
 
+/** Members that get a short name: those that only the client's own parts see, and by no string. None is on the wire, in storage or in the API. */
+const OWN = [
+  "betterAfter everSent forgo giveUp grasp handed heard heed heirs hurried isForeign isFree isHttps isOpen isOver lookOnce onLost",
+  "onPersistence onStored probe pump quiet renewed renumbered reporter retryAfter roomBytes sentUpto settled shrink stalled",
+  "startLane systemClock ticked tokenFailed tooLarge useful waits welcomed writeLossy",
+];
+
 const common = { bundle: true, minify: true, legalComments: "none", target: "es2022", logLevel: "warning" };
-const library = { ...common, sourcemap: true, outdir: "dist" };
+const mangleProps = new RegExp(`^(${OWN.join(" ").replaceAll(" ", "|")})$`);
+const library = { ...common, mangleProps, sourcemap: true, outdir: "dist" };
 /** See src/part.ts. */
 const IMPORT_AT = "const importAt=a=>import(/* webpackIgnore: true *//* @vite-ignore */a);";
 const entries = { index: "src/index.ts", page: "src/page/index.ts" };

@@ -9,7 +9,6 @@ import { TokenError } from "./errors/token-error.js";
 import { part } from "./part.js";
 import { encoder } from "./wire/encoder.js";
 import { integer } from "./wire/shape.js";
-import { text } from "./wire/text.js";
 
 /** What of the start file the session needs too, and is given when it has been loaded: else there would be a third file, of what both import. */
 export const shared = {
@@ -22,7 +21,6 @@ export const shared = {
   part,
   RefusedError,
   systemClock,
-  text,
   TidegateError,
   TokenError,
   within,

@@ -14,7 +14,6 @@ export let LinkError: Shared["LinkError"];
 export let part: Shared["part"];
 export let RefusedError: Shared["RefusedError"];
 export let systemClock: Shared["systemClock"];
-export let text: Shared["text"];
 export let TidegateError: Shared["TidegateError"];
 export let TokenError: Shared["TokenError"];
 export let within: Shared["within"];
@@ -31,7 +30,6 @@ export function share(given: Shared): void {
     part,
     RefusedError,
     systemClock,
-    text,
     TidegateError,
     TokenError,
     within,
