@@ -9,8 +9,9 @@ import { build } from "esbuild";
 
 /** Members that get a short name: those that only the client's own parts see, and by no string. None is on the wire, in storage or in the API. */
 const OWN = [
-  "betterAfter everSent forgo giveUp grasp handed heard heed heirs hurried isForeign isFree isHttps isOpen isOver lookOnce onLost",
+  "betterAfter everSent forgo giveUp grasp handed heard heed heirs hurried isForeign isFree isHttps isOpen isOver onLost",
   "onPersistence onStored probe pump quiet renewed renumbered reporter retryAfter roomBytes sentUpto settled shrink stalled",
+  "adopt converse dial emit first_seq foreign judge lookOnce lose moveTo platform preference reserved sending staggerMs tell within",
   "startLane systemClock ticked tokenFailed tooLarge useful waits welcomed writeLossy",
 ];
 
