@@ -9,10 +9,12 @@ import { build } from "esbuild";
 
 /** Members that get a short name: those that only the client's own parts see, and by no string. None is on the wire, in storage or in the API. */
 const OWN = [
-  "betterAfter everSent forgo giveUp grasp handed heard heed heirs hurried isForeign isFree isHttps isOpen isOver onLost",
-  "onPersistence onStored probe pump quiet renewed renumbered reporter retryAfter roomBytes sentUpto settled shrink stalled",
-  "adopt converse dial emit first_seq foreign judge lookOnce lose moveTo platform preference reserved sending staggerMs tell within",
-  "startLane systemClock ticked tokenFailed tooLarge useful waits welcomed writeLossy",
+  "adopt after ageMs betterAfter changed clock connection converse current dial emit encoder ended endpoint",
+  "everSent expire failed first_seq foreign forgo giveUp grasp handed heard heed heirs hurried integer isForeign",
+  "isFree isHttps isOpen isOver judge listen listener loaded lookOnce lose moveTo newId onLost onPersistence",
+  "onStored order pause platform preference prefix probe pump quiet records refusal release renewed renumbered",
+  "reporter reserved retryAfter roomBytes routes sending sentUpto settings settled shrink silent staggerMs stalled",
+  "startLane stored systemClock tell ticked tokenFailed tooLarge useful waits watch welcomed within writeLossy",
 ];
 
 const common = { bundle: true, minify: true, legalComments: "none", target: "es2022", logLevel: "warning" };
