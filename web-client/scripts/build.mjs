@@ -11,10 +11,11 @@ import { build } from "esbuild";
 const OWN = [
   "adopt after ageMs betterAfter changed clock connection converse current dial emit encoder ended endpoint",
   "everSent expire failed first_seq foreign forgo giveUp grasp handed heard heed heirs hurried integer isForeign",
-  "isFree isHttps isOpen isOver judge listen listener loaded lookOnce lose moveTo newId onLost onPersistence",
-  "onStored order pause platform preference prefix probe pump quiet records refusal release renewed renumbered",
-  "reporter reserved retryAfter roomBytes routes sending sentUpto settings settled shrink silent staggerMs stalled",
-  "startLane stored systemClock tell ticked tokenFailed tooLarge useful waits watch welcomed within writeLossy",
+  "isFree isHttps isOpen isOver judge lease listen listener loaded lookOnce lose moveTo newId onLost onPersistence",
+  "onStored order pause plan platform preference prefix probe pump quiet records refusal release renewed renumbered",
+  "reporter reserved reset retryAfter roomBytes routes sending sentUpto settings settled shrink silent staggerMs",
+  "stalled startLane stored systemClock tell ticked tokenFailed tooLarge until useful waits wake watch welcomed",
+  "within writeLossy",
 ];
 
 const common = { bundle: true, minify: true, legalComments: "none", target: "es2022", logLevel: "warning" };

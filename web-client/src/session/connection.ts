@@ -59,11 +59,7 @@ export interface Connection {
 const SDK = "tidegate-js/0.1.0";
 
 /** Says HELLO over `link`. `opened` is called with WELCOME. */
-export function connection(...given: ConstructorParameters<typeof Conversation>): Connection {
-  return new Conversation(...given);
-}
-
-class Conversation implements Connection {
+export class Conversation implements Connection {
   readonly name: TransportName;
   readonly ended: Promise<Ending>;
   reason: Reason = "ok";
