@@ -7,8 +7,20 @@
 import { copyFile, mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { build } from "esbuild";
 
+/** Members that get a short name: those that only the client's own parts see, and by no string. None is on the wire, in storage or in the API. */
+const OWN = [
+  "adopt after ageMs betterAfter changed clock connection converse current dial emit encoder ended endpoint",
+  "everSent expire failed first_seq foreign forgo giveUp grasp handed heard heed heirs hurried integer isForeign",
+  "isFree isHttps isOpen isOver judge lease listen listener loaded lookOnce lose moveTo newId onLost onPersistence",
+  "onStored order pause plan platform preference prefix probe pump quiet records refusal release renewed renumbered",
+  "reporter reserved reset retryAfter roomBytes routes sending sentUpto settings settled shrink silent staggerMs",
+  "stalled startLane stored systemClock tell ticked tokenFailed tooLarge until useful waits wake watch welcomed",
+  "within writeLossy",
+];
+
 const common = { bundle: true, minify: true, legalComments: "none", target: "es2022", logLevel: "warning" };
-const library = { ...common, sourcemap: true, outdir: "dist" };
+const mangleProps = new RegExp(`^(${OWN.join(" ").replaceAll(" ", "|")})$`);
+const library = { ...common, mangleProps, sourcemap: true, outdir: "dist" };
 /** See src/part.ts. */
 const IMPORT_AT = "const importAt=a=>import(/* webpackIgnore: true *//* @vite-ignore */a);";
 const entries = { index: "src/index.ts", page: "src/page/index.ts" };

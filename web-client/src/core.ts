@@ -17,7 +17,7 @@ import { checkToken, type Settings } from "./options.js";
 import { type DropReason, type Outbox, openOutbox } from "./outbox/outbox.js";
 import type { Lease, Slots, StoredEvent } from "./outbox/store.js";
 import type { Platform } from "./platform.js";
-import { abortable, handled } from "./promises.js";
+import { abortable, handled, refusal } from "./promises.js";
 import { newReporter, type Reporter } from "./report.js";
 import type { Session, StartSession } from "./session/session.js";
 import { CLOSE_TIMEOUT_MS, LEAVING_TURNS, RELEASE_TIMEOUT_MS } from "./timing.js";
@@ -73,7 +73,7 @@ export function startClient(settings: Settings, platform: Platform): Client {
     get state() {
       return state();
     },
-    send: (event, { signal } = {}) => handled(take(event, signal)),
+    send: (event, { signal } = {}) => take(event, signal),
     sendLossy: (event) => {
       const handed = own?.connection?.sendLossy(encode(event)) ?? false;
       if (!handed) emit("dropped", () => ({ reason: "lossy", events: [event] }));
@@ -184,7 +184,7 @@ export function startClient(settings: Settings, platform: Platform): Client {
         dropped,
         lost: (unstored) => {
           abandon(box);
-          for (const { payload, at } of unstored) handled(outbox.push(payload, at));
+          for (const event of unstored) void outbox.push(event, event.at);
           lane.end(true);
         },
       },
@@ -247,19 +247,20 @@ export function startClient(settings: Settings, platform: Platform): Client {
     return encodeEvent(event, now(), Math.min(eventBytesMax, limits.bytes));
   }
 
-  async function take(event: CloudEvent, signal: AbortSignal | undefined): Promise<void> {
-    if (closing) throw closedError();
+  function take(event: CloudEvent, signal: AbortSignal | undefined): Promise<void> {
+    if (closing) return refusal(closedError());
     let stored: Promise<void>;
     try {
       stored = outbox.push(encode(event));
     } catch (error) {
       // Who does not wait for the promise shall hear of it, too.
       reportUncaught(error);
-      throw error;
+      return refusal(error);
     }
     const isFull = outbox.bytes > limits.roomBytes;
-    await abortable(stored, signal);
-    if (isFull) await abortable(outbox.room(), signal);
+    // Promises cost more than all else that is done here: those of one go are the same one.
+    if (!isFull && !signal) return stored;
+    return handled(abortable(isFull ? stored.then(() => outbox.room()) : stored, signal));
   }
 
   async function flush(): Promise<void> {

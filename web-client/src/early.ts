@@ -18,7 +18,7 @@ export function earlyOutbox({ listener, ...parts }: OutboxParts): Early {
     tellStored = resolve;
   });
   const lost = (events: readonly StoredEvent[]) =>
-    tellStored(Promise.all(events.map(({ payload, at }) => next.push(payload, at))));
+    tellStored(Promise.all(new Set(events.map((event) => next.push(event, event.at)))));
   const { state, store } = memoryLease({ client: "", epoch: 0, upto: 0, last: 0, events: [] });
   const kept = { state, store: { ...store, save: async () => void (await stored) } };
   const outbox = openOutbox(kept, { ...parts, listener: { ...listener, lost } });

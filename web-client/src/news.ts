@@ -1,6 +1,5 @@
 import type { ClientEvents } from "./client.js";
 import type { Emitter } from "./emitter.js";
-import { decodeEvent } from "./event.js";
 import type { DropReason, Settlement } from "./outbox/outbox.js";
 import type { StoredEvent } from "./outbox/store.js";
 import type { Reporter } from "./report.js";
@@ -12,7 +11,7 @@ export function tellSettled(
   client: string,
   settlements: readonly Settlement[],
 ): void {
-  let run: ClientEvents["acknowledged"] | undefined;
+  let run: { -readonly [K in keyof ClientEvents["acknowledged"]]: ClientEvents["acknowledged"][K] } | undefined;
   const tell = (told: typeof run) => told && emit("acknowledged", () => told);
   for (const { event, latencyMs, level, refusal } of settlements) {
     const { seq, payload } = event;
@@ -20,10 +19,13 @@ export function tellSettled(
       tell(run);
       run = undefined;
       const { code, message } = refusal;
-      emit("refused", () => ({ client, seq, code, message, event: decodeEvent(payload) }));
+      emit("refused", () => ({ client, seq, code, message, event: JSON.parse(payload) }));
     } else {
       reporter?.acknowledged(latencyMs);
-      run = { client, first: run?.first ?? seq, last: seq, count: (run?.count ?? 0) + 1, level, latencyMs };
+      run ??= { client, first: seq, last: seq, count: 0, level, latencyMs };
+      run.last = seq;
+      run.count += 1;
+      run.latencyMs = latencyMs;
     }
   }
   tell(run);
@@ -38,5 +40,5 @@ export function tellDropped(
 ): void {
   // Of what ends with the client the gateway is not told any more.
   if (reason !== "closed") reporter.count(reason, events.length);
-  emit("dropped", () => ({ reason, events: events.map(({ payload }) => decodeEvent(payload)) }));
+  emit("dropped", () => ({ reason, events: events.map(({ payload }) => JSON.parse(payload)) }));
 }

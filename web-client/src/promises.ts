@@ -4,6 +4,11 @@ export function handled(promise: Promise<void>): Promise<void> {
   return promise;
 }
 
+/** Rejected, for whoever looks. */
+export function refusal(error: unknown): Promise<void> {
+  return handled(Promise.reject(error));
+}
+
 /** `promise`, or the signal's reason as soon as it is aborted. */
 export function abortable(promise: Promise<void>, signal: AbortSignal | undefined): Promise<void> {
   if (!signal) return promise;

@@ -7,23 +7,21 @@ import { RefusedError } from "./errors/refused-error.js";
 import { TidegateError } from "./errors/tidegate-error.js";
 import { TokenError } from "./errors/token-error.js";
 import { part } from "./part.js";
+import { encoder } from "./wire/encoder.js";
 import { integer } from "./wire/shape.js";
-import { text } from "./wire/text.js";
-import { utf8 } from "./wire/writer.js";
 
 /** What of the start file the session needs too, and is given when it has been loaded: else there would be a third file, of what both import. */
 export const shared = {
   Backoff,
   DiscoveryError,
+  encoder,
   FrameError,
   integer,
   LinkError,
   part,
   RefusedError,
   systemClock,
-  text,
   TidegateError,
   TokenError,
-  utf8,
   within,
 };

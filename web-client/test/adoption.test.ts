@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { StorageError } from "../src/errors/storage-error.js";
 import type { Lease, SlotState, Slots } from "../src/outbox/store.js";
-import { utf8 } from "../src/wire/writer.js";
+import { recordOf } from "../src/wire/record.js";
 import { Bench, heardData, START } from "./support/bench.js";
 import { idle } from "./support/clock.js";
 import { GatewayEnd } from "./support/gateway.js";
@@ -42,7 +42,7 @@ class SharedSlots implements Slots {
   leave(slot: number, first: number, last: number): void {
     const events = [];
     for (let seq = first; seq <= last; seq += 1) {
-      events.push({ seq, payload: utf8(JSON.stringify({ type: "t", data: seq })), at: START });
+      events.push({ seq, ...recordOf(JSON.stringify({ type: "t", data: seq })), at: START });
     }
     this.left.push({ client: `web-abc-${slot}`, epoch: 7, upto: first - 1, last, events });
   }

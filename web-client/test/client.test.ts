@@ -4,6 +4,7 @@ import { earlyOutbox } from "../src/early.js";
 import { ClosedError, EventError, OptionError } from "../src/index.js";
 import { memoryLease } from "../src/outbox/memory.js";
 import { openOutbox } from "../src/outbox/outbox.js";
+import { recordOf } from "../src/wire/record.js";
 import { Bench, heardData, START } from "./support/bench.js";
 import { FakeClock, idle } from "./support/clock.js";
 import { GatewayEnd } from "./support/gateway.js";
@@ -17,7 +18,7 @@ test("an event goes out after WELCOME, with the time it was handed over, and is 
   const frame = await link.heard();
   assert(frame.type === "events");
   assert.equal(frame.body.first_seq, 1);
-  const event = JSON.parse(new TextDecoder().decode(frame.body.records[0]?.payload));
+  const event = JSON.parse(frame.body.records[0]?.payload ?? "");
   assert.deepEqual(event, { type: "t", data: { x: 1 }, time: "2026-01-01T00:00:00.000Z" });
   assert.equal(bench.client.state.unsettled.events, 1);
 
@@ -43,7 +44,7 @@ test("a time of the event's own is kept", async () => {
   await link.welcome();
   const frame = await link.heard();
   assert(frame.type === "events");
-  assert.match(new TextDecoder().decode(frame.body.records[0]?.payload), /"time":"2020-02-02T02:02:02Z"/);
+  assert.match(frame.body.records[0]?.payload ?? "", /"time":"2020-02-02T02:02:02Z"/);
   await bench.end();
 });
 
@@ -132,6 +133,17 @@ test("flush resolves when everything sent before it is settled, whatever was sen
   const left = assert.rejects(bench.client.flush(), ClosedError);
   await bench.end();
   await left;
+});
+
+test("events sent in one go share one promise, as long as there is room and nothing to abort", async () => {
+  const bench = new Bench([new GatewayEnd()], { outbox: { maxBytes: 4096 } });
+  const send = (signal?: AbortSignal) => bench.client.send({ type: "t" }, signal && { signal });
+  const first = send();
+  assert.equal(send(), first);
+  assert.notEqual(send(new AbortController().signal), first);
+  for (let count = 0; count < 60; count += 1) void send();
+  assert.notEqual(send(), first);
+  await bench.end();
 });
 
 test("awaiting send is backpressure: beyond half of the outbox it waits for acknowledgements", async () => {
@@ -356,7 +368,7 @@ test("what has moved on is no more where it waited", async () => {
     listener: { settled: () => {}, dropped: () => assert.fail() },
   };
   const early = earlyOutbox(parts);
-  const pushed = early.outbox.push(new Uint8Array(100));
+  const pushed = early.outbox.push(recordOf(" ".repeat(100)));
   const next = openOutbox(memoryLease({ client: "c", epoch: 1, upto: 0, last: 0, events: [] }), parts);
   early.moveTo(next);
   await pushed;

@@ -1,7 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { text } from "../src/wire/text.js";
-import { utf8 } from "../src/wire/writer.js";
+import { recordOf } from "../src/wire/record.js";
 import { idle } from "./support/clock.js";
 import { problem } from "./support/http.js";
 import {
@@ -119,7 +118,7 @@ test("413 halves the body until one event is left, which is refused", async () =
 });
 
 test("lossy events are requests of their own that nobody waits for, a few at a time", async () => {
-  const event = utf8('{"type":"t"}');
+  const event = recordOf('{"type":"t"}');
   assert.equal(link.sendLossy(event), false, "before WELCOME");
   await welcomed();
   assert.deepEqual(
@@ -129,15 +128,15 @@ test("lossy events are requests of their own that nobody waits for, a few at a t
   const asked = await gateway.heard();
   assert.deepEqual(
     [asked.body, asked.headers.prefer, asked.headers["tidegate-seq"]],
-    [`${text(event)}\n`, "respond-async", undefined],
+    [`${event.payload}\n`, "respond-async", undefined],
   );
   asked.answer(202, { admitted: 1, rejected: [] });
   await settledWith(() => link.sendLossy(event));
-  assert.equal(link.sendLossy(utf8("x".repeat(100_001))), false, "longer than an event may be");
+  assert.equal(link.sendLossy(recordOf("x".repeat(100_001))), false, "longer than an event may be");
 });
 
 test("after a refused lossy event there is a pause", async () => {
-  const event = utf8('{"type":"t"}');
+  const event = recordOf('{"type":"t"}');
   await welcomed();
   link.sendLossy(event);
   (await gateway.heard()).answer(503, problem(503, "broker"));

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { limitsOf } from "../src/link/limits.js";
 import { loadHttps } from "../src/link/load.js";
-import { utf8 } from "../src/wire/writer.js";
+import { recordOf } from "../src/wire/record.js";
 import { problem } from "./support/http.js";
 import {
   acked,
@@ -113,7 +113,7 @@ test("closing ends the frames and gives up what is under way", async () => {
   await sent;
   assert.equal((await frames.next()).done, true);
   await assert.rejects(link.send(hello), /closed/);
-  assert.equal(link.sendLossy(utf8("{}")), false);
+  assert.equal(link.sendLossy(recordOf("{}")), false);
 });
 
 test("closing while it waits for a busy gateway leaves no timer", async () => {

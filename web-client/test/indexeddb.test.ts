@@ -4,6 +4,7 @@ import { forceCloseDatabase } from "fake-indexeddb";
 import { RESERVE } from "../src/outbox/bounds.js";
 import { type Outbox, openOutbox, type Settlement } from "../src/outbox/outbox.js";
 import type { Lease, SlotState } from "../src/outbox/store.js";
+import { recordOf } from "../src/wire/record.js";
 import { FakeClock } from "./support/clock.js";
 import { asked, events, Holder, held, Profile, type Tab, texts } from "./support/profile.js";
 
@@ -51,7 +52,7 @@ const quotaExceededAtCommit = (table: string, transaction: IDBTransaction) => {
 test("10,000 pushes in one go are one transaction of few records", async () => {
   const given = await bench();
   const outbox = outboxOf(given);
-  await Promise.all(Array.from({ length: 10_000 }, () => outbox.push(new Uint8Array(100))));
+  await Promise.all(Array.from({ length: 10_000 }, () => outbox.push(recordOf(" ".repeat(100)))));
   assert.equal(given.profile.transactions, 1);
   assert.equal(await given.profile.count("chunks"), Math.ceil(10_000 / 256));
   assert.equal([...outbox.from(1)].length, 10_000);
@@ -145,7 +146,7 @@ test("100,000 events pushed and settled leave nothing, and never pile up", async
   });
   let most = 0;
   for (let round = 0; round < 200; round += 1) {
-    await Promise.all(Array.from({ length: 500 }, () => outbox.push(new Uint8Array(20))));
+    await Promise.all(Array.from({ length: 500 }, () => outbox.push(recordOf(" ".repeat(20)))));
     outbox.settle(outbox.last, "committed");
     if (round % 20 === 0) most = Math.max(most, await given.profile.count("chunks"));
   }
@@ -188,8 +189,8 @@ test("pushes to an outbox without storage resolve, and are sent", async () => {
   const given = await bench();
   const outbox = outboxOf(given);
   given.profile.onPut = quotaExceeded;
-  await outbox.push(new Uint8Array(1));
-  await outbox.push(new Uint8Array(1));
+  await outbox.push(recordOf(" ".repeat(1)));
+  await outbox.push(recordOf(" ".repeat(1)));
   assert.deepEqual(
     [...outbox.from(1)].map(({ seq }) => seq),
     [1, 2],
@@ -300,10 +301,10 @@ for (const stored of [0, 1])
   test(`a number that was sent and not stored is given out to nobody again (${stored} stored before)`, async () => {
     const given = await bench();
     const outbox = outboxOf(given);
-    if (stored) await outbox.push(new Uint8Array(10));
+    if (stored) await outbox.push(recordOf(" ".repeat(10)));
     outbox.hurried = true;
     given.profile.onPut = quotaExceeded;
-    void outbox.push(new Uint8Array(20));
+    void outbox.push(recordOf(" ".repeat(20)));
     assert.equal([...outbox.from(1)].at(-1)?.seq, stored + 1);
     const { state, store } = await leaseAfterCrash(given);
     assert.equal(state.events.length, stored);

@@ -5,7 +5,7 @@ import { StorageError } from "../src/errors/storage-error.js";
 import { memoryLease } from "../src/outbox/memory.js";
 import { type DropReason, type Outbox, type OutboxLimits, openOutbox, type Settlement } from "../src/outbox/outbox.js";
 import type { Lease, SlotState, StoredEvent } from "../src/outbox/store.js";
-import { utf8 } from "../src/wire/writer.js";
+import { recordOf } from "../src/wire/record.js";
 import { FakeClock, idle } from "./support/clock.js";
 import { keptLease } from "./support/lease.js";
 
@@ -35,14 +35,14 @@ class Bench {
         dropped: (reason, events) => void this.dropped.push([reason, events.map(({ seq }) => seq)]),
         lost: (unstored) => {
           this.lost.push(...unstored.map(({ seq }) => seq));
-          this.lostTexts.push(...unstored.map(({ payload }) => new TextDecoder().decode(payload)));
+          this.lostTexts.push(...unstored.map(({ payload }) => payload));
         },
       },
     });
   }
 
   async push(...sizes: number[]): Promise<void> {
-    await Promise.all(sizes.map((bytes) => this.outbox.push(new Uint8Array(bytes))));
+    await Promise.all(sizes.map((bytes) => this.outbox.push(recordOf(" ".repeat(bytes)))));
   }
 
   from(seq: number): number[] {
@@ -50,12 +50,12 @@ class Bench {
   }
 
   texts(): string[] {
-    return [...this.outbox.from(1)].map(({ payload }) => new TextDecoder().decode(payload));
+    return [...this.outbox.from(1)].map(({ payload }) => payload);
   }
 }
 
 function event(seq: number, at: number, text = "{}"): StoredEvent {
-  return { seq, payload: utf8(text), at };
+  return { seq, ...recordOf(text), at };
 }
 
 test("numbers start at 1, wait in order, and are sent when stored", async () => {
@@ -86,7 +86,7 @@ test("pushes of one go are one write", async () => {
     },
   });
   const bench = new Bench({ limits: { bytes: 1e6 }, lease: counted });
-  const promises = new Set(Array.from({ length: 10_000 }, () => bench.outbox.push(new Uint8Array(1))));
+  const promises = new Set(Array.from({ length: 10_000 }, () => bench.outbox.push(recordOf("1"))));
   await Promise.all(promises);
   assert.deepEqual(writes, [10_000]);
   assert.equal(promises.size, 1);
@@ -99,7 +99,7 @@ test("settling is cumulative, in order, once, and says how long it took", async 
   assert.equal(bench.outbox.settle(2, "stored"), 2);
   assert.equal(bench.outbox.settle(1, "committed"), 0);
   assert.deepEqual(
-    bench.settled.map(({ event, ...rest }) => ({ ...rest, seq: event.seq, bytes: event.payload.length })),
+    bench.settled.map(({ event, ...rest }) => ({ ...rest, seq: event.seq, bytes: event.bytes })),
     [
       { seq: 1, latencyMs: 40, level: "stored", refusal: undefined, bytes: 10 },
       { seq: 2, latencyMs: 40, level: "stored", refusal: undefined, bytes: 10 },
@@ -245,10 +245,10 @@ test("a restart numbers what is left from 1, and what may have been sent keeps i
   const bench = new Bench({
     state: { upto: 4, last: 7, events: [event(6, 0, '{"type":"a"}'), event(7, 0, '{"id":"x"}')] },
   });
-  await bench.outbox.push(utf8('{"type":"b","id":null}'));
+  await bench.outbox.push(recordOf('{"type":"b","id":null}'));
   bench.outbox.sentUpto = 8;
-  await bench.outbox.push(utf8('{"type":"never sent"}'));
-  void bench.outbox.push(utf8('{"type":"not written"}'));
+  await bench.outbox.push(recordOf('{"type":"never sent"}'));
+  void bench.outbox.push(recordOf('{"type":"not written"}'));
   const restarted = bench.outbox.restart("web-b-1", 9);
   assert.deepEqual(bench.from(1), []);
   await restarted;
@@ -293,7 +293,7 @@ test("a slot that another tab took is left alone, and what was not stored is han
 test("what was sent before it was stored keeps its id when another tab has taken the slot", async () => {
   const bench = new Bench({ lease: failing("lost") });
   bench.outbox.hurried = true;
-  const pushed = [bench.outbox.push(utf8('{"type":"a"}')), bench.outbox.push(utf8('{"type":"b"}'))];
+  const pushed = [bench.outbox.push(recordOf('{"type":"a"}')), bench.outbox.push(recordOf('{"type":"b"}'))];
   bench.outbox.sentUpto = 1;
   await Promise.all(pushed);
   assert.deepEqual(bench.lostTexts, ['{"type":"a","id":"web-a-1-7-1"}', '{"type":"b"}']);
@@ -336,7 +336,7 @@ test("a slot that is lost while a restart is written hands back what was not sto
   const bench = new Bench({ lease: (lease) => ({ ...lease, store: { ...lease.store, save } }) });
   await bench.push(1, 1);
   lost = true;
-  void bench.outbox.push(utf8('{"type":"new"}'));
+  void bench.outbox.push(recordOf('{"type":"new"}'));
   await bench.outbox.restart("web-b-1", 9);
   assert.deepEqual(bench.lostTexts, ['{"type":"new"}']);
 });

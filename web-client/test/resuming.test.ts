@@ -80,7 +80,7 @@ test("stale_epoch starts a new numbering, in which every event keeps its identit
   assert.equal(hello.next, 1);
   const frame = await after.heard();
   assert(frame.type === "events");
-  const events = frame.body.records.map(({ payload }) => JSON.parse(new TextDecoder().decode(payload)));
+  const events = frame.body.records.map(({ payload }) => JSON.parse(payload));
   assert.deepEqual(
     events.map(({ id, data }) => [id, data]),
     [

@@ -143,8 +143,8 @@ test("damaged records are passed over, and are gone the next time", async () => 
     const chunks = tables("chunks");
     chunks.put("nonsense", [1, 1]);
     const at = 0;
-    const payload = new Uint8Array(8);
-    chunks.put([{ seq: 2, at, payload: "text" }], [1, 2]);
+    const payload = "\0".repeat(8);
+    chunks.put([{ seq: 2, at, payload: new Uint8Array(8) }], [1, 2]);
     chunks.put(
       [
         { seq: 3, at, payload },

@@ -5,8 +5,8 @@ import { LinkError } from "../src/errors/link-error.js";
 import type { Link } from "../src/link/link.js";
 import { webSocket } from "../src/link/websocket.js";
 import type { ClientFrame, GatewayFrame } from "../src/wire/frames.js";
+import { recordOf } from "../src/wire/record.js";
 import { varint } from "../src/wire/varint.js";
-import { utf8 } from "../src/wire/writer.js";
 import { idle } from "./support/clock.js";
 import { decodeClientFrame, encodeGatewayFrame } from "./support/frames.js";
 import { usualWelcome } from "./support/gateway.js";
@@ -189,14 +189,14 @@ test("a gateway that makes us answer and does not read is cut off", async () => 
 
 test("a lossy event goes where hardly anything waits, and not before WELCOME", async () => {
   const { link, frames, socket } = await opened();
-  const event = utf8('{"type":"t"}');
+  const event = recordOf('{"type":"t"}');
   assert.equal(link.sendLossy(event), false, "before WELCOME");
   socket.message(encodeGatewayFrame({ type: "welcome", body: { ...usualWelcome, max_frame_bytes: 30 } }).buffer);
   await frames.next();
   assert.equal(link.sendLossy(event), true);
-  const lossy = { first_seq: 0, lossy: true, records: [{ alias: 0, payload: event }] };
-  assert.deepEqual(decodeClientFrame(socket.sent[0] ?? event), { type: "events", body: lossy });
-  assert.equal(link.sendLossy(utf8(`{"type":"${"t".repeat(30)}"}`)), false, "longer than a frame may be");
+  const lossy = { first_seq: 0, lossy: true, records: [event] };
+  assert.deepEqual(decodeClientFrame(socket.sent[0] ?? new Uint8Array(0)), { type: "events", body: lossy });
+  assert.equal(link.sendLossy(recordOf(`{"type":"${"t".repeat(30)}"}`)), false, "longer than a frame may be");
   socket.bufferedAmount = 20_000;
   assert.equal(link.sendLossy(event), false, "bytes wait");
   socket.bufferedAmount = 0;

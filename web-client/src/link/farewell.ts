@@ -1,4 +1,5 @@
 import type { Outbox } from "../outbox/outbox.js";
+import type { EventRecord } from "../wire/frames.js";
 import { isTaken, judge } from "./answer.js";
 import { numbering, post } from "./post.js";
 import type { ask } from "./request.js";
@@ -20,19 +21,19 @@ export function farewell(request: typeof ask, fetcher: typeof fetch): Farewell {
   return (url, outbox, token) => {
     if (underWay) return null;
     const { client, epoch } = outbox;
-    const payloads: Uint8Array[] = [];
+    const records: EventRecord[] = [];
     let [first, bytes] = [0, 0];
-    for (const { seq, payload } of outbox.from(outbox.upto + 1)) {
-      first ||= seq;
-      bytes += payload.length + 1;
+    for (const event of outbox.from(outbox.upto + 1)) {
+      first ||= event.seq;
+      bytes += event.bytes + 1;
       // Numbers are told by counting lines, so a missing one ends the body.
-      if (seq !== first + payloads.length || bytes > BODY_BYTES_MAX) break;
-      payloads.push(payload);
+      if (event.seq !== first + records.length || bytes > BODY_BYTES_MAX) break;
+      records.push(event);
     }
-    const count = payloads.length;
+    const count = records.length;
     if (count === 0) return null;
     underWay = true;
-    const init = { ...post(payloads, token, numbering(client, epoch, first)), keepalive: true };
+    const init = { ...post(records, token, numbering(client, epoch, first)), keepalive: true };
     request(url, init, ANSWER_BYTES_MAX, fetcher)
       .then((answer) => {
         if (!isTaken(answer) || outbox.client !== client || outbox.epoch !== epoch) return;

@@ -63,9 +63,9 @@ export function framed(carrier: Carrier): Link {
         waiting -= 1;
       }
     },
-    sendLossy: (payload) => {
+    sendLossy: (record) => {
       if (closed || !welcome) return false;
-      const frame = encodeLossy(payload);
+      const frame = encodeLossy(record);
       try {
         return frame.length <= welcome.max_frame_bytes && carrier.writeLossy(frame, welcome.datagrams);
       } catch {

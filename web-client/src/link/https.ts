@@ -1,7 +1,7 @@
 import type { Backoff } from "../backoff.js";
 import type { Clock } from "../clock.js";
 import { CloseCode } from "../wire/close-code.js";
-import type { Ack, ClientFrame, Close, Events, GatewayFrame, Hello } from "../wire/frames.js";
+import type { Ack, ClientFrame, Close, EventRecord, Events, GatewayFrame, Hello } from "../wire/frames.js";
 import { isTaken, judge, type Refusal, refusal, type Settled } from "./answer.js";
 import { limitsOf } from "./limits.js";
 import type { Link } from "./link.js";
@@ -64,12 +64,12 @@ export function https(url: URL, told: unknown, { ask, clock, backoff }: HttpsPar
       };
     });
 
-  const request = async (payloads: readonly Uint8Array[], headers: Readonly<Record<string, string>>) => {
+  const request = async (records: readonly EventRecord[], headers: Readonly<Record<string, string>>) => {
     const { signal } = gone;
     signal.throwIfAborted();
     const cancelTimeout = clock.after(REQUEST_TIMEOUT_MS, () => end(new Error("https: no answer in time")));
     try {
-      return await ask(url, { ...post(payloads, token, headers), signal }, ANSWER_BYTES_MAX);
+      return await ask(url, { ...post(records, token, headers), signal }, ANSWER_BYTES_MAX);
     } finally {
       cancelTimeout();
     }
@@ -83,10 +83,10 @@ export function https(url: URL, told: unknown, { ask, clock, backoff }: HttpsPar
   };
 
   /** One request of the numbering, again while an earlier one of this client has not ended. */
-  const settle = async (first: number, payloads: readonly Uint8Array[]) => {
+  const settle = async (first: number, records: readonly EventRecord[]) => {
     for (let conflicts = 0; conflicts < CONFLICTS_MAX; conflicts += 1) {
-      const answer: HttpAnswer = await request(payloads, numbering(client, epoch, first));
-      const said: Settled | Refusal = isTaken(answer) ? judge(answer, first, payloads.length) : refusal(answer);
+      const answer: HttpAnswer = await request(records, numbering(client, epoch, first));
+      const said: Settled | Refusal = isTaken(answer) ? judge(answer, first, records.length) : refusal(answer);
       if (said.kind === "close") close(said.close);
       else if (said.kind !== "conflict") return said;
       await pause(PAUSE_MS);
@@ -132,11 +132,11 @@ export function https(url: URL, told: unknown, { ask, clock, backoff }: HttpsPar
 
   const sendEvents = async ({ first_seq, records }: Events, { upto }: Ack) => {
     let first = first_seq;
-    let payloads = records.map(({ payload }) => payload);
+    let left = records;
     // No events give up everything below: it is settled here, and the gateway hears of it by the next number.
-    if (payloads.length === 0) tell({ upto: Math.max(upto, first - 1) });
-    while (payloads.length > 0) {
-      const some = payloads.slice(0, fitting(payloads, bodyBytesMax));
+    if (left.length === 0) tell({ upto: Math.max(upto, first - 1) });
+    while (left.length > 0) {
+      const some = left.slice(0, fitting(left, bodyBytesMax));
       const answer = await settle(first, some);
       if (answer.kind === "busy") {
         const { reason, retryMs } = answer;
@@ -154,7 +154,7 @@ export function https(url: URL, told: unknown, { ask, clock, backoff }: HttpsPar
         const { upto, level, limit, list } = answer;
         tell({ upto, level, limit, list });
       } else tell({ upto: first, list: [{ seq: first, code: "too_large", refused: true, message: "by HTTPS" }] });
-      payloads = payloads.slice(some.length);
+      left = left.slice(some.length);
       first += some.length;
     }
   };
@@ -175,10 +175,10 @@ export function https(url: URL, told: unknown, { ask, clock, backoff }: HttpsPar
     else if (frame.type === "events" && ack) await sendEvents(frame.body, ack);
   };
 
-  const sendLossy = async (payload: Uint8Array) => {
+  const sendLossy = async (record: EventRecord) => {
     lossy += 1;
     try {
-      const { status } = await request([payload], { prefer: "respond-async" });
+      const { status } = await request([record], { prefer: "respond-async" });
       if (status !== 202) lossyFrom = clock.now() + PAUSE_MS;
     } catch (error) {
       end(error);
@@ -213,10 +213,10 @@ export function https(url: URL, told: unknown, { ask, clock, backoff }: HttpsPar
         throw error;
       }
     },
-    sendLossy: (payload) => {
+    sendLossy: (record) => {
       const room = lossy < LOSSY_MAX && clock.now() >= lossyFrom;
-      if (gone.signal.aborted || !ack || !room || payload.length > limits.max_event_bytes) return false;
-      void sendLossy(payload);
+      if (gone.signal.aborted || !ack || !room || record.bytes > limits.max_event_bytes) return false;
+      void sendLossy(record);
       return true;
     },
     close: () => end(closed),
@@ -224,16 +224,16 @@ export function https(url: URL, told: unknown, { ask, clock, backoff }: HttpsPar
 }
 
 /** How many go into one body, at least one. */
-function fitting(payloads: readonly Uint8Array[], bytesMax: number): number {
-  let bytes = 0;
-  const count = payloads.findIndex(({ length }) => {
-    bytes += length + 1;
-    return bytes > bytesMax;
+function fitting(records: readonly EventRecord[], bytesMax: number): number {
+  let total = 0;
+  const count = records.findIndex(({ bytes }) => {
+    total += bytes + 1;
+    return total > bytesMax;
   });
-  return count < 0 ? payloads.length : Math.max(count, 1);
+  return count < 0 ? records.length : Math.max(count, 1);
 }
 
 /** Of a body. */
-function bytesOf(payloads: readonly Uint8Array[]): number {
-  return payloads.reduce((bytes, { length }) => bytes + length + 1, 0);
+function bytesOf(records: readonly EventRecord[]): number {
+  return records.reduce((total, { bytes }) => total + bytes + 1, 0);
 }

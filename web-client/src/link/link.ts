@@ -1,5 +1,4 @@
-import type { Bytes } from "../wire/bytes.js";
-import type { ClientFrame, GatewayFrame } from "../wire/frames.js";
+import type { ClientFrame, EventRecord, GatewayFrame } from "../wire/frames.js";
 
 /** Carriers this client speaks, as the discovery document names them. */
 export type TransportName = "webtransport" | "websocket" | "https";
@@ -12,8 +11,8 @@ export interface Link {
    * acknowledgement does. Rejects when the link is closed, with whatever its carrier threw.
    */
   send(frame: ClientFrame): Promise<void>;
-  /** Hands over a lossy event (a structured CloudEvent) if that can be done at once; false: it cannot. Never throws. */
-  sendLossy(payload: Bytes): boolean;
+  /** Hands over a lossy event if that can be done at once; false: it cannot. Never throws. */
+  sendLossy(record: EventRecord): boolean;
   /**
    * Hands every frame to `receive`, in order; called once, before anything is sent. Resolves when either side has closed the link.
    * Rejects when it broke, with whatever its carrier threw, when what came was not frames (`FrameError`), and with what `receive`

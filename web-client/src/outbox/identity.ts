@@ -1,13 +1,12 @@
-import type { Bytes } from "../wire/bytes.js";
-import { text } from "../wire/text.js";
-import { utf8 } from "../wire/writer.js";
+import type { EventRecord } from "../wire/frames.js";
+import { recordOf } from "../wire/record.js";
 
 /** The structured event with `id`, unless it has one. What is not JSON stays as it is. */
-export function withId(payload: Bytes, id: string): Bytes {
+export function withId(record: EventRecord, id: string): EventRecord {
   try {
-    const event = JSON.parse(text(payload));
-    return event.id == null ? utf8(JSON.stringify({ ...event, id })) : payload;
+    const event = JSON.parse(record.payload);
+    return event.id == null ? recordOf(JSON.stringify({ ...event, id })) : record;
   } catch {
-    return payload;
+    return record;
   }
 }

@@ -63,10 +63,10 @@ export function indexedDbStore({ write, slot, loaded, hold, clock, now, onPersis
         from = to;
       }
       while (whole && from < events.length) {
-        let bytes = 0;
-        const chunk = events.slice(from, from + CHUNK_EVENTS_MAX).filter(({ payload }) => {
-          const fits = bytes < CHUNK_BYTES_MAX;
-          bytes += payload.length;
+        let total = 0;
+        const chunk = events.slice(from, from + CHUNK_EVENTS_MAX).filter(({ bytes }) => {
+          const fits = total < CHUNK_BYTES_MAX;
+          total += bytes;
           return fits;
         });
         const [first, last] = [chunk[0]?.seq ?? 0, chunk.at(-1)?.seq ?? 0];

@@ -1,3 +1,4 @@
+import { recordOf } from "../wire/record.js";
 import { integer, string } from "../wire/shape.js";
 import { RESERVE } from "./bounds.js";
 import { answer, type Tables } from "./database.js";
@@ -55,8 +56,8 @@ export async function load(
     for (const event of good && Array.isArray(chunk) ? chunk : []) {
       const { seq, at, payload } = Object(event);
       const isNext = integer(seq) && seq > last && !(seq >= (keys[index + 1]?.[1] ?? Number.POSITIVE_INFINITY));
-      if (!isNext || !Number.isFinite(at) || !(payload instanceof Uint8Array)) continue;
-      events.push(event);
+      if (!isNext || !Number.isFinite(at) || !string(payload)) continue;
+      events.push({ seq, at, ...recordOf(payload) });
       last = seq;
     }
     const count = events.length - before;

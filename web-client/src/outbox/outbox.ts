@@ -1,14 +1,14 @@
 import type { Clock } from "../clock.js";
 import { OutboxFullError } from "../errors/outbox-full-error.js";
 import { StorageError } from "../errors/storage-error.js";
-import type { Bytes } from "../wire/bytes.js";
+import { refusal } from "../promises.js";
 import type { Level } from "../wire/codes.js";
-import type { Verdict } from "../wire/frames.js";
+import type { EventRecord, Verdict } from "../wire/frames.js";
 import { withId } from "./identity.js";
-import { newQueue } from "./queue.js";
-import { newRoom } from "./room.js";
-import type { Lease, SlotState, StoredEvent } from "./store.js";
-import { newWriting } from "./writing.js";
+import { newQueue, type Queue } from "./queue.js";
+import { newRoom, type Room } from "./room.js";
+import type { Lease, SlotState, SlotStore, StoredEvent } from "./store.js";
+import { newWriting, type Writing } from "./writing.js";
 
 /** What became of an event. It is never sent again. */
 export interface Settlement {
@@ -92,7 +92,7 @@ export interface Outbox extends SlotState {
    * lives in memory alone. Oldest events that are not on their way make room and are reported. Rejects with `OutboxFullError`
    * when that is not enough, and with `StorageError` once the slot is not ours any more: the event was not taken then.
    */
-  push(payload: Bytes, at?: number): Promise<void>;
+  push(record: EventRecord, at?: number): Promise<void>;
   /** Resolves when unsettled bytes are at most `roomBytes`, and when the outbox is over. */
   room(): Promise<void>;
   /** Stored events (`hurried`: and others) in order, from `seq` on; expired ones are dropped on the way. The outbox may change meanwhile. */
@@ -119,179 +119,200 @@ export interface Outbox extends SlotState {
 }
 
 /** Goes on where the lease's state stands. Loaded events beyond the limits are dropped and told of soon after. */
-export function openOutbox({ state, store }: Lease, parts: OutboxParts): Outbox {
-  const { limits, now, listener } = parts;
-  const refusals = new Map<number, Verdict>();
-  let { client, epoch, upto, last } = state;
-  const queue = newQueue(state.events);
-  let sentUpto = upto;
-  let everSent = last;
-  let gone: StorageError | null = null;
-  let waiting: (() => void)[] = [];
+export function openOutbox(lease: Lease, parts: OutboxParts): Outbox {
+  return new LeasedOutbox(lease, parts);
+}
 
-  const sendable = () => (outbox.hurried ? Math.max(writing.safe, store.reserved) : writing.safe);
+class LeasedOutbox implements Outbox {
+  client: string;
+  epoch: number;
+  last: number;
+  upto: number;
+  everSent: number;
+  hurried = false;
+  onStored = () => {};
+  #sentUpto: number;
+  #gone: StorageError | null = null;
+  #waiting: (() => void)[] = [];
+  readonly #refusals = new Map<number, Verdict>();
+  readonly #parts: OutboxParts;
+  readonly #store: SlotStore;
+  readonly #queue: Queue;
+  readonly #room: Room;
+  readonly #writing: Writing;
 
-  /** The payload, with the `id` that the gateway may have given it: numbers that were never sent may belong to other events there. */
-  const named = ({ seq, payload }: StoredEvent) =>
-    seq <= everSent ? withId(payload, `${client}-${epoch}-${seq}`) : payload;
+  constructor({ state, store }: Lease, parts: OutboxParts) {
+    this.client = state.client;
+    this.epoch = state.epoch;
+    this.last = this.everSent = state.last;
+    this.upto = this.#sentUpto = state.upto;
+    this.#parts = parts;
+    this.#store = store;
+    this.#queue = newQueue(state.events);
+    const dropped = () => {
+      store.trim(this);
+      this.#look();
+    };
+    const room = newRoom(this.#queue, parts, () => this.#sentUpto, dropped);
+    const lose = (error: StorageError) => this.lose(error);
+    this.#room = room;
+    this.#writing = newWriting(
+      this,
+      store,
+      () => this.onStored(),
+      lose,
+      () => this.#isLost,
+    );
+    store.onLost = lose;
+    // Not before the listener's owner has this outbox in hand.
+    queueMicrotask(() => {
+      room.expire();
+      room.make(0);
+      this.#look();
+    });
+  }
+
+  get events() {
+    return this.#queue.events;
+  }
+
+  get length() {
+    return this.#queue.events.length;
+  }
+
+  get bytes() {
+    return this.#queue.bytes;
+  }
+
+  get first() {
+    return this.#queue.events[0]?.seq ?? this.last + 1;
+  }
+
+  get sentUpto() {
+    return this.#sentUpto;
+  }
+
+  set sentUpto(seq) {
+    this.#sentUpto = seq;
+    this.everSent = Math.max(this.everSent, seq);
+  }
+
+  push({ payload, bytes }: EventRecord, at = this.#parts.now()): Promise<void> {
+    if (this.#gone) return refusal(this.#gone);
+    if (!this.#room.make(bytes)) {
+      return refusal(new OutboxFullError(`no room for ${bytes} bytes beside events on their way`));
+    }
+    this.last += 1;
+    this.#queue.add({ seq: this.last, payload, bytes, at });
+    this.#room.watch(false);
+    if (this.hurried && this.last <= this.#sendable) queueMicrotask(() => this.onStored());
+    return this.#writing.save();
+  }
+
+  room(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#waiting.push(resolve);
+      this.#look();
+    });
+  }
+
+  *from(seq: number): Iterable<StoredEvent> {
+    this.#room.expire();
+    let index = 0;
+    for (let next = seq; ; index += 1) {
+      // It may have moved.
+      if (this.events[index]?.seq !== next) index = this.#queue.search(next);
+      const event = this.events[index];
+      if (!event || event.seq > this.#sendable) return;
+      next = event.seq + 1;
+      yield event;
+    }
+  }
+
+  judge(verdict: Verdict): void {
+    const { seq, refused } = verdict;
+    if (refused && this.events[this.#queue.search(seq)]?.seq === seq) this.#refusals.set(seq, verdict);
+  }
+
+  settle(to: number, level: Level, knownFrom = 0): number {
+    // What is lost is not ours to settle.
+    if (this.#isLost) return 0;
+    const end = Math.min(to, this.last);
+    const count = end - this.upto;
+    if (count <= 0) return 0;
+    const at = this.#parts.now();
+    const refusals = this.#refusals;
+    const settlements = this.#queue.take(0, this.#queue.search(end + 1)).map((event): Settlement => {
+      const refusal = refusals.get(event.seq) ?? (event.seq < knownFrom ? UNKNOWN : undefined);
+      return { event, latencyMs: Math.max(0, at - event.at), level, refusal };
+    });
+    for (const seq of refusals.keys()) if (seq <= end) refusals.delete(seq);
+    this.upto = end;
+    this.#writing.settled(end);
+    this.sentUpto = Math.max(this.#sentUpto, end);
+    this.#store.trim(this);
+    if (settlements.length > 0) this.#parts.listener.settled(settlements);
+    this.#look();
+    return count;
+  }
+
+  restart(client: string, epoch: number): Promise<void> {
+    if (this.#gone) return refusal(this.#gone);
+    const stored = this.#unstored;
+    this.#queue.replace((event, index) => ({ ...this.#named(event), seq: index + 1 }));
+    this.#refusals.clear();
+    this.client = client;
+    this.epoch = epoch;
+    this.last = this.length;
+    this.upto = this.#sentUpto = this.everSent = 0;
+    this.#writing.renumbered(stored);
+    return this.#writing.save();
+  }
+
+  lose(error = new StorageError("lost", "another instance has the slot")): void {
+    if (this.#isLost) return;
+    this.#gone = error;
+    const { client, epoch, upto, last } = this;
+    this.#store.trim({ client, epoch, upto, last, events: this.#queue.take(0, this.#unstored) });
+    const unstored = this.#queue.take(0);
+    this.#look();
+    this.#parts.listener.lost?.(unstored.map((event) => this.#named(event)));
+  }
+
+  async release(): Promise<void> {
+    this.#gone ??= new StorageError("released", "the outbox was released");
+    this.#look();
+    if (this.#unstored < this.length) await this.#writing.save();
+    this.#room.drop("closed", this.#unstored);
+    await this.#store.release();
+  }
+
+  get #isLost() {
+    return this.#gone?.reason === "lost";
+  }
+
+  /** The highest number that may be sent. */
+  get #sendable() {
+    const { safe } = this.#writing;
+    return this.hurried ? Math.max(safe, this.#store.reserved) : safe;
+  }
+
+  /** Position of the first event that is not stored. */
+  get #unstored() {
+    return this.#queue.search(this.#writing.stored + 1);
+  }
+
+  /** The event, with the `id` that the gateway may have given it: numbers that were never sent may belong to other events there. */
+  #named(event: StoredEvent): StoredEvent {
+    if (event.seq > this.everSent) return event;
+    return { ...event, ...withId(event, `${this.client}-${this.epoch}-${event.seq}`) };
+  }
 
   /** Something is settled, given up or over: lets those go who wait for room. */
-  const look = () => {
-    room.watch(gone !== null);
-    if (!gone && queue.bytes > limits.roomBytes) return;
-    for (const resolve of waiting) resolve();
-    waiting = [];
-  };
-
-  const trim = () => store.trim(outbox);
-  const room = newRoom(
-    queue,
-    parts,
-    () => sentUpto,
-    () => {
-      trim();
-      look();
-    },
-  );
-
-  const outbox: Outbox = {
-    get client() {
-      return client;
-    },
-    get epoch() {
-      return epoch;
-    },
-    get last() {
-      return last;
-    },
-    get upto() {
-      return upto;
-    },
-    get events() {
-      return queue.events;
-    },
-    get length() {
-      return queue.events.length;
-    },
-    get bytes() {
-      return queue.bytes;
-    },
-    get first() {
-      return queue.events[0]?.seq ?? last + 1;
-    },
-    get everSent() {
-      return everSent;
-    },
-    get sentUpto() {
-      return sentUpto;
-    },
-    set sentUpto(seq) {
-      sentUpto = seq;
-      everSent = Math.max(everSent, seq);
-    },
-    hurried: false,
-    onStored: () => {},
-
-    push: (payload, at = now()) => {
-      const { length } = payload;
-      if (gone) return Promise.reject(gone);
-      if (!room.make(length)) {
-        return Promise.reject(new OutboxFullError(`no room for ${length} bytes beside events on their way`));
-      }
-      last += 1;
-      queue.add({ seq: last, payload, at });
-      room.watch(false);
-      if (outbox.hurried && last <= sendable()) queueMicrotask(() => outbox.onStored());
-      return writing.save();
-    },
-
-    room: () =>
-      new Promise((resolve) => {
-        waiting.push(resolve);
-        look();
-      }),
-
-    *from(seq) {
-      room.expire();
-      for (let next = seq; ; ) {
-        const event = queue.events[queue.search(next)];
-        if (!event || event.seq > sendable()) return;
-        next = event.seq + 1;
-        yield event;
-      }
-    },
-
-    judge: (verdict) => {
-      const { seq, refused } = verdict;
-      if (refused && queue.events[queue.search(seq)]?.seq === seq) refusals.set(seq, verdict);
-    },
-
-    settle: (to, level, knownFrom = 0) => {
-      // What is lost is not ours to settle.
-      if (gone?.reason === "lost") return 0;
-      const end = Math.min(to, last);
-      const count = end - upto;
-      if (count <= 0) return 0;
-      const at = now();
-      const settlements = queue.take(0, queue.search(end + 1)).map((event): Settlement => {
-        const refusal = refusals.get(event.seq) ?? (event.seq < knownFrom ? UNKNOWN : undefined);
-        return { event, latencyMs: Math.max(0, at - event.at), level, refusal };
-      });
-      for (const seq of refusals.keys()) if (seq <= end) refusals.delete(seq);
-      upto = end;
-      writing.settled(end);
-      outbox.sentUpto = Math.max(sentUpto, end);
-      trim();
-      if (settlements.length > 0) listener.settled(settlements);
-      look();
-      return count;
-    },
-
-    restart: (name, number) => {
-      if (gone) return Promise.reject(gone);
-      const stored = queue.search(writing.stored + 1);
-      queue.replace((event, index) => ({ seq: index + 1, payload: named(event), at: event.at }));
-      refusals.clear();
-      client = name;
-      epoch = number;
-      last = queue.events.length;
-      upto = sentUpto = everSent = 0;
-      writing.renumbered(stored);
-      return writing.save();
-    },
-
-    lose: (error = new StorageError("lost", "another instance has the slot")) => {
-      if (gone?.reason === "lost") return;
-      gone = error;
-      store.trim({ client, epoch, upto, last, events: queue.take(0, queue.search(writing.stored + 1)) });
-      const unstored = queue.take(0);
-      look();
-      listener.lost?.(unstored.map((event) => ({ ...event, payload: named(event) })));
-    },
-
-    release: async () => {
-      gone ??= new StorageError("released", "the outbox was released");
-      look();
-      const unstored = () => queue.search(writing.stored + 1);
-      if (unstored() < queue.events.length) await writing.save();
-      room.drop("closed", unstored());
-      await store.release();
-    },
-  };
-
-  const writing = newWriting(
-    outbox,
-    store,
-    () => outbox.onStored(),
-    outbox.lose,
-    () => gone?.reason === "lost",
-  );
-  store.onLost = outbox.lose;
-  // Not before the listener's owner has this outbox in hand.
-  queueMicrotask(() => {
-    room.expire();
-    room.make(0);
-    look();
-  });
-  return outbox;
+  #look(): void {
+    this.#room.watch(this.#gone !== null);
+    if (!this.#gone && this.bytes > this.#parts.limits.roomBytes) return;
+    for (const resolve of this.#waiting) resolve();
+    this.#waiting = [];
+  }
 }

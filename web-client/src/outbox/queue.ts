@@ -18,7 +18,7 @@ export interface Queue {
 /** With these in it. */
 export function newQueue(given: readonly StoredEvent[]): Queue {
   let events = [...given];
-  const bytesOf = (some: readonly StoredEvent[]) => some.reduce((sum, { payload }) => sum + payload.length, 0);
+  const bytesOf = (some: readonly StoredEvent[]) => some.reduce((sum, { bytes }) => sum + bytes, 0);
   let bytes = bytesOf(events);
   return {
     get events() {
@@ -29,7 +29,7 @@ export function newQueue(given: readonly StoredEvent[]): Queue {
     },
     add: (event) => {
       events.push(event);
-      bytes += event.payload.length;
+      bytes += event.bytes;
     },
     search: (seq) => {
       let low = 0;

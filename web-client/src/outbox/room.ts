@@ -47,8 +47,9 @@ export function newRoom(
       cancel = null;
       return;
     }
+    if (cancel) return;
     const dueMs = oldest.at + limits.ageMs - now();
-    cancel ??= clock.after(Math.min(Math.max(dueMs, EXPIRY_MIN_MS), EXPIRY_MAX_MS), () => {
+    cancel = clock.after(Math.min(Math.max(dueMs, EXPIRY_MIN_MS), EXPIRY_MAX_MS), () => {
       cancel = null;
       expire();
       watch();
@@ -61,13 +62,14 @@ export function newRoom(
     watch,
     make: (more) => {
       const excess = () => queue.bytes + more - limits.bytes;
-      if (excess() > 0) expire();
+      if (excess() <= 0) return true;
+      expire();
       const first = queue.search(kept() + 1);
       let end = first;
       for (let left = excess(); left > 0; end += 1) {
         const event = queue.events[end];
         if (!event) return false;
-        left -= event.payload.length;
+        left -= event.bytes;
       }
       drop("overflow", first, end);
       return true;

@@ -1,11 +1,9 @@
 import type { StorageError } from "../errors/storage-error.js";
-import type { Bytes } from "../wire/bytes.js";
+import type { EventRecord } from "../wire/frames.js";
 
 /** An event as it is kept. */
-export interface StoredEvent {
+export interface StoredEvent extends EventRecord {
   readonly seq: number;
-  /** The structured CloudEvent, UTF-8 JSON. */
-  readonly payload: Bytes;
   /** When it was handed over, Unix ms. */
   readonly at: number;
 }

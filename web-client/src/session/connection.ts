@@ -1,12 +1,11 @@
 import type { LinkError as Broken } from "../errors/link-error.js";
 import type { TidegateError as Failure } from "../errors/tidegate-error.js";
 import type { Link, TransportName } from "../link/link.js";
-import type { Bytes } from "../wire/bytes.js";
 import { CloseCode } from "../wire/close-code.js";
 import type { Level, Reason } from "../wire/codes.js";
-import type { ClientFrame, GatewayFrame, Verdict, Welcome } from "../wire/frames.js";
+import type { ClientFrame, EventRecord, GatewayFrame, Goaway, Verdict, Welcome } from "../wire/frames.js";
 import type { RunParts } from "./lane.js";
-import { newLiveness } from "./liveness.js";
+import { type Liveness, newLiveness } from "./liveness.js";
 import { type FrameLimits, type Sender, sender } from "./sender.js";
 import { FrameError, LinkError, TidegateError } from "./shared.js";
 import { FINISH_TIMEOUT_MS, REPORT_FIRST_TICKS, REPORT_TICKS, USEFUL_AFTER_MS } from "./timing.js";
@@ -50,7 +49,7 @@ export interface Connection {
   /** Replaces the session's token. */
   reauth(token: string): void;
   /** As `Link.sendLossy`. */
-  sendLossy(payload: Bytes): boolean;
+  sendLossy(record: EventRecord): boolean;
   /** Sends no more events, says CLOSE `done`, and waits a little for the gateway's. */
   finish(): void;
   /** Ends at once. */
@@ -60,197 +59,241 @@ export interface Connection {
 const SDK = "tidegate-js/0.1.0";
 
 /** Says HELLO over `link`. `opened` is called with WELCOME. */
-export function connection(
-  parts: RunParts,
-  limits: FrameLimits,
-  link: Link,
-  token: string | undefined,
-  opened: (connection: Connection, welcome: Welcome) => void,
-): Connection {
-  const { outbox, reporter, changed, platform, preference } = parts;
-  const { clock, random } = platform;
-  const { name } = link;
-  const isHttps = name === "https";
-  const startedAt = clock.now();
-  const next = outbox.upto + 1;
-  let sending: Sender | null = null;
-  let paused = false;
-  let useful = false;
-  let finishing = false;
+export class Conversation implements Connection {
+  readonly name: TransportName;
+  readonly ended: Promise<Ending>;
+  reason: Reason = "ok";
+  readonly #parts: RunParts;
+  readonly #limits: FrameLimits;
+  readonly #link: Link;
+  readonly #opened: (connection: Connection, welcome: Welcome) => void;
+  readonly #startedAt: number;
+  readonly #next: number;
+  readonly #liveness: Liveness;
+  #sending: Sender | null = null;
+  #paused = false;
+  #useful = false;
+  #finishing = false;
   /** When to leave, after GOAWAY, and where to. */
-  let leaveAt = 0;
-  let url: string | undefined;
-  let reportIn = REPORT_FIRST_TICKS;
-  let end: Pick<Ending, "error" | "code" | "retryMs"> | null = null;
-  let reason: Reason = "ok";
-  let cancelLeave = () => {};
+  #leaveAt = 0;
+  #url: string | undefined;
+  #reportIn = REPORT_FIRST_TICKS;
+  #end: Pick<Ending, "error" | "code" | "retryMs"> | null = null;
+  #cancelLeave = () => {};
 
-  const isOpen = () => sending !== null && end === null;
-
-  const over = (error: Failure, code?: number, retryMs?: number) => {
-    end ??= { error, code, retryMs };
-    link.close();
-  };
-  const stop = (message = "the connection ended") => over(new TidegateError(message));
-  const fail = (error: unknown) => {
-    const failure = LinkError.from(name, error);
-    // A WebSocket may bring the code of a CLOSE that was not seen; others are its own.
-    const { code = 0 } = failure as Partial<Broken>;
-    over(failure, code >= CloseCode.drain ? code : undefined);
-  };
-
-  /** A link that does not take frames is at its end, whatever its other direction does. */
-  const send = (frame: ClientFrame): Promise<boolean> =>
-    link.send(frame).then(
-      () => true,
-      (error) => {
-        fail(error);
-        return false;
+  constructor(
+    parts: RunParts,
+    limits: FrameLimits,
+    link: Link,
+    token: string | undefined,
+    opened: (connection: Connection, welcome: Welcome) => void,
+  ) {
+    const { outbox, platform, preference } = parts;
+    const { clock } = platform;
+    const { name } = link;
+    this.name = name;
+    this.#parts = parts;
+    this.#limits = limits;
+    this.#link = link;
+    this.#opened = opened;
+    this.#startedAt = clock.now();
+    this.#next = outbox.upto + 1;
+    this.#liveness = newLiveness({
+      clock,
+      isHttps: name === "https",
+      waits: () => outbox.length > 0,
+      ping: () => {
+        if (this.isOpen()) void this.#send({ type: "ping", body: new Uint8Array(0) });
       },
-    );
+      silent: (excused) => {
+        if (!excused) preference.stalled(name);
+        this.stop("the gateway fell silent");
+      },
+      ticked: () => {
+        if (!this.isOpen() || this.#finishing || --this.#reportIn > 0) return;
+        this.#reportIn = REPORT_TICKS;
+        void this.#report();
+      },
+    });
+    this.ended = Promise.resolve().then(() => this.#run(token));
+  }
 
-  const report = async () => {
-    if (!isHttps) await reporter?.tell((body) => send({ type: "report", body }));
-  };
+  isOpen(): boolean {
+    return this.#sending !== null && this.#end === null;
+  }
 
-  const liveness = newLiveness({
-    clock,
-    isHttps,
-    waits: () => outbox.length > 0,
-    ping: () => {
-      if (isOpen()) void send({ type: "ping", body: new Uint8Array(0) });
-    },
-    silent: (excused) => {
-      if (!excused) preference.stalled(name);
-      stop("the gateway fell silent");
-    },
-    ticked: () => {
-      if (!isOpen() || finishing || --reportIn > 0) return;
-      reportIn = REPORT_TICKS;
-      void report();
-    },
-  });
+  handed(): boolean {
+    // Requests under way end with the page.
+    const handed = this.name === "https" ? this.#parts.outbox.length === 0 : this.#sending?.done();
+    return this.isOpen() && handed === true;
+  }
 
-  /** False where that settles what was never sent: our numbers were given out before, and are of no use any more. */
-  const settle = (upto: number, level: Level, verdicts: readonly Verdict[], settled = upto, knownFrom = 0) => {
-    const { everSent } = outbox;
-    if (upto > everSent) {
-      over(new FrameError(`the gateway settles up to ${upto}, at most ${everSent} was sent`), CloseCode.stale_epoch);
-      return false;
-    }
-    for (const verdict of verdicts) outbox.judge(verdict);
-    if (outbox.settle(settled, level, knownFrom) > 0 && !useful) {
-      useful = true;
-      preference.won(name);
-    }
-    return true;
-  };
+  stored(): void {
+    this.#sending?.stored();
+  }
 
-  const welcomed = (welcome: Welcome) => {
-    const { epoch, upto, level, rej, rej_more } = welcome;
-    if (sending || epoch !== outbox.epoch || upto < next - 1) {
-      throw new FrameError(`WELCOME out of place: epoch ${epoch}, up to ${upto}`);
-    }
-    // A carrier that knows nothing of refusals learns of them by sending again.
-    const settled = rej_more && rej.length === 0 ? next - 1 : upto;
-    const knownFrom = rej_more ? Math.min(upto + 1, ...rej.map(({ seq }) => seq)) : 0;
-    if (!settle(upto, level, rej, settled, knownFrom)) return;
-    liveness.quiet(welcome.ping_ms);
-    sending = sender(parts, limits, welcome, settled, send, () => end || paused || finishing || leaveAt);
-    opened(self, welcome);
-    sending.pump();
-  };
+  pump(): void {
+    this.#sending?.pump();
+  }
 
-  const receive = ({ type, body }: Exclude<GatewayFrame, { type: "unknown" }>) => {
-    liveness.heard();
-    if (end) return;
-    switch (type) {
-      case "welcome":
-        welcomed(body);
-        break;
-      case "ack":
-        if (!sending) throw new FrameError("ACK before WELCOME");
-        if (!settle(body.upto, body.level, body.list)) return;
-        reason = body.reason;
-        changed();
-        sending.acknowledged(body);
-        break;
-      case "ping":
-        void send({ type: "pong", body });
-        break;
-      case "goaway": {
-        if (leaveAt || finishing) break;
-        const leaveMs = body.after_ms + random() * body.jitter_ms;
-        leaveAt = clock.now() + leaveMs;
-        url = body.url;
-        cancelLeave = clock.after(leaveMs, () => stop("the gateway asked to reconnect"));
-        break;
-      }
-      case "close":
-        over(new TidegateError(body.reason + (body.msg ? `: ${body.msg}` : "")), body.code, body.retry_ms);
-    }
-    if (sending) liveness.quiet();
-  };
+  probe(): void {
+    this.#liveness.probe();
+  }
 
-  const run = async (): Promise<Ending> => {
+  pause(paused: boolean): void {
+    this.#paused = paused;
+    if (!paused) this.pump();
+  }
+
+  reauth(token: string): void {
+    if (this.isOpen()) void this.#send({ type: "reauth", body: { token } });
+  }
+
+  sendLossy(record: EventRecord): boolean {
+    return this.isOpen() && this.#link.sendLossy(record);
+  }
+
+  async finish(): Promise<void> {
+    if (this.#finishing) return;
+    this.#finishing = true;
+    this.#cancelLeave();
+    // Before anything that a link may hold up.
+    this.#cancelLeave = this.#parts.platform.clock.after(FINISH_TIMEOUT_MS, () => this.stop());
+    await this.#report();
+    void this.#send({ type: "close", body: { code: CloseCode.done, reason: "done" } });
+  }
+
+  stop(message = "the connection ended"): void {
+    this.#over(new TidegateError(message));
+  }
+
+  async #run(token: string | undefined): Promise<Ending> {
+    const { outbox, platform } = this.#parts;
     try {
-      const ended = link.run(receive as (frame: GatewayFrame) => void);
+      const ended = this.#link.run((frame) => this.#receive(frame as Known));
       const { client, epoch } = outbox;
-      void send({
+      void this.#send({
         type: "hello",
-        body: { v: 1, client, token, epoch, next, sent_at: platform.now(), sdk: SDK },
+        body: { v: 1, client, token, epoch, next: this.#next, sent_at: platform.now(), sdk: SDK },
       });
       await ended;
     } catch (error) {
-      fail(error);
+      this.#fail(error);
     }
-    stop();
-    liveness.stop();
-    cancelLeave();
+    this.stop();
+    this.#liveness.stop();
+    this.#cancelLeave();
+    const sending = this.#sending;
     sending?.stop();
-    const { error, code, retryMs = 0 } = end as unknown as Ending;
+    const { error, code, retryMs = 0 } = this.#end as unknown as Ending;
     if (code === CloseCode.too_large) sending?.shrink();
-    const now = clock.now();
+    const now = platform.clock.now();
     return {
       error,
       code,
-      retryMs: Math.max(retryMs ?? 0, leaveAt - now),
-      url,
+      retryMs: Math.max(retryMs ?? 0, this.#leaveAt - now),
+      url: this.#url,
       welcomed: sending !== null,
-      useful: useful || (sending !== null && now - startedAt >= USEFUL_AFTER_MS),
+      useful: this.#useful || (sending !== null && now - this.#startedAt >= USEFUL_AFTER_MS),
     };
-  };
+  }
 
-  const self: Connection = {
-    name,
-    get reason() {
-      return reason;
-    },
-    ended: Promise.resolve().then(run),
-    isOpen,
-    // Requests under way end with the page.
-    handed: () => isOpen() && (isHttps ? outbox.length === 0 : sending?.done() === true),
-    stored: () => sending?.stored(),
-    pump: () => sending?.pump(),
-    probe: liveness.probe,
-    pause: (value) => {
-      paused = value;
-      if (!paused) sending?.pump();
-    },
-    reauth: (token) => {
-      if (isOpen()) void send({ type: "reauth", body: { token } });
-    },
-    sendLossy: (payload) => isOpen() && link.sendLossy(payload),
-    finish: async () => {
-      if (finishing) return;
-      finishing = true;
-      cancelLeave();
-      // Before anything that a link may hold up.
-      cancelLeave = clock.after(FINISH_TIMEOUT_MS, () => stop());
-      await report();
-      void send({ type: "close", body: { code: CloseCode.done, reason: "done" } });
-    },
-    stop: () => stop(),
-  };
-  return self;
+  #receive({ type, body }: Known): void {
+    this.#liveness.heard();
+    if (this.#end) return;
+    switch (type) {
+      case "welcome":
+        this.#welcomed(body);
+        break;
+      case "ack":
+        if (!this.#sending) throw new FrameError("ACK before WELCOME");
+        if (!this.#settle(body.upto, body.level, body.list)) return;
+        this.reason = body.reason;
+        this.#parts.changed();
+        this.#sending.acknowledged(body);
+        break;
+      case "ping":
+        void this.#send({ type: "pong", body });
+        break;
+      case "goaway":
+        this.#leave(body);
+        break;
+      case "close":
+        this.#over(new TidegateError(body.reason + (body.msg ? `: ${body.msg}` : "")), body.code, body.retry_ms);
+    }
+    if (this.#sending) this.#liveness.quiet();
+  }
+
+  #welcomed(welcome: Welcome): void {
+    const { epoch, upto, level, rej, rej_more } = welcome;
+    if (this.#sending || epoch !== this.#parts.outbox.epoch || upto < this.#next - 1) {
+      throw new FrameError(`WELCOME out of place: epoch ${epoch}, up to ${upto}`);
+    }
+    // A carrier that knows nothing of refusals learns of them by sending again.
+    const settled = rej_more && rej.length === 0 ? this.#next - 1 : upto;
+    const knownFrom = rej_more ? Math.min(upto + 1, ...rej.map(({ seq }) => seq)) : 0;
+    if (!this.#settle(upto, level, rej, settled, knownFrom)) return;
+    this.#liveness.quiet(welcome.ping_ms);
+    const send = (frame: ClientFrame) => this.#send(frame);
+    const held = () => this.#end || this.#paused || this.#finishing || this.#leaveAt;
+    this.#sending = sender(this.#parts, this.#limits, welcome, settled, send, held);
+    this.#opened(this, welcome);
+    this.#sending.pump();
+  }
+
+  /** False where that settles what was never sent: our numbers were given out before, and are of no use any more. */
+  #settle(upto: number, level: Level, verdicts: readonly Verdict[], settled = upto, knownFrom = 0): boolean {
+    const { outbox, preference } = this.#parts;
+    const { everSent } = outbox;
+    if (upto > everSent) {
+      const message = `the gateway settles up to ${upto}, at most ${everSent} was sent`;
+      this.#over(new FrameError(message), CloseCode.stale_epoch);
+      return false;
+    }
+    for (const verdict of verdicts) outbox.judge(verdict);
+    if (outbox.settle(settled, level, knownFrom) > 0 && !this.#useful) {
+      this.#useful = true;
+      preference.won(this.name);
+    }
+    return true;
+  }
+
+  #leave({ after_ms, jitter_ms, url }: Goaway): void {
+    if (this.#leaveAt || this.#finishing) return;
+    const { clock, random } = this.#parts.platform;
+    const leaveMs = after_ms + random() * jitter_ms;
+    this.#leaveAt = clock.now() + leaveMs;
+    this.#url = url;
+    this.#cancelLeave = clock.after(leaveMs, () => this.stop("the gateway asked to reconnect"));
+  }
+
+  async #report(): Promise<void> {
+    if (this.name !== "https") await this.#parts.reporter?.tell((body) => this.#send({ type: "report", body }));
+  }
+
+  /** A link that does not take frames is at its end, whatever its other direction does. */
+  #send(frame: ClientFrame): Promise<boolean> {
+    return this.#link.send(frame).then(
+      () => true,
+      (error) => {
+        this.#fail(error);
+        return false;
+      },
+    );
+  }
+
+  #fail(error: unknown): void {
+    const failure = LinkError.from(this.name, error);
+    // A WebSocket may bring the code of a CLOSE that was not seen; others are its own.
+    const { code = 0 } = failure as Partial<Broken>;
+    this.#over(failure, code >= CloseCode.drain ? code : undefined);
+  }
+
+  #over(error: Failure, code?: number, retryMs?: number): void {
+    this.#end ??= { error, code, retryMs };
+    this.#link.close();
+  }
 }
+
+/** Frames that this version knows. */
+type Known = Exclude<GatewayFrame, { type: "unknown" }>;

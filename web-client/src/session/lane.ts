@@ -1,19 +1,23 @@
+import type { Clock } from "../clock.js";
 import type { DiscoveryError } from "../errors/discovery-error.js";
 import type { TidegateError } from "../errors/tidegate-error.js";
 import type { Lane, LaneParts } from "../lane.js";
+import type { PageSignal } from "../lifecycle.js";
 import type { Farewell } from "../link/farewell.js";
 import type { Link, Route, TransportName } from "../link/link.js";
 import type { Settings } from "../options.js";
+import type { Outbox } from "../outbox/outbox.js";
 import { CloseCode } from "../wire/close-code.js";
 import type { Welcome } from "../wire/frames.js";
-import { type Connection, connection, type Ending } from "./connection.js";
+import { type Connection, Conversation, type Ending } from "./connection.js";
+import type { FrameLimits } from "./sender.js";
 import type { Network, SessionParts } from "./session.js";
 import { Backoff, LinkError, RefusedError } from "./shared.js";
 import { OFFLINE_MAX_MS, OVERTAKEN_MS, POSTED_MS } from "./timing.js";
 import type { TokenSource } from "./token.js";
-import { newUpgrade } from "./upgrade.js";
-import { newWait } from "./wait.js";
-import { newWays } from "./ways.js";
+import { newUpgrade, type Upgrade } from "./upgrade.js";
+import { newWait, type Wait } from "./wait.js";
+import { newWays, type Ways } from "./ways.js";
 
 /** What a lane, its connections and their senders work with. */
 export interface RunParts extends LaneParts, Pick<Network, "dial" | "preference" | "isForeign"> {
@@ -36,77 +40,167 @@ const ADVICE: Readonly<Record<number, string>> = {
 };
 
 /** Begins at once. */
-export function runLane(parts: RunParts): Lane {
-  const { outbox, settings, platform, preference, token, reporter, changed } = parts;
-  const { clock, now, random, page } = platform;
-  const backoff = new Backoff(random);
-  const wait = newWait(clock);
-  const limits = { ...settings.batch };
-  let status: Lane["status"] = "connecting";
-  let error: TidegateError | null = null;
-  let current: Connection | null = null;
-  let elsewhere: string | undefined;
-  let transport: TransportName | undefined;
+export class RunningLane implements Lane {
+  readonly outbox: Outbox;
+  readonly ended: Promise<boolean>;
+  status: Lane["status"] = "connecting";
+  error: TidegateError | null = null;
+  connection: Connection | null = null;
+  readonly #parts: RunParts;
+  readonly #clock: Clock;
+  readonly #backoff: InstanceType<typeof Backoff>;
+  readonly #wait: Wait;
+  readonly #ways: Ways;
+  readonly #upgrade: Upgrade;
+  readonly #limits: FrameLimits;
+  #elsewhere: string | undefined;
+  #transport: TransportName | undefined;
   /** Another token was given since the last HELLO: what the gateway refuses is not that one. */
-  let fresh = false;
+  #fresh = false;
   /** The token function has been asked since the last token that did something. */
-  let renewed = false;
+  #renewed = false;
   /** Until then a takeover may be our own doing. */
-  let oursUntil = 0;
+  #oursUntil = 0;
   /** Up to here a request of the page's has taken events, which it may be told of until then. */
-  let posted = 0;
-  let postedUntil = 0;
-  let closing = false;
-  let cancelClose = () => {};
-  let tellEnd: (left: boolean) => void;
+  #posted = 0;
+  #postedUntil = 0;
+  #closing = false;
+  #cancelClose = () => {};
+  #tellEnd!: (left: boolean) => void;
 
-  const hasEnded = () => status === "closed";
-  const ways = newWays(parts, hasEnded);
-  const become = (next: Lane["status"]) => {
-    if (hasEnded()) return;
-    status = next;
-    changed();
-  };
-  const isOver = () => hasEnded() || (closing && outbox.length === 0);
+  constructor(parts: RunParts) {
+    const { outbox, settings, platform, preference, token } = parts;
+    const { clock, random, page } = platform;
+    this.outbox = outbox;
+    this.#parts = parts;
+    this.#clock = clock;
+    this.#backoff = new Backoff(random);
+    this.#wait = newWait(clock);
+    this.#limits = { ...settings.batch };
+    const ways = newWays(parts, () => this.#hasEnded);
+    this.#ways = ways;
+    this.#upgrade = newUpgrade({
+      clock,
+      preference,
+      open: ways.open,
+      routes: () => ways.routes,
+      isOver: () => this.#closing || this.#hasEnded,
+      converse: (link) => {
+        this.#mayTakeOver(OVERTAKEN_MS);
+        return this.#converse(link, token.current());
+      },
+    });
+    this.ended = new Promise((resolve) => {
+      this.#tellEnd = resolve;
+    });
+    outbox.onStored = () => {
+      this.connection?.stored();
+      this.#wait.wake("stored");
+    };
+    this.#hurry(!page.visible);
+    void Promise.resolve().then(() => this.#run());
+  }
 
-  /** What those do who are told of the state cuts the wait short, too. */
-  const rest = async (next: Lane["status"], delayMs: number | null, causes: string) => {
-    if (hasEnded()) return;
-    const paused = wait.until(delayMs, causes);
-    become(next);
-    return paused;
-  };
+  settled(): void {
+    if (!this.#closing || this.outbox.length > 0) return;
+    const { connection } = this;
+    this.#upgrade.forgo(connection);
+    if (connection?.isOpen()) connection.finish();
+    else this.end();
+  }
 
-  const converse = (link: Link, secret: string | undefined) => connection(parts, limits, link, secret, opened);
+  heed(signal: PageSignal): void {
+    const wait = this.#wait;
+    this.#hurry(signal === "pagehide" || !this.#parts.platform.page.visible);
+    if (signal === "visible") wait.wake(signal);
+    else if (signal === "pageshow") {
+      // After the page was in the back/forward cache no link is what it was.
+      this.#backoff.reset();
+      this.connection?.stop();
+      // Once the end has been noticed there is a wait to cut short.
+      this.#clock.after(0, () => wait.wake("network"));
+    } else if (signal === "online" || signal === "offline" || signal === "resume") {
+      this.connection?.probe();
+      wait.wake("network");
+    }
+  }
 
-  const opened = (mine: Connection, welcome: Welcome) => {
-    if (mine !== current) current?.stop();
-    current = mine;
-    error = null;
-    if (transport && transport !== mine.name) reporter?.count("switches");
-    transport = mine.name;
-    status = "open";
-    changed(welcome);
-    upgrade.plan(mine);
-    settled();
-  };
+  authenticate(): void {
+    this.#renewed = false;
+    this.#fresh = true;
+    this.#wait.wake("token");
+  }
 
-  const upgrade = newUpgrade({
-    clock,
-    preference,
-    open: ways.open,
-    routes: () => ways.routes,
-    isOver: () => closing || hasEnded(),
-    converse: (link) => {
-      mayTakeOver(OVERTAKEN_MS);
-      return converse(link, token.current());
-    },
-  });
+  post(): void {
+    const { outbox } = this;
+    const { farewell, token } = this.#parts;
+    const url = this.#ways.routes.find(({ transport }) => transport === "https")?.url;
+    const last = url && farewell()?.(url, outbox, token.current());
+    if (!last) return;
+    this.#posted = last;
+    this.#postedUntil = this.#clock.now() + POSTED_MS;
+    outbox.sentUpto = Math.max(outbox.sentUpto, last);
+    this.#mayTakeOver(POSTED_MS);
+  }
+
+  close(timeoutMs?: number): void {
+    if (this.#closing) return;
+    this.#closing = true;
+    if (timeoutMs && (this.status === "stopped" || this.status === "offline")) {
+      this.end();
+      return;
+    }
+    if (timeoutMs) {
+      this.#cancelClose = this.#clock.after(timeoutMs, () => this.end());
+      this.#wait.wake("network");
+    }
+    this.#hurry(true);
+    this.settled();
+  }
+
+  end(left = false): void {
+    if (this.#hasEnded) return;
+    this.#cancelClose();
+    this.#ways.giveUp();
+    this.#upgrade.forgo(this.connection);
+    this.connection?.stop();
+    this.#become("closed");
+    this.#wait.wake();
+    this.#tellEnd(left);
+  }
+
+  get #hasEnded() {
+    return this.status === "closed";
+  }
+
+  get #isOver() {
+    return this.#hasEnded || (this.#closing && this.outbox.length === 0);
+  }
+
+  async #run(): Promise<void> {
+    const { outbox } = this;
+    const { platform, delayMs } = this.#parts;
+    if (delayMs > 0) await this.#rest("waiting", delayMs, SOON);
+    while (!this.#isOver) {
+      if (!platform.page.online) {
+        await this.#rest("offline", OFFLINE_MAX_MS, "network");
+        if (this.#isOver) break;
+      }
+      this.#become("connecting");
+      const ending = await this.#attempt();
+      if (this.#hasEnded) return;
+      outbox.sentUpto = Math.max(outbox.upto, this.#clock.now() < this.#postedUntil ? this.#posted : 0);
+      if (!this.#isOver) await this.#recover(ending);
+    }
+    this.end();
+  }
 
   /** Tries one transport after the other until one gets as far as WELCOME, and stays until that is over, and what took over. */
-  const attempt = async (): Promise<Ending> => {
-    const target = elsewhere;
-    elsewhere = undefined;
+  async #attempt(): Promise<Ending> {
+    const { preference, token } = this.#parts;
+    const ways = this.#ways;
+    const target = this.#elsewhere;
+    this.#elsewhere = undefined;
     let routes: readonly Route[] | null = null;
     let failure: Ending;
     try {
@@ -114,15 +208,15 @@ export function runLane(parts: RunParts): Lane {
       for (let left = preference.order(routes); ; ) {
         // While nothing is open that would have to wait for it.
         const secret = await token.get();
-        fresh = false;
+        this.#fresh = false;
         const link = await ways.open(left);
-        current = converse(link, secret);
-        const ending = await current.ended;
-        const later = await upgrade.heirs();
+        this.connection = this.#converse(link, secret);
+        const ending = await this.connection.ended;
+        const later = await this.#upgrade.heirs();
         ways.giveUp();
         left = left.filter(({ transport }) => transport !== link.name);
         if (later) return later;
-        if (ending.welcomed || ending.code || isOver()) return ending;
+        if (ending.welcomed || ending.code || this.#isOver) return ending;
         failure = ending;
         if (left.length === 0) break;
       }
@@ -130,145 +224,82 @@ export function runLane(parts: RunParts): Lane {
       failure = { error: LinkError.from("gateway", cause), retryMs: (cause as Partial<DiscoveryError>).retryMs };
     }
     return (routes && (await ways.foreign())) ?? failure;
-  };
+  }
+
+  #converse(link: Link, secret: string | undefined): Connection {
+    return new Conversation(this.#parts, this.#limits, link, secret, (...told) => this.#opened(...told));
+  }
+
+  #opened(mine: Connection, welcome: Welcome): void {
+    const { reporter, changed } = this.#parts;
+    const { name } = mine;
+    if (mine !== this.connection) this.connection?.stop();
+    this.connection = mine;
+    this.error = null;
+    if (this.#transport && this.#transport !== name) reporter?.count("switches");
+    this.#transport = name;
+    this.status = "open";
+    changed(welcome);
+    this.#upgrade.plan(mine);
+    this.settled();
+  }
 
   /** What follows from how a connection ended: section 10 of the protocol. Codes it does not know are as good as none. */
-  const recover = async ({ code = 0, error: cause, retryMs, url, useful }: Ending) => {
+  async #recover({ code = 0, error: cause, retryMs, url, useful }: Ending): Promise<void> {
+    const { outbox } = this;
+    const { token, platform } = this.#parts;
     if (useful) {
-      backoff.reset();
-      renewed = false;
+      this.#backoff.reset();
+      this.#renewed = false;
     }
-    const ours = clock.now() < oursUntil;
-    mayTakeOver(transport === "https" ? POSTED_MS : OVERTAKEN_MS);
-    elsewhere = url;
-    error = cause;
+    const ours = this.#clock.now() < this.#oursUntil;
+    this.#mayTakeOver(this.#transport === "https" ? POSTED_MS : OVERTAKEN_MS);
+    this.#elsewhere = url;
+    this.error = cause;
     let asked = retryMs;
     const isAuth = code === CloseCode.auth || code === CloseCode.auth_expired;
-    if (isAuth && (fresh || (!renewed && token.refused()))) {
-      renewed = !fresh;
+    if (isAuth && (this.#fresh || (!this.#renewed && token.refused()))) {
+      this.#renewed = !this.#fresh;
     } else if (ADVICE[code]) {
-      error = new RefusedError(code, `the gateway refused the session (${cause.message}): ${ADVICE[code]}`);
-      if (closing) return end();
-      return rest("stopped", null, "token");
+      this.error = new RefusedError(code, `the gateway refused the session (${cause.message}): ${ADVICE[code]}`);
+      if (this.#closing) return this.end();
+      return this.#rest("stopped", null, "token");
     } else if (code === CloseCode.taken_over) {
-      if (!ours) return end(true);
+      if (!ours) return this.end(true);
     } else if (code === CloseCode.stale_epoch) {
-      become("waiting");
-      postedUntil = 0;
+      this.#become("waiting");
+      this.#postedUntil = 0;
       // Storage that fails is the outbox's matter: it lives on in memory, or tells that the slot is lost.
-      await outbox.restart(outbox.client, Math.max(outbox.epoch + 1, now())).catch(() => {});
+      await outbox.restart(outbox.client, Math.max(outbox.epoch + 1, platform.now())).catch(() => {});
     } else if ((code === CloseCode.idle || code === CloseCode.done) && outbox.length === 0) {
-      error = null;
-      await rest("waiting", null, "stored token");
+      this.error = null;
+      await this.#rest("waiting", null, "stored token");
       asked = 0;
     }
-    await rest("waiting", backoff.next(asked), asked ? "network token" : SOON);
-  };
+    await this.#rest("waiting", this.#backoff.next(asked), asked ? "network token" : SOON);
+  }
 
-  const run = async () => {
-    if (parts.delayMs > 0) await rest("waiting", parts.delayMs, SOON);
-    while (!isOver()) {
-      if (!page.online) {
-        await rest("offline", OFFLINE_MAX_MS, "network");
-        if (isOver()) break;
-      }
-      become("connecting");
-      const ending = await attempt();
-      if (hasEnded()) return;
-      outbox.sentUpto = Math.max(outbox.upto, clock.now() < postedUntil ? posted : 0);
-      if (!isOver()) await recover(ending);
-    }
-    end();
-  };
+  #become(next: Lane["status"]): void {
+    if (this.#hasEnded) return;
+    this.status = next;
+    this.#parts.changed();
+  }
 
-  const mayTakeOver = (ms: number) => {
-    oursUntil = Math.max(oursUntil, clock.now() + ms);
-  };
+  /** What those do who are told of the state cuts the wait short, too. */
+  async #rest(next: Lane["status"], delayMs: number | null, causes: string): Promise<void> {
+    if (this.#hasEnded) return;
+    const paused = this.#wait.until(delayMs, causes);
+    this.#become(next);
+    return paused;
+  }
 
-  const settled = () => {
-    if (!closing || outbox.length > 0) return;
-    upgrade.forgo(current);
-    if (current?.isOpen()) current.finish();
-    else end();
-  };
+  #mayTakeOver(ms: number): void {
+    this.#oursUntil = Math.max(this.#oursUntil, this.#clock.now() + ms);
+  }
 
   /** Sends without waiting for company from now on, or no more: nobody looks, and time may be short. */
-  const hurry = (hurried: boolean) => {
-    outbox.hurried = hurried;
-    if (hurried) current?.pump();
-  };
-
-  const end = (left = false) => {
-    if (hasEnded()) return;
-    cancelClose();
-    ways.giveUp();
-    upgrade.forgo(current);
-    current?.stop();
-    become("closed");
-    wait.wake();
-    tellEnd(left);
-  };
-
-  outbox.onStored = () => {
-    current?.stored();
-    wait.wake("stored");
-  };
-  hurry(!page.visible);
-  void Promise.resolve().then(run);
-  return {
-    outbox,
-    get status() {
-      return status;
-    },
-    get error() {
-      return error;
-    },
-    get connection() {
-      return current;
-    },
-    ended: new Promise((resolve) => {
-      tellEnd = resolve;
-    }),
-    settled,
-    heed: (signal) => {
-      hurry(signal === "pagehide" || !page.visible);
-      if (signal === "visible") wait.wake(signal);
-      else if (signal === "pageshow") {
-        // After the page was in the back/forward cache no link is what it was.
-        backoff.reset();
-        current?.stop();
-        // Once the end has been noticed there is a wait to cut short.
-        clock.after(0, () => wait.wake("network"));
-      } else if (signal === "online" || signal === "offline" || signal === "resume") {
-        current?.probe();
-        wait.wake("network");
-      }
-    },
-    authenticate: () => {
-      renewed = false;
-      fresh = true;
-      wait.wake("token");
-    },
-    post: () => {
-      const url = ways.routes.find(({ transport }) => transport === "https")?.url;
-      const last = url && parts.farewell()?.(url, outbox, token.current());
-      if (!last) return;
-      posted = last;
-      postedUntil = clock.now() + POSTED_MS;
-      outbox.sentUpto = Math.max(outbox.sentUpto, last);
-      mayTakeOver(POSTED_MS);
-    },
-    close: (timeoutMs) => {
-      if (closing) return;
-      closing = true;
-      if (timeoutMs) {
-        if (status === "stopped" || status === "offline") return end();
-        cancelClose = clock.after(timeoutMs, () => end());
-        wait.wake("network");
-      }
-      hurry(true);
-      settled();
-    },
-    end,
-  };
+  #hurry(hurried: boolean): void {
+    this.outbox.hurried = hurried;
+    if (hurried) this.connection?.pump();
+  }
 }

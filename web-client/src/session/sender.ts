@@ -1,13 +1,12 @@
 import type { BatchSettings } from "../options.js";
-import type { Bytes } from "../wire/bytes.js";
-import { EVENTS_OVERHEAD_BYTES_MAX, structuredRecordLength } from "../wire/encode.js";
-import type { Ack, ClientFrame, Events, Welcome } from "../wire/frames.js";
+import { EVENTS_OVERHEAD_BYTES_MAX, recordHeadBytes } from "../wire/encode.js";
+import type { Ack, ClientFrame, EventRecord, Events, Welcome } from "../wire/frames.js";
 import type { RunParts } from "./lane.js";
 
 /** What frames may hold: as the application has it, until a gateway calls one too large. */
 export type FrameLimits = { -readonly [K in keyof BatchSettings]: BatchSettings[K] } & {
   /** The payload that was too large all alone. */
-  tooLarge?: Bytes;
+  tooLarge?: string;
 };
 
 /** Sends what is in the outbox over one link. */
@@ -47,24 +46,25 @@ export function sender(
   let seenBytes = 0;
   /** Events in the last frame, and the payload of one that was alone on its way. */
   let count = 0;
-  let lone: Bytes | undefined;
+  let lone: string | undefined;
   let cancelDelay: (() => void) | null = null;
 
   /** The longest run of consecutive numbers that credit and limits allow. */
   const next = (): Events | null => {
     if (held()) return null;
     const { max_batch_events, max_frame_bytes } = welcome;
-    const records: { alias: 0; payload: Bytes }[] = [];
+    const records: EventRecord[] = [];
     let first = 0;
     let frameBytes = EVENTS_OVERHEAD_BYTES_MAX;
     // With nothing on its way one event may always go, whatever credit says.
     const idle = cursor <= outbox.upto + 1;
-    for (const { seq, payload } of outbox.from(cursor)) {
-      frameBytes += structuredRecordLength(payload);
+    for (const event of outbox.from(cursor)) {
+      const { seq, payload, bytes } = event;
+      frameBytes += recordHeadBytes(bytes) + bytes;
       if (!first) {
         first = seq;
         if (frameBytes > max_frame_bytes || payload === limits.tooLarge) {
-          const message = `${payload.length} bytes fit no frame of the gateway`;
+          const message = `${bytes} bytes fit no frame of the gateway`;
           outbox.judge({ seq, code: "too_large", refused: true, message });
           reporter?.count("too_large");
           // A frame without records gives up everything below its number.
@@ -76,13 +76,13 @@ export function sender(
         const long = frameBytes > Math.min(limits.maxBytes, max_frame_bytes);
         if (full || long || seq !== first + records.length) break;
       }
-      const covered = limits.maxEvents > 0 && seq <= limit && spentBytes + payload.length <= limitBytes;
+      const covered = limits.maxEvents > 0 && seq <= limit && spentBytes + bytes <= limitBytes;
       if (!covered && (!idle || records.length > 0)) {
         if (records.length === 0) return null;
         break;
       }
-      records.push({ alias: 0, payload });
-      spentBytes += payload.length;
+      records.push(event);
+      spentBytes += bytes;
     }
     if (!first) return null;
     count = records.length;

@@ -7,7 +7,7 @@ import { isForeign } from "../link/origin.js";
 import { Preference } from "../link/preference.js";
 import type { Settings, Token } from "../options.js";
 import type { Platform } from "../platform.js";
-import { runLane } from "./lane.js";
+import { RunningLane } from "./lane.js";
 import { FAREWELL_AFTER_MS } from "./timing.js";
 import { type TokenListener, tokenSource } from "./token.js";
 
@@ -72,7 +72,7 @@ export function startSession(parts: SessionParts, network = thisNetwork(parts)):
 
   return {
     startLane: (parts) => {
-      const lane = runLane({
+      const lane = new RunningLane({
         ...parts,
         ...network,
         settings,

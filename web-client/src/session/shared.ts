@@ -7,16 +7,15 @@ type Shared = typeof shared;
 
 export let Backoff: Shared["Backoff"];
 export let DiscoveryError: Shared["DiscoveryError"];
+export let encoder: Shared["encoder"];
 export let FrameError: Shared["FrameError"];
 export let integer: Shared["integer"];
 export let LinkError: Shared["LinkError"];
 export let part: Shared["part"];
 export let RefusedError: Shared["RefusedError"];
 export let systemClock: Shared["systemClock"];
-export let text: Shared["text"];
 export let TidegateError: Shared["TidegateError"];
 export let TokenError: Shared["TokenError"];
-export let utf8: Shared["utf8"];
 export let within: Shared["within"];
 
 /** To be called first. */
@@ -24,16 +23,15 @@ export function share(given: Shared): void {
   ({
     Backoff,
     DiscoveryError,
+    encoder,
     FrameError,
     integer,
     LinkError,
     part,
     RefusedError,
     systemClock,
-    text,
     TidegateError,
     TokenError,
-    utf8,
     within,
   } = given);
 }

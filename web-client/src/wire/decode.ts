@@ -1,7 +1,8 @@
-import { FrameError, integer, text } from "../session/shared.js";
+import { FrameError, integer } from "../session/shared.js";
 import { eventCodeName, FIRST_INFORMATIVE_CODE, FRAME_TYPES, isLevel, LEVELS, REASONS } from "./codes.js";
 import type { Ack, GatewayFrame, Verdict, Welcome } from "./frames.js";
 import { parse } from "./parse.js";
+import { text } from "./text.js";
 import { readVarint } from "./varint.js";
 
 const FIRST_IGNORED_TYPE = 0x80;

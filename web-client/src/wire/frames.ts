@@ -50,11 +50,12 @@ export interface Welcome {
   readonly datagrams: boolean;
 }
 
-/** One event as it travels. */
+/** One event as it travels: of alias 0, for this client has no use for DEFINE. */
 export interface EventRecord {
-  /** 0: `payload` is a whole structured CloudEvent. 1-255: `payload` is its data, attributes were given by DEFINE. */
-  readonly alias: number;
-  readonly payload: Uint8Array;
+  /** The whole structured CloudEvent, JSON. */
+  readonly payload: string;
+  /** Of the payload as UTF-8. */
+  readonly bytes: number;
 }
 
 /** Consecutive events. No records: everything below `first_seq` that was not sent is given up. */

@@ -11,14 +11,21 @@ export function varintLength(value: number): 1 | 2 | 4 | 8 {
 /** `value` in its shortest form. */
 export function varint(value: number): Bytes {
   const bytes = new Uint8Array(varintLength(value));
+  writeVarint(bytes, bytes.length, value);
+  return bytes;
+}
+
+/** Writes `value` in its shortest form into `bytes`, where it ends before `end`. */
+export function writeVarint(bytes: Uint8Array, end: number, value: number): void {
+  const length = varintLength(value);
+  const start = end - length;
   let rest = value;
-  for (let index = bytes.length - 1; index >= 0; index -= 1) {
+  for (let index = end - 1; index >= start; index -= 1) {
     bytes[index] = rest;
     rest = Math.floor(rest / 256);
   }
   // The length goes into the two top bits.
-  bytes[0] = (bytes[0] ?? 0) | (Math.log2(bytes.length) << 6);
-  return bytes;
+  bytes[start] = (bytes[start] ?? 0) | (Math.log2(length) << 6);
 }
 
 /** A varint and how many bytes it took. */

@@ -164,7 +164,7 @@ export class Bench {
   }
 
   #fetch(url: RequestInfo | URL, init: RequestInit = {}): Promise<Response> {
-    const body = new TextDecoder().decode(init.body as Uint8Array);
+    const body = init.body as string;
     return new Promise((resolve) => {
       this.posted.push({
         url: String(url),
@@ -205,5 +205,5 @@ export function sayClose(
 export async function heardData(link: GatewayEnd): Promise<unknown[]> {
   const frame = await link.heard();
   if (frame.type !== "events") throw new Error(`expected EVENTS, got ${frame.type}`);
-  return frame.body.records.map(({ payload }) => JSON.parse(new TextDecoder().decode(payload)).data);
+  return frame.body.records.map(({ payload }) => JSON.parse(payload).data);
 }

@@ -6,7 +6,7 @@ import type { Limits } from "../../src/link/limits.js";
 import type { Link } from "../../src/link/link.js";
 import { ask } from "../../src/link/request.js";
 import type { Ack, ClientFrame, GatewayFrame } from "../../src/wire/frames.js";
-import { utf8 } from "../../src/wire/writer.js";
+import { recordOf } from "../../src/wire/record.js";
 import { FakeClock } from "./clock.js";
 import { type HeardRequest, HttpEnd } from "./http.js";
 import type { Inbox } from "./inbox.js";
@@ -78,7 +78,7 @@ export async function welcomed(): Promise<void> {
 }
 
 export function events(first_seq: number, ...payloads: string[]): ClientFrame {
-  return { type: "events", body: { first_seq, records: payloads.map((json) => ({ alias: 0, payload: utf8(json) })) } };
+  return { type: "events", body: { first_seq, records: payloads.map(recordOf) } };
 }
 
 /** What the gateway answers once everything up to `upto` is settled. */

@@ -126,11 +126,11 @@ class ModelLink implements Link {
       if (!numbering) throw new Error("EVENTS before WELCOME");
       const { first_seq, records } = frame.body;
       numbering.received = Math.max(numbering.received, first_seq - 1);
-      records.forEach(({ payload }, index) => {
-        this.#receivedBytes += payload.length;
+      records.forEach(({ payload, bytes }, index) => {
+        this.#receivedBytes += bytes;
         if (first_seq + index <= numbering.received) return;
         numbering.received = first_seq + index;
-        this.#gateway.log.push(JSON.parse(new TextDecoder().decode(payload)).data);
+        this.#gateway.log.push(JSON.parse(payload).data);
       });
       this.#gateway.clock.after(this.#gateway.random() * 30, () => this.#acknowledge(numbering));
     }

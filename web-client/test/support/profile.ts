@@ -2,6 +2,7 @@ import "fake-indexeddb/auto";
 import { IDBFactory } from "fake-indexeddb";
 import { openSlots } from "../../src/outbox/open.js";
 import type { Lease, SlotState, SlotStore, Slots, StoredEvent } from "../../src/outbox/store.js";
+import { recordOf } from "../../src/wire/record.js";
 import { FakeClock } from "./clock.js";
 
 const DATABASE = "tidegate";
@@ -153,19 +154,19 @@ export function asked<T>(request: IDBRequest<T>): Promise<T> {
 export function events(first: number, last: number, bytes = 8): StoredEvent[] {
   return Array.from({ length: last - first + 1 }, (_, index) => {
     const seq = first + index;
-    const payload = new Uint8Array(bytes).fill(seq % 256);
-    return { seq, payload, at: seq };
+    const payload = String.fromCharCode(seq % 128).repeat(bytes);
+    return { seq, ...recordOf(payload), at: seq };
   });
 }
 
 /** What a lease holds, as text that differs where anything does. */
 export function held({ state }: Lease): string[] {
-  return state.events.map(({ seq, at, payload }) => `${seq}@${at}:${payload.length}x${payload[0] ?? "-"}`);
+  return state.events.map(({ seq, at, payload }) => `${seq}@${at}:${payload.length}x${payload.codePointAt(0) ?? "-"}`);
 }
 
 /** The same of events. */
 export function texts(given: readonly StoredEvent[]): string[] {
-  return given.map(({ seq, at, payload }) => `${seq}@${at}:${payload.length}x${payload[0] ?? "-"}`);
+  return given.map(({ seq, at, payload }) => `${seq}@${at}:${payload.length}x${payload.codePointAt(0) ?? "-"}`);
 }
 
 /** Stands for the outbox that a lease is for. */

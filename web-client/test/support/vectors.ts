@@ -1,5 +1,7 @@
 import { readFileSync } from "node:fs";
 import type { ClientFrame, GatewayFrame } from "../../src/wire/frames.js";
+import { recordOf } from "../../src/wire/record.js";
+import { text } from "../../src/wire/text.js";
 
 // The golden vectors of the protocol, and frames in their words.
 
@@ -76,11 +78,9 @@ export function gatewayValue(frame: GatewayFrame): { readonly type: string; read
 
 function events(value: { flags: number; first_seq: number; records: readonly RecordValue[] }): ClientFrame | null {
   const { flags, first_seq, records } = value;
-  const odd = records.some((record) =>
-    Object.keys(record).some((field) => field !== "alias" && field !== "payload_hex"),
-  );
+  const odd = records.some(({ alias, payload_hex, ...more }) => alias !== 0 || Object.keys(more).length > 0);
   if (odd || (flags & COMPRESSED) !== 0) return null;
   const lossy = (flags & LOSSY) !== 0;
-  const plain = records.map(({ alias, payload_hex }) => ({ alias, payload: unhex(payload_hex) }));
+  const plain = records.map(({ payload_hex }) => recordOf(text(unhex(payload_hex))));
   return { type: "events", body: { first_seq, ...(lossy && { lossy }), records: plain } };
 }

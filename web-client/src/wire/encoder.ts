@@ -1,0 +1,2 @@
+/** To UTF-8. */
+export const encoder = new TextEncoder();
