@@ -275,6 +275,7 @@ impl Drop for Gateway {
 }
 
 /// Samples of one scrape.
+#[derive(Debug)]
 pub struct Metrics(BTreeMap<String, f64>);
 
 impl Metrics {

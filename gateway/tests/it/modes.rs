@@ -99,7 +99,10 @@ async fn failover_comes_back_to_kafka_under_load() {
         }
     };
     tokio::select! {
-        ended = sender.run(&gateway, Carrier::WebSocket, u64::MAX) => panic!("too few events to say: {ended:?}"),
+        ended = sender.run(&gateway, Carrier::WebSocket, u64::MAX) => {
+            let log = gateway.log();
+            panic!("too few events to say: {ended:?}\n{:?}\n{log}", gateway.metrics().await)
+        }
         () = came_back => {}
     }
     assert!(gateway.metrics().await.sum("tidegate_events_total", "outcome=\"stored\"") > 0.0);

@@ -21,6 +21,9 @@ pub(super) struct Patience {
     /// As `still`, and the producer is replaced. Well beyond the time in which librdkafka itself gives up a request and
     /// sends it again, since a new producer may write it twice.
     pub(super) wedged: Duration,
+    /// For the id of a producer that has never had one, from brokers that answer: then it is replaced. librdkafka may wait for
+    /// ever if brokers stand still while it asks; as it has sent nothing, nothing is written twice.
+    pub(super) nameless: Duration,
     /// How long records travel one by one after Kafka has refused a batch for one of them.
     pub(super) apart: Duration,
     /// Between two rounds in which brokers are asked for every topic, while one of them is unfit.
@@ -41,6 +44,7 @@ impl Default for Patience {
             stuck: Duration::from_secs(15),
             quiet: Duration::from_secs(3),
             wedged: Duration::from_secs(90),
+            nameless: Duration::from_secs(10),
             apart: Duration::from_secs(1),
             inquiry: Duration::from_secs(1),
             blocked: Duration::from_secs(5),

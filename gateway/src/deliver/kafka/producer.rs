@@ -300,6 +300,12 @@ impl Producer {
         self.lanes.iter().all(|lane| lane.notes().has_producer_id())
     }
 
+    /// Whether all that lack an id have never had one, so that nothing of what they hold was ever sent.
+    pub(super) fn is_fresh(&self) -> bool {
+        let mut nameless = self.lanes.iter().filter(|lane| !lane.notes().has_producer_id());
+        nameless.all(|lane| !lane.notes().had_producer_id())
+    }
+
     /// The largest event that was too large together with its batch, and which producer that was.
     pub(super) fn take_too_large(&self) -> Option<(usize, TooLarge)> {
         self.lanes.iter().enumerate().find_map(|(at, lane)| Some((at, lane.notes().take_too_large()?)))

@@ -47,6 +47,7 @@ pub(super) struct Notes {
     blocked: Mutex<Option<String>>,
     all_brokers_down: AtomicBool,
     has_producer_id: AtomicBool,
+    had_producer_id: AtomicBool,
     brokers_up: AtomicI64,
     too_large: Mutex<Option<TooLarge>>,
     /// What Kafka held against a batch first: one of its records is to blame.
@@ -72,6 +73,11 @@ impl Notes {
     /// Whether the producer may send: librdkafka has its id from a broker.
     pub(super) fn has_producer_id(&self) -> bool {
         self.has_producer_id.load(Ordering::Relaxed)
+    }
+
+    /// Whether it ever had one: without, it has sent nothing.
+    pub(super) fn had_producer_id(&self) -> bool {
+        self.had_producer_id.load(Ordering::Relaxed)
     }
 
     /// What Kafka held against a batch first since the last call.
@@ -241,6 +247,7 @@ impl ClientContext for Reports {
             Ok(statistics) => {
                 self.notes.brokers_up.store(statistics.brokers_up(), Ordering::Relaxed);
                 self.notes.has_producer_id.store(statistics.has_producer_id(), Ordering::Relaxed);
+                self.notes.had_producer_id.fetch_or(statistics.has_producer_id(), Ordering::Relaxed);
                 self.tally.record((self.lane, self.generation), statistics, &self.series, now());
             }
             Err(error) => tracing::error!("librdkafka's statistics cannot be read: {error}"),

@@ -36,6 +36,8 @@ struct Setup {
     patience: Patience,
     properties: Vec<(&'static str, &'static str)>,
     create_topic: bool,
+    /// How often a producer is refused its id.
+    refused_ids: usize,
     dead_letter: Option<&'static str>,
     missing: config::Missing,
     maker: admin::Maker,
@@ -55,6 +57,7 @@ impl Default for Setup {
             patience,
             properties: vec![("statistics.interval.ms", "20")],
             create_topic: true,
+            refused_ids: 0,
             dead_letter: None,
             missing: config::Missing::Fail,
             maker: admin::create,
@@ -69,6 +72,8 @@ impl Setup {
         if self.create_topic {
             cluster.create_topic("events", 4, 3).unwrap();
         }
+        let refusal = MockError::RD_KAFKA_RESP_ERR_COORDINATOR_LOAD_IN_PROGRESS;
+        cluster.request_errors(RDKafkaApiKey::InitProducerId, &vec![refusal; self.refused_ids]);
         let series = KafkaSeries::default();
         let properties =
             self.properties.iter().map(|(key, value)| (key.to_string(), value.to_string())).collect();

@@ -41,6 +41,8 @@ pub(super) struct Watch {
     moved_at: Instant,
     /// When Kafka showed that it is there last.
     answered_at: Instant,
+    /// Since when brokers answer a producer to which they have given no id.
+    nameless_at: Option<Instant>,
     pub(super) blocked: Option<(Instant, String)>,
     /// Since when the producer is in place.
     apart_at: Instant,
@@ -72,6 +74,7 @@ impl Watch {
             waits: false,
             moved_at: now,
             answered_at: now,
+            nameless_at: None,
             blocked: None,
             apart_at: now,
             inquiry: Inquiry::new(patience.inquiry, now),
@@ -132,15 +135,29 @@ impl Watch {
                 Look::bad(Trouble::new("unreachable", format!("Kafka at {brokers} is unreachable: {why}")))
             }
             Ok(()) if !closed && !producer.has_producer_id() => {
-                let detail = "Kafka has given the producer no id yet".to_owned();
-                Look { seen: Seen::Nothing, trouble: Some(Trouble::new("id", detail)), impaired: None }
+                let is_fresh = producer.is_fresh();
+                drop(live);
+                self.nameless(is_fresh)
             }
             Ok(()) => {
+                self.nameless_at = None;
                 let is_empty = producer.is_empty();
                 drop(live);
                 self.answered(is_empty, closed)
             }
         }
+    }
+
+    /// Brokers answer, and the producer has no id, without which it sends nothing; a fresh one has never had any.
+    fn nameless(&mut self, is_fresh: bool) -> Look {
+        let waited = now().saturating_duration_since(*self.nameless_at.get_or_insert_with(now));
+        if waited >= if is_fresh { self.patience.nameless } else { self.patience.wedged } {
+            self.nameless_at = None;
+            let detail = format!("Kafka has given the producer no id for {} s", waited.as_secs());
+            return self.hand_over(Retire::firmly("wedged", detail));
+        }
+        let detail = "Kafka has given the producer no id yet".to_owned();
+        Look { seen: Seen::Nothing, trouble: Some(Trouble::new("id", detail)), impaired: None }
     }
 
     /// Brokers answer, and nothing has moved.

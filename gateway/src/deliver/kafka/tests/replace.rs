@@ -61,6 +61,22 @@ fn a_wedged_producer_is_replaced_and_its_events_are_handed_over() {
 }
 
 #[test]
+fn a_producer_that_gets_no_id_is_replaced_and_its_events_are_handed_over() {
+    let patience = Patience { nameless: Duration::from_millis(100), ..Setup::default().patience };
+    let bench = Setup { patience, refused_ids: 10_000, ..Setup::default() }.start();
+    let (ticket, settled) = ticket(1);
+    assert_eq!(bench.sink.submit(&records([&b"{}"[..]]), 0, &ticket), 1);
+    let deadline = watch::now() + LONG;
+    while bench.sink.shared.in_flight.generation() == 0 {
+        assert!(watch::now() < deadline, "not replaced: {:?}", bench.sink.health());
+        thread::sleep(Duration::from_millis(5));
+    }
+    bench.cluster.clear_request_errors(RDKafkaApiKey::InitProducerId);
+    assert_eq!(told(&settled).committed, 1);
+    bench.becomes("ready", |health| *health == Health::Ready);
+}
+
+#[test]
 fn a_producer_has_its_full_time_for_records_that_travel_alone() {
     let kafka = config::Kafka::at("127.0.0.1:9");
     let topics = vec![config::Topic::new("events", &kafka.topics)];
