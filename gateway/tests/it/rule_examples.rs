@@ -126,7 +126,7 @@ async fn web_analytics_learn_what_was_done_and_not_who_did_it() {
     assert_as_expected(&gateway.tail(), &expected, &["topic", "key"]);
     let stored = gateway.tail_raw();
     for secret in
-        ["@", "ann-4711", "bob-12", "dora-9", "203.0.113.77", "8d3:1319", "token", "Mozilla", "debug"]
+        ["@", "%40", "ann-4711", "bob-12", "dora-9", "203.0.113.77", "8d3:1319", "token", "Mozilla", "debug"]
     {
         assert!(!stored.contains(secret), "{secret} is in\n{stored}");
     }
