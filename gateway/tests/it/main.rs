@@ -49,6 +49,7 @@ mod records;
 mod redact;
 mod registry;
 mod restart;
+mod rule_examples;
 mod rules;
 mod rules_memory;
 mod schemas;

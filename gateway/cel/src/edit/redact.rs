@@ -99,6 +99,8 @@ pub struct Redactor {
     pub(super) tree: Tree,
     pub(super) removes: Rules,
     pub(super) shadows: Rules,
+    /// Those that leave nothing of any value.
+    pub(super) wholes: Rules,
 }
 
 /// What a pass has done; redactions by their positions, a bit each.
@@ -119,14 +121,15 @@ impl Redactor {
             let message = format!("{} redactions", redactions.len());
             return Err(Problem::new(0..0, message, format!("take at most {REDACTIONS_MAX}")));
         }
-        let (mut tree, mut removes, mut shadows) = (Tree::new(), 0, 0);
+        let (mut tree, mut removes, mut shadows, mut patterns) = (Tree::new(), 0, 0, 0);
         for (index, redaction) in redactions.iter().enumerate() {
             redaction.check()?;
             tree.add(&redaction.path, redaction.ignore_case, index);
             shadows |= Rules::from(redaction.is_shadow) << index;
+            patterns |= Rules::from(redaction.pattern.is_some()) << index;
             removes |= Rules::from(matches!(redaction.action, Action::Remove)) << index;
         }
-        Ok(Self { redactions, tree, removes: removes & !shadows, shadows })
+        Ok(Self { redactions, tree, removes: removes & !shadows, shadows, wholes: !(patterns | shadows) })
     }
 
     /// Checks that `payload` is JSON, nested at most `max_depth` deep, and puts what is left of it into `out` if it is

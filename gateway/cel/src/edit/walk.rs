@@ -56,6 +56,10 @@ impl<'a, 'w> Walk<'a, 'w> {
         let hit = marks.ends | if holds_others { 0 } else { marks.leaves };
         if hit & !self.redactor.shadows != 0 || hit != 0 && !holds_others {
             let token = self.scanner.value(max_depth)?;
+            // What may be left of it is not what other paths lead through.
+            if !holds_others && token.kind != Kind::Null && hit & self.redactor.wholes == 0 {
+                self.done.faults |= marks.objects | marks.arrays;
+            }
             return self.rewrite(hit, token);
         }
         self.done.changed |= hit;

@@ -99,6 +99,30 @@ fn what_cannot_be_followed_is_told() {
 }
 
 #[test]
+fn what_is_replaced_in_part_is_still_nothing_to_follow() {
+    let shadow = |path| Redaction { is_shadow: true, ..mask(path) };
+    let email = || remove("data.user.email");
+    for (payload, text) in [
+        (r#"{"user":"email: secret"}"#, r#"{"user":"email: secret"}"#),
+        (r#"{"user":"a1"}"#, r#"{"user":"a***"}"#),
+        (r#""{\"user\":{\"email\":\"secret\"}}""#, r#""{\"user\":{\"email\":\"secret\"}}""#),
+    ] {
+        for redactions in [vec![of("[0-9]", mask("data.**")), email()], vec![shadow("data.**"), email()]] {
+            let is_shadow = redactions.iter().any(|redaction| redaction.is_shadow);
+            let (left, done) = run(redactions, payload).unwrap();
+            assert_eq!((left.as_str(), done.faults), (if is_shadow { payload } else { text }, 0b10));
+        }
+    }
+    // Nothing is left of it, or nothing was there.
+    for redaction in [mask("data.**"), mask("data.user"), redaction("data.user", Action::Address)] {
+        let (left, done) = run(vec![redaction, email()], r#"{"user":"email: secret"}"#).unwrap();
+        assert_eq!((left.as_str(), done.faults), (r#"{"user":"***"}"#, 0));
+    }
+    let (_, done) = run(vec![of("[0-9]", mask("data.**")), email()], r#"{"user":null}"#).unwrap();
+    assert_eq!(done.faults, 0);
+}
+
+#[test]
 fn depth_hides_nothing() {
     for depth in 0..62 {
         let (open, close) = ("[{\"a\":".repeat(depth / 2), "}]".repeat(depth / 2));
