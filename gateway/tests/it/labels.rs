@@ -62,8 +62,10 @@ async fn every_series_and_every_value_of_a_label_is_documented_and_there_from_th
     let series: BTreeSet<_> =
         series.into_iter().filter(|name| name != "tidegate_kafka_partition_bytes{topic,partition}").collect();
 
-    // Rules are counted where there are any.
-    let rules = "[[routes]]\nwhen = \"false\"\ntopic = \"events\"\naggregate = { window = \"1m\" }\n\
+    // Rules are counted where there are any, and subjects.
+    let rules = "[schema_registry]\nurl = \"http://127.0.0.1:9\"\non_unreachable = \"pass\"\n\
+                 [[routes]]\nwhen = \"false\"\ntopic = \"events\"\naggregate = { window = \"1m\" }\n\
+                 [[routes]]\nwhen = \"false\"\ntopic = \"events\"\nvalidate = { registry = true, format = \"json\" }\n\
                  [[routes]]\ntopic = \"events\"\nexpire = { after = \"1h\" }\nsample = { rate = 2 }\n\
                  dedup = { window = \"1m\" }\ndeadband = { value = 'data.a', change = 1 }\n\
                  throttle = [{ events_per_second = 1 }]\n[[routes.filters]]\nkeep = \"true\"\n\
