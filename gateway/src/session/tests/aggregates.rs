@@ -153,6 +153,29 @@ async fn a_client_that_uses_its_credit_does_not_wait_for_the_end_of_the_window_a
 }
 
 #[tokio::test(start_paused = true)]
+async fn one_event_in_a_window_does_not_keep_all_that_settle_behind_it_from_being_acknowledged() {
+    let gateway = gateway();
+    let (mut client, welcome) = gateway.client("a", 1).await;
+    well_within_a_window().await;
+    let began = Instant::now();
+    client.events(1, &[&event("x", 7)]).await;
+    for first in (2..=welcome.limit).step_by(33) {
+        client.good(first, 33).await;
+        gateway.settled_down().await;
+        // All but the event in the window settle at once.
+        let plain = gateway.sink.values().iter().take_while(|value| !value.contains("\"sum\"")).count();
+        gateway.sink.commit(plain);
+    }
+    timeout(SOON, gateway.sink.holds(1)).await.unwrap();
+    assert_eq!(told(&gateway), owned(&[("x", 1, 7)]));
+    gateway.sink.commit(1);
+    client.acked(1_024).await;
+    assert!(began.elapsed() < SOON);
+    assert_eq!(gateway.metrics.aggregates.times("sums", "client"), 1);
+    gateway.assert_accounted();
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_request_has_its_answer_before_it_gives_up() {
     let gateway = gateway();
     for first_seq in [None, Some(2)] {
