@@ -107,7 +107,7 @@ impl<R: LinkReader> Reader<'_, R> {
         let prepared =
             prepare(self.core, self.peer.carrier, events, admission.repeated, sender, &mut stamp, inflight);
         let account = &numbering.account;
-        account.learn(self.frame_bytes as u64, prepared.cost_bytes());
+        account.learn(self.frame_bytes as u64, prepared.most_bytes());
         let share = self.share.take().unwrap_or_else(|| self.core.budget.nothing(account));
         Ok(prepared.offer(self.core, share))
     }

@@ -322,3 +322,44 @@ async fn lossy_events_count_too() {
     gateway.sink.commit(1);
     gateway.assert_accounted();
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_client_is_taken_to_begin_groups_and_has_back_what_those_do_not_need() {
+    let gateway = gateway();
+    let (mut client, _) = gateway.client("a", 1).await;
+    well_within_a_window().await;
+    let sent: Vec<_> = (100..200).map(|key| event(&key.to_string(), 1)).collect();
+    let sent: Vec<_> = sent.iter().map(String::as_str).collect();
+    let frame = events(1, false, &sent);
+    client.packet(Packet::Frames(frame.clone())).await;
+    gateway.settled_down().await;
+    let in_flight = || u64::try_from(gateway.metrics.bytes_in_flight.get()).unwrap();
+    let with_groups = in_flight();
+    let account = std::sync::Arc::clone(&gateway.sessions.0.registry.of("a").unwrap().account);
+    let estimate = account.estimate(frame.len(), u64::MAX);
+    assert!(estimate >= with_groups, "{estimate} for what came to {with_groups}");
+    client.events(101, &sent).await;
+    gateway.settled_down().await;
+    let more = in_flight() - with_groups;
+    assert!(more * 4 < with_groups, "{more} more than {with_groups}, in the same groups");
+    sleep(WINDOW).await;
+    gateway.commit_all().await;
+    client.acked(200).await;
+    gateway.assert_accounted();
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_open_is_told_while_a_record_waits_for_room() {
+    let gateway = gateway();
+    let (mut client, _) = gateway.client("a", 1).await;
+    well_within_a_window().await;
+    gateway.sink.set_room(0);
+    client.events(1, &[&event("x", 1)]).await;
+    gateway.settled_down().await;
+    assert_eq!(gateway.metrics.aggregates.now_open(), (1, 1));
+    sleep(WINDOW).await;
+    assert_eq!(gateway.metrics.aggregates.now_open(), (0, 0));
+    client.events(2, &[&event("x", 1), &event("x", 2), &event("y", 3)]).await;
+    gateway.settled_down().await;
+    assert_eq!(gateway.metrics.aggregates.now_open(), (2, 3));
+}
