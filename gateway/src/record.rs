@@ -5,7 +5,7 @@ mod contribution;
 use std::ops::Range;
 use std::sync::Arc;
 
-pub use self::contribution::{Aggregation, Contribution, Number};
+pub use self::contribution::{Aggregation, Contribution, GROUP_VALUE_BYTES, Number, group_bytes};
 
 /// What an event costs in memory that waits for the end of a window: its place in a group, and of a frame the part that
 /// is its own.
@@ -129,6 +129,14 @@ impl Records {
     /// What all records hold in memory while they are on their way.
     pub fn cost_bytes(&self) -> u64 {
         self.size_bytes() as u64 + RECORD_OVERHEAD_BYTES * self.len() as u64 + self.contributed_cost_bytes()
+    }
+
+    /// What the groups hold at most that begin with events of the frame: as if each event began one.
+    pub fn groups_most_bytes(&self) -> u64 {
+        let of = |contributed: &Contributed| {
+            group_bytes(contributed.key.as_ref().map_or(0, Range::len), contributed.numbers.len())
+        };
+        self.contributed.iter().map(of).sum()
     }
 
     /// Adds what the event at `index` gives to an aggregate.

@@ -41,6 +41,12 @@ impl AggregateSeries {
         self.events.set(signed(events));
     }
 
+    /// What [`AggregateSeries::open`] has said last: groups, and events in them.
+    #[cfg(test)]
+    pub(crate) fn now_open(&self) -> (i64, i64) {
+        (self.groups.get(), self.events.get())
+    }
+
     pub(super) fn register(&self, registry: &mut Registry) {
         registry.register(
             "aggregates",

@@ -5,6 +5,16 @@ use std::sync::Arc;
 
 use super::{Encoding, TopicId};
 
+/// What a group of events holds in memory beside its key and its numbers.
+const GROUP_BYTES: u64 = 384;
+/// What a group holds for each of its rule's values.
+pub const GROUP_VALUE_BYTES: usize = 144;
+
+/// What a group holds in memory beside its events. Its key is in its name too.
+pub fn group_bytes(key_bytes: usize, values: usize) -> u64 {
+    GROUP_BYTES + (2 * key_bytes + values * GROUP_VALUE_BYTES) as u64
+}
+
 /// A rule that makes one record of many events.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Aggregation {

@@ -3,7 +3,7 @@
 //! An event settles as the record of its group does. So its client keeps it until then, and a kill loses nothing that was
 //! acknowledged. That nobody stands still for it, groups are closed early: see [`Aggregates::look`].
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -54,8 +54,10 @@ impl Aggregates {
         Self { state: Mutex::new(state), opened: Notify::new() }
     }
 
-    /// Takes what events of a frame of `whose` give to aggregates. They settle through `ticket`.
-    pub(super) fn add(&self, records: &Records, ticket: &Ticket, whose: &Arc<Account>) {
+    /// Takes what events of a frame give to aggregates. They settle through `ticket`. `room` is for the groups that they
+    /// begin: what those do not need of it is given back.
+    pub(super) fn add(&self, core: &Core, records: &Records, ticket: &Ticket, room: Held) {
+        let whose = room.account();
         let contributions = records.contributions();
         let Some(part_bytes) = records.cost_bytes().checked_div(contributions.len() as u64) else { return };
         let now_ms = super::wall_ms();
@@ -68,7 +70,9 @@ impl Aggregates {
         }
         let bytes = state.windows.groups_bytes();
         state.groups.resize(bytes);
+        state.tell(core);
         drop(state);
+        drop(room);
         self.opened.notify_one();
     }
 
@@ -98,14 +102,14 @@ impl Aggregates {
         if windows.held_bytes() > core.budget.total() / BUDGET_DIVISOR {
             windows.close(Closed::Memory, |_| true);
         }
-        let due: Vec<usize> = released.extract_if(|_, at| *at <= now).map(|(whose, _)| whose).collect();
+        let due: HashSet<usize> = released.extract_if(|_, at| *at <= now).map(|(whose, _)| whose).collect();
         if !due.is_empty() {
             let is_due = |member: &Member| {
                 member.whose.as_ref().is_some_and(|whose| due.contains(&Arc::as_ptr(whose).addr()))
             };
             windows.close(Closed::Client, |group| group.members.iter().any(is_due));
         }
-        core.metrics.aggregates.open(windows.open_groups(), windows.open_events());
+        state.tell(core);
     }
 
     /// Resolves when it is time to look again. Cancel safe.
@@ -123,6 +127,7 @@ impl Aggregates {
         let (why, mut group) = state.windows.take_closed()?;
         let bytes = state.windows.groups_bytes();
         state.groups.resize(bytes);
+        state.tell(core);
         drop(state);
         core.metrics.aggregates.closed(&group.rule.route, why.label());
         group.members.iter_mut().for_each(Member::leave);
@@ -131,6 +136,13 @@ impl Aggregates {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// Says how much is open, whether or not anybody can look: who hands over a record may wait for room.
+    fn tell(&self, core: &Core) {
+        core.metrics.aggregates.open(self.windows.open_groups(), self.windows.open_events());
     }
 }
 

@@ -70,6 +70,13 @@ impl Held {
         let before = std::mem::replace(&mut self.bytes, bytes);
         self.budget.change(&self.account, before, bytes);
     }
+
+    /// Takes `bytes` of it apart, to be given back by themselves.
+    pub(super) fn split(&mut self, bytes: u64) -> Self {
+        let bytes = bytes.min(self.bytes);
+        self.bytes -= bytes;
+        Self { budget: self.budget.clone(), account: Arc::clone(&self.account), bytes }
+    }
 }
 
 impl Drop for Held {

@@ -111,9 +111,11 @@ impl InFlight {
         self.buried.push((index, reject));
     }
 
-    /// The events that the pipeline refused.
+    /// The events that the pipeline refused, in their order.
     pub(super) fn refused(&self) -> Vec<(u32, Reject)> {
-        self.rejected.iter().chain(&self.buried).cloned().collect()
+        let mut refused: Vec<_> = self.rejected.iter().chain(&self.buried).cloned().collect();
+        refused.sort_by_key(|(index, _)| *index);
+        refused
     }
 
     /// Takes the dead letters out of what has settled: they are refused, however durable.
@@ -288,6 +290,16 @@ mod tests {
         let codes: Vec<_> = ended.rejected.iter().map(|(index, reject)| (*index, reject.code)).collect();
         assert_eq!((ended.durable, codes), (1, vec![(1, Code::Schema), (2, Code::Schema)]));
         counted(&metrics, &[(Outcome::Committed, 1), (Outcome::DeadLettered, 2)]);
+    }
+
+    #[test]
+    fn what_is_refused_at_once_is_told_in_its_order_whatever_becomes_of_it() {
+        let (mut inflight, metrics, _told) = frame();
+        metrics.carrier(Carrier::Https).came(2);
+        inflight.reject(3, Reject { code: Code::Filtered, message: "no".into() });
+        inflight.bury(4, Reject { code: Code::Schema, message: "misfit 4".into() });
+        let indices: Vec<_> = inflight.refused().iter().map(|(index, _)| *index).collect();
+        assert_eq!(indices, [1, 2, 3, 4]);
     }
 
     #[test]

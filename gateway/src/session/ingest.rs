@@ -1,7 +1,6 @@
 //! From a frame's events to the destination: the one way that every carrier's events take.
 
 use std::cell::Cell;
-use std::sync::Arc;
 use std::time::Instant;
 
 use tidegate_wire::{Raw, Reason, Reject};
@@ -73,17 +72,17 @@ impl Prepared {
     /// Hands over what there is room for now; `held` becomes what the events cost until they have settled. What is left
     /// must be finished, or it is lost.
     pub(super) fn offer(mut self, core: &Core, mut held: Held) -> Option<Rest> {
-        held.resize(self.records.cost_bytes());
+        held.resize(self.most_bytes());
         let aggregated = self.records.contributions().len() > 0;
-        let whose = aggregated.then(|| Arc::clone(held.account()));
+        let for_groups = aggregated.then(|| held.split(self.records.groups_most_bytes()));
         let ticket = self.inflight.take().map(|mut inflight| {
             inflight.budget = Some(held);
             inflight.offered_at = Some(super::now());
             inflight.waits_for_windows = aggregated;
             Ticket::new(inflight.going, inflight)
         });
-        if let (Some(whose), Some(ticket)) = (&whose, &ticket) {
-            core.aggregates.add(&self.records, ticket, whose);
+        if let (Some(for_groups), Some(ticket)) = (for_groups, &ticket) {
+            core.aggregates.add(core, &self.records, ticket, for_groups);
         }
         Rest { prepared: self, ticket, taken: 0 }.offer(core)
     }
@@ -93,9 +92,9 @@ impl Prepared {
         self.inflight.as_ref().map(|inflight| inflight.refused()).unwrap_or_default()
     }
 
-    /// What its records cost.
-    pub(super) fn cost_bytes(&self) -> u64 {
-        self.records.cost_bytes()
+    /// What its records cost, and the groups that they may begin.
+    pub(super) fn most_bytes(&self) -> u64 {
+        self.records.cost_bytes() + self.records.groups_most_bytes()
     }
 
     /// Hands over what there is room for now, and drops the rest: for lossy events.

@@ -1,8 +1,10 @@
 //! What events may come to in memory, going by what is seen of them before they are decoded: pure.
 
+use std::sync::Arc;
+
 use tidegate_wire::{Announced, Batch, Frame, Limits};
 
-use crate::record::RECORD_OVERHEAD_BYTES;
+use crate::record::{Aggregation, CONTRIBUTION_BYTES, RECORD_OVERHEAD_BYTES, group_bytes};
 
 /// What the gateway adds to an event at most: names and times in its record, the client's name in its key.
 const STAMP_BYTES: u64 = 1_024;
@@ -44,8 +46,15 @@ impl Need {
 }
 
 /// What the events of a request come to at least. Its body is held beside the budget, so that it can be looked at first.
-pub(super) fn least(batch: &Batch<'_>) -> u64 {
-    batch.payload_bytes.saturating_add(RECORD_OVERHEAD_BYTES * u64::from(batch.count))
+pub(super) fn least(batch: &Batch<'_>, each_bytes: u64) -> u64 {
+    batch.payload_bytes.saturating_add(each_bytes.saturating_mul(batch.count.into()))
+}
+
+/// What an event of a request is taken to come to beyond its payload: a record, or a group that it begins, by the rule of
+/// `aggregations` that has the most values.
+pub(super) fn each_bytes<'a>(aggregations: impl Iterator<Item = &'a Arc<Aggregation>>) -> u64 {
+    let group = |rule: &Arc<Aggregation>| CONTRIBUTION_BYTES + group_bytes(0, rule.values.len());
+    aggregations.map(group).fold(RECORD_OVERHEAD_BYTES, u64::max)
 }
 
 /// What `count` events in `records_bytes` come to at most, but for what escapes add: attributes may be a DEFINE's, and
@@ -88,5 +97,21 @@ mod tests {
         }
         assert_eq!(need(&[4, 1, 1, 0, 0]), None, "lossy");
         assert!(!need(&[0, 9, 0]).unwrap().has_events, "gives numbers up");
+    }
+
+    #[test]
+    fn an_event_of_a_request_may_begin_a_group() {
+        let rule = |count: usize| {
+            Arc::new(Aggregation {
+                route: "r".into(),
+                kind: "t".into(),
+                encoding: crate::record::Encoding::Structured,
+                window_ms: 1,
+                groups_max: 1,
+                values: vec!["n".into(); count],
+            })
+        };
+        assert_eq!(each_bytes([].iter()), 512);
+        assert_eq!(each_bytes([rule(1), rule(16), rule(0)].iter()), 64 + 384 + 16 * 144);
     }
 }

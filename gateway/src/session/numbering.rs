@@ -315,11 +315,13 @@ impl Numbering {
         }
     }
 
-    /// Whether more than half of the credit is in use: what waits for company should wait no longer.
+    /// Whether more than half of the credit is in use: what waits for company should wait no longer. Credit in events
+    /// counts from `upto`, so what has settled behind an open window uses it too.
     pub(super) fn is_pressed(&self) -> bool {
         let state = self.lock();
         let window = state.connection.bounded(state.credit.window(self.budget.share()));
-        credit::is_more_than_half(state.under_way(), window)
+        let events = state.window.received().saturating_sub(state.window.upto());
+        credit::is_more_than_half(Amount { events, ..state.under_way() }, window)
     }
 
     /// The highest number received or given up.

@@ -22,7 +22,6 @@ use crate::carrier::Carrier;
 use crate::listen::link::{Answer, Conflict, Numbering as Headers, Post, Standing};
 use crate::outcome::Outcome;
 use crate::pipeline::{Ids, Sender, Stamp};
-use crate::record::RECORD_OVERHEAD_BYTES;
 
 /// When a refused request may come again; the listener adds jitter.
 const RETRY_MS: u64 = 1_000;
@@ -74,10 +73,11 @@ fn share(core: &Core, post: &Post<'_>, batch: &Batch<'_>) -> Result<Held, Answer
     if batch.count == 0 {
         return Ok(core.budget.nothing(&account));
     }
-    let (least, most) = (need::least(batch), core.budget.begin_most());
+    let each_bytes = need::each_bytes(core.pipeline.rules().aggregations());
+    let (least, most) = (need::least(batch, each_bytes), core.budget.begin_most());
     if least > most {
         return Err(Answer::TooLarge(format!(
-            "{} events with {} bytes of payload come to at least {least} bytes in memory, {RECORD_OVERHEAD_BYTES} for each \
+            "{} events with {} bytes of payload come to at least {least} bytes in memory, {each_bytes} for each \
              event with them, and this gateway has {most} for requests: limits.budget_bytes less an eighth",
             batch.count, batch.payload_bytes
         )));

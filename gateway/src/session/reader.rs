@@ -203,7 +203,13 @@ impl<'a, R: LinkReader> Reader<'a, R> {
     /// Takes a share of the budget for the frame that comes next, before anything of it is decoded: nobody waits with
     /// what is decoded. Nor is it taken while the rates have left the client no credit at all: who comes again while it
     /// owes does not get a frame through for it.
+    ///
+    /// Nor while schemas are waited for: what is inflated could come to more than the share, and a share that waits is
+    /// one that nobody else has. A JSON message may be a PING, though, and is no more than it came as.
     async fn room(&mut self, need: Need) -> Result<(), Stop> {
+        if need.has_events && self.peer.coding != Coding::Json && self.core.pipeline.is_awaiting() {
+            Box::pin(self.schemas()).await?;
+        }
         self.frame_bytes = need.came_bytes;
         let Session { numbering, connection } = &*self.session;
         let is_barred =

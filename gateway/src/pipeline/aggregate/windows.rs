@@ -4,12 +4,12 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use super::stats::Stats;
-use crate::record::{Aggregation, Contribution, TopicId};
+use crate::record::{Aggregation, Contribution, GROUP_VALUE_BYTES, TopicId, group_bytes};
 
 /// How many events a group has at most: they settle together, on a thread of the destination's.
 const MEMBERS_MAX: usize = 8_192;
-/// What a group holds in memory beside its key and its numbers.
-const GROUP_BYTES: u64 = 384;
+
+const _: () = assert!(size_of::<Stats>() <= GROUP_VALUE_BYTES, "a group holds what is counted for it");
 
 /// Why a group was closed.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -86,6 +86,7 @@ pub struct Group<M> {
 pub struct Windows<M> {
     open: Vec<Open<M>>,
     closed: VecDeque<(Closed, Group<M>)>,
+    open_events: usize,
     held_bytes: u64,
     groups_bytes: u64,
     /// For keys of [`Open::groups`].
@@ -103,7 +104,14 @@ struct Open<M> {
 
 impl<M> Default for Windows<M> {
     fn default() -> Self {
-        Self { open: Vec::new(), closed: VecDeque::new(), held_bytes: 0, groups_bytes: 0, name: Vec::new() }
+        Self {
+            open: Vec::new(),
+            closed: VecDeque::new(),
+            open_events: 0,
+            held_bytes: 0,
+            groups_bytes: 0,
+            name: Vec::new(),
+        }
     }
 }
 
@@ -136,6 +144,7 @@ impl<M> Windows<M> {
         }
         if let Some(group) = open.groups.get_mut(name.as_slice()) {
             group.add(contribution, member, held_bytes);
+            self.open_events += 1;
             self.held_bytes += held_bytes;
             if group.members.len() >= MEMBERS_MAX {
                 self.close_one(at, &name, Closed::Members);
@@ -196,7 +205,7 @@ impl<M> Windows<M> {
 
     /// How many events are in open groups.
     pub fn open_events(&self) -> usize {
-        self.open.iter().flat_map(|open| open.groups.values()).map(|group| group.members.len()).sum()
+        self.open_events
     }
 
     /// How many groups are open.
@@ -223,6 +232,7 @@ impl<M> Windows<M> {
     fn close_at(&mut self, at: usize, why: Closed, mut which: impl FnMut(&Group<M>) -> bool) {
         let Some(open) = self.open.get_mut(at) else { return };
         for (_, group) in open.groups.extract_if(|_, group| which(group)) {
+            self.open_events -= group.members.len();
             self.held_bytes -= group.held_bytes;
             self.closed.push_back((why, group));
         }
@@ -231,6 +241,7 @@ impl<M> Windows<M> {
     fn close_one(&mut self, at: usize, name: &[u8], why: Closed) {
         let group = self.open.get_mut(at).and_then(|open| open.groups.remove(name));
         if let Some(group) = group {
+            self.open_events -= group.members.len();
             self.held_bytes -= group.held_bytes;
             self.closed.push_back((why, group));
         }
@@ -280,9 +291,7 @@ impl<M> Group<M> {
     }
 
     fn size_bytes(&self) -> u64 {
-        // The key is in the name of the group too.
-        let key_bytes = 2 * self.key.as_ref().map_or(0, |key| key.len());
-        GROUP_BYTES + (key_bytes + self.stats.len() * size_of::<Stats>()) as u64
+        group_bytes(self.key.as_ref().map_or(0, |key| key.len()), self.stats.len())
     }
 }
 
@@ -352,7 +361,7 @@ mod tests {
         }
         windows.end(119_999);
         assert_eq!(closed(&mut windows), []);
-        assert_eq!((windows.open_groups(), windows.held_bytes()), (3, 400));
+        assert_eq!((windows.open_groups(), windows.open_events(), windows.held_bytes()), (3, 4, 400));
         windows.end(120_000);
         let expected = [
             (Closed::Window, MINUTE, "a".to_owned(), vec![1, 3]),
@@ -361,7 +370,7 @@ mod tests {
         ];
         assert_eq!(closed(&mut windows), expected);
         assert!(windows.is_empty());
-        assert_eq!((windows.held_bytes(), windows.groups_bytes()), (0, 0));
+        assert_eq!((windows.open_events(), windows.held_bytes(), windows.groups_bytes()), (0, 0, 0));
     }
 
     #[test]

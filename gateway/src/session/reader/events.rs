@@ -55,6 +55,7 @@ impl<R: LinkReader> Reader<'_, R> {
                 "this gateway is shutting down, and this event came long after GOAWAY: it was not taken";
             return Err(Stop::End(End::close(CloseCode::Drain, message)));
         }
+        // Mostly they are waited for before anything is decoded: see `Reader::room`.
         if self.core.pipeline.is_awaiting() {
             Box::pin(self.schemas()).await?;
         }
@@ -106,7 +107,7 @@ impl<R: LinkReader> Reader<'_, R> {
         let prepared =
             prepare(self.core, self.peer.carrier, events, admission.repeated, sender, &mut stamp, inflight);
         let account = &numbering.account;
-        account.learn(self.frame_bytes as u64, prepared.cost_bytes());
+        account.learn(self.frame_bytes as u64, prepared.most_bytes());
         let share = self.share.take().unwrap_or_else(|| self.core.budget.nothing(account));
         Ok(prepared.offer(self.core, share))
     }
@@ -142,7 +143,7 @@ impl<R: LinkReader> Reader<'_, R> {
     }
 
     /// Waits until the schemas are known without which nothing may be taken.
-    async fn schemas(&mut self) -> Result<(), Stop> {
+    pub(super) async fn schemas(&mut self) -> Result<(), Stop> {
         let session = &self.session;
         self.core.metrics.stalled(Reason::Broker);
         session.connection.stall(Reason::Broker);

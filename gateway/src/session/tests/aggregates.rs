@@ -153,6 +153,29 @@ async fn a_client_that_uses_its_credit_does_not_wait_for_the_end_of_the_window_a
 }
 
 #[tokio::test(start_paused = true)]
+async fn one_event_in_a_window_does_not_keep_all_that_settle_behind_it_from_being_acknowledged() {
+    let gateway = gateway();
+    let (mut client, welcome) = gateway.client("a", 1).await;
+    well_within_a_window().await;
+    let began = Instant::now();
+    client.events(1, &[&event("x", 7)]).await;
+    for first in (2..=welcome.limit).step_by(33) {
+        client.good(first, 33).await;
+        gateway.settled_down().await;
+        // All but the event in the window settle at once.
+        let plain = gateway.sink.values().iter().take_while(|value| !value.contains("\"sum\"")).count();
+        gateway.sink.commit(plain);
+    }
+    timeout(SOON, gateway.sink.holds(1)).await.unwrap();
+    assert_eq!(told(&gateway), owned(&[("x", 1, 7)]));
+    gateway.sink.commit(1);
+    client.acked(1_024).await;
+    assert!(began.elapsed() < SOON);
+    assert_eq!(gateway.metrics.aggregates.times("sums", "client"), 1);
+    gateway.assert_accounted();
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_request_has_its_answer_before_it_gives_up() {
     let gateway = gateway();
     for first_seq in [None, Some(2)] {
@@ -298,4 +321,45 @@ async fn lossy_events_count_too() {
     assert_eq!(told(&gateway), owned(&[("x", 1, 4)]));
     gateway.sink.commit(1);
     gateway.assert_accounted();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_is_taken_to_begin_groups_and_has_back_what_those_do_not_need() {
+    let gateway = gateway();
+    let (mut client, _) = gateway.client("a", 1).await;
+    well_within_a_window().await;
+    let sent: Vec<_> = (100..200).map(|key| event(&key.to_string(), 1)).collect();
+    let sent: Vec<_> = sent.iter().map(String::as_str).collect();
+    let frame = events(1, false, &sent);
+    client.packet(Packet::Frames(frame.clone())).await;
+    gateway.settled_down().await;
+    let in_flight = || u64::try_from(gateway.metrics.bytes_in_flight.get()).unwrap();
+    let with_groups = in_flight();
+    let account = std::sync::Arc::clone(&gateway.sessions.0.registry.of("a").unwrap().account);
+    let estimate = account.estimate(frame.len(), u64::MAX);
+    assert!(estimate >= with_groups, "{estimate} for what came to {with_groups}");
+    client.events(101, &sent).await;
+    gateway.settled_down().await;
+    let more = in_flight() - with_groups;
+    assert!(more * 4 < with_groups, "{more} more than {with_groups}, in the same groups");
+    sleep(WINDOW).await;
+    gateway.commit_all().await;
+    client.acked(200).await;
+    gateway.assert_accounted();
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_open_is_told_while_a_record_waits_for_room() {
+    let gateway = gateway();
+    let (mut client, _) = gateway.client("a", 1).await;
+    well_within_a_window().await;
+    gateway.sink.set_room(0);
+    client.events(1, &[&event("x", 1)]).await;
+    gateway.settled_down().await;
+    assert_eq!(gateway.metrics.aggregates.now_open(), (1, 1));
+    sleep(WINDOW).await;
+    assert_eq!(gateway.metrics.aggregates.now_open(), (0, 0));
+    client.events(2, &[&event("x", 1), &event("x", 2), &event("y", 3)]).await;
+    gateway.settled_down().await;
+    assert_eq!(gateway.metrics.aggregates.now_open(), (2, 3));
 }

@@ -21,6 +21,7 @@ use crate::outcome::Outcome;
 use crate::pipeline::{Encodes, Pipeline};
 use crate::rates::Rates;
 use crate::record::Records;
+use crate::schema::{Subjects, Unreachable};
 use crate::session::hold::Connection;
 use crate::session::{Parts, Sessions};
 use crate::ticket::Ticket;
@@ -30,6 +31,8 @@ pub(super) struct Gateway {
     pub(super) sessions: Sessions,
     pub(super) sink: Arc<HeldSink>,
     pub(super) metrics: Arc<Metrics>,
+    /// What schema registries say.
+    pub(super) subjects: Arc<Subjects>,
     reasons: watch::Sender<Reason>,
 }
 
@@ -58,10 +61,18 @@ impl Gateway {
         });
         let (reason, reasons) = watch::channel(Reason::Ok);
         let topics = vec!["events".to_owned()];
+        let subjects = Arc::new(Subjects::new(config.subjects(), Unreachable::Hold));
         let sessions = Sessions::new(Parts {
             metrics: Arc::clone(&metrics),
             pipeline: Arc::new(
-                Pipeline::new(Limits::default(), &config.routes, &topics, Encodes::ByRoute).unwrap(),
+                Pipeline::with_schemas(
+                    Limits::default(),
+                    &config.routes,
+                    &topics,
+                    Encodes::ByRoute,
+                    Arc::clone(&subjects),
+                )
+                .unwrap(),
             ),
             sink: Arc::clone(&sink) as Arc<dyn Sink>,
             access: Arc::new(Access::new(&config.auth, &config.origins, &topics)),
@@ -77,7 +88,7 @@ impl Gateway {
         });
         let aggregated = sessions.clone();
         tokio::spawn(async move { aggregated.aggregate().await });
-        Self { sessions, sink, metrics, reasons: reason }
+        Self { sessions, sink, metrics, subjects, reasons: reason }
     }
 
     pub(super) fn limited(change: impl FnOnce(&mut config::Limits)) -> Self {

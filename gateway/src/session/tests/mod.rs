@@ -9,5 +9,6 @@ mod post;
 mod rates;
 mod refusals;
 mod rules;
+mod schemas;
 
 use gateway::{Client, Gateway};
