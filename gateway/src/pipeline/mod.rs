@@ -188,6 +188,9 @@ impl Rules<'_> {
         records: &mut Records,
         trace: &mut impl Trace,
     ) -> Result<(), Reject> {
+        if let Some(target) = self.routes.only() {
+            return self.run_straight(target, raw, index, sender, stamp, records);
+        }
         SCRATCH.with_borrow_mut(|Scratch { findings, edited, key: own_key, frame }| {
             let mut event = Event::default();
             event.fill_unchecked(raw, sender.aliases, self.limits, self.routes.looks_at_payload)?;
@@ -243,6 +246,30 @@ impl Rules<'_> {
             mark.into_iter().for_each(Mark::stay);
             Ok(())
         })
+    }
+
+    /// As [`Rules::run`], where everything goes to `target` as it came.
+    #[inline]
+    fn run_straight(
+        &self,
+        target: &Target,
+        raw: &Raw<'_>,
+        index: u32,
+        sender: Sender<'_>,
+        stamp: &mut Stamp<'_>,
+        records: &mut Records,
+    ) -> Result<(), Reject> {
+        let mut event = Event::default();
+        event.fill_unchecked(raw, sender.aliases, self.limits, false)?;
+        event.check(self.limits)?;
+        admit(&event, stamp.now_ms())?;
+        permit(sender.grant, target)?;
+        let (stamp, key) = stamp.complete(&mut event, index);
+        let encoding = self.encodes.encoding(target.encoding);
+        let timestamp_ms = stamp.timestamp_ms(event.time_ms(), target.tolerance_ms);
+        let draft = records.draft(index, target.topic, encoding, timestamp_ms);
+        encode::encode(draft, encoding, &event, None, key.as_deref());
+        Ok(())
     }
 
     /// Where an event goes that does not fit the schema of `route`, if there is such a place.

@@ -138,6 +138,15 @@ impl Table {
         self.routes.iter().map(|route| route.outline(&self.conditions)).collect()
     }
 
+    /// Where everything goes as it came: without rules, which is how most begin.
+    #[inline]
+    pub(super) fn only(&self) -> Option<&Target> {
+        match self.routes.as_slice() {
+            [route] if route.takes_all_as_it_is() => Some(&route.target),
+            _ => None,
+        }
+    }
+
     /// The route that takes the event, whose operators let it pass; `permits` is asked before they are.
     pub(super) fn take<'a>(
         &'a self,
@@ -149,14 +158,6 @@ impl Table {
         trace: &mut impl Trace,
     ) -> Result<(&'a Compiled, Passed<'a>), Refused<'a>> {
         let Judged { limits, stamp } = judged;
-        // Without rules, which is how most begin, this is all there is to do.
-        if let [route] = self.routes.as_slice()
-            && route.takes_all_as_it_is()
-        {
-            event.check(limits)?;
-            permits(&route.target)?;
-            return Ok((route, Passed::UNSEEN));
-        }
         self.conditions.read(event, limits, findings)?;
         let taken = self.routes.iter().enumerate().find(|(index, route)| {
             let Some(when) = &route.when else { return true };
