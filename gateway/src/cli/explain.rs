@@ -64,7 +64,9 @@ impl Explained<'_> {
         let to_events = [Route::to_events()];
         let routes = if self.config.routes.is_empty() { &to_events[..] } else { &self.config.routes };
         for (index, (route, outline)) in routes.iter().zip(self.pipeline.rules().outlines()).enumerate() {
-            writeln!(out, "route {}{} -> topic {}", index + 1, named(route), route.topic)?;
+            let among = route.topics.as_ref().map(|topics| format!(", one of {}", topics.join(", ")));
+            let (number, among) = (index + 1, among.unwrap_or_default());
+            writeln!(out, "route {number}{} -> topic {}{among}", named(route), route.topic)?;
             match (&route.when, outline.condition) {
                 (Some(when), Some(cost)) => writeln!(out, "  when {}\n    {}", when.one_line(), shown(cost))?,
                 _ => writeln!(out, "  takes everything that comes here")?,

@@ -25,10 +25,12 @@ mod routes;
 mod schema_registry;
 mod sessions;
 mod size;
+mod template;
 #[cfg(test)]
 mod tests;
 mod topics;
 
+use std::collections::HashSet;
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::Path;
@@ -54,6 +56,7 @@ pub use self::routes::Route;
 pub use self::schema_registry::SchemaRegistry;
 pub use self::sessions::Sessions;
 pub use self::size::ByteSize;
+pub use self::template::{Part, Template};
 pub use self::topics::{Acks, Compression, Missing, PRODUCERS_MAX, Topic, Topics};
 
 use self::document::Document;
@@ -114,12 +117,9 @@ impl Config {
     /// The table that [`crate::record::TopicId`] counts in: the routes' topics in their order, each once; without
     /// routes `events` alone.
     pub fn topics(&self) -> Vec<String> {
-        let mut topics: Vec<String> = Vec::new();
-        for route in &self.routes {
-            if !topics.contains(&route.topic) {
-                topics.push(route.topic.clone());
-            }
-        }
+        let mut known = HashSet::new();
+        let all = self.routes.iter().flat_map(Route::leads_to);
+        let topics: Vec<String> = all.filter(|topic| known.insert(*topic)).cloned().collect();
         if topics.is_empty() { vec![Route::to_events().topic] } else { topics }
     }
 

@@ -8,6 +8,7 @@ use super::findings::Findings;
 use super::operators::{
     self, Aggregate, Deadband, Dedup, Expire, Field, Filter, Redact, Sample, Throttle, Validate,
 };
+use super::template;
 use super::topics::{Acks, Compression, Missing};
 use crate::record::Encoding;
 
@@ -24,8 +25,11 @@ pub struct Route {
     /// What it takes; `None` takes everything.
     #[serde(default)]
     pub when: Option<Condition>,
-    /// The Kafka topic.
+    /// The Kafka topic; or a template over the event's attributes, then with `topics`.
     pub topic: String,
+    /// What a template may give; an event for which it gives anything else is refused.
+    #[serde(default)]
+    pub topics: Option<Vec<String>>,
     /// The record's key; without a value, and without this, `partitionkey` or the client.
     #[serde(default)]
     pub key: Option<Expression>,
@@ -108,6 +112,7 @@ impl Route {
             name: None,
             when: None,
             topic: "events".into(),
+            topics: None,
             key: None,
             expire: None,
             throttle: Vec::new(),
@@ -131,6 +136,11 @@ impl Route {
         }
     }
 
+    /// The topics that its events may go to.
+    pub fn leads_to(&self) -> &[String] {
+        self.topics.as_deref().unwrap_or(std::slice::from_ref(&self.topic))
+    }
+
     /// Whether Kafka takes `topic` as a name.
     pub fn is_topic(topic: &str) -> bool {
         let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
@@ -141,13 +151,7 @@ impl Route {
 pub(super) fn check(routes: &[Route], findings: &mut Findings<'_>) {
     let mut together = Compiler::default();
     for (index, route) in routes.iter().enumerate() {
-        if !Route::is_topic(&route.topic) {
-            findings.refuse(
-                &format!("routes.{index}.topic"),
-                format!("`{}` cannot be a Kafka topic", route.topic),
-                "write 1 to 249 letters, digits, `.`, `_` or `-`",
-            );
-        }
+        template::check(index, route, findings);
         if let Some(name) = route.name.as_deref() {
             if !operators::is_name(name) {
                 let help = "write 1 to 64 letters, digits, `-`, `_` or `.`";

@@ -1,5 +1,7 @@
 //! What a topic needs of Kafka: whether it has to be there, and how its records travel.
 
+use std::collections::{HashMap, HashSet};
+
 use serde::{Deserialize, Deserializer, de};
 
 use super::findings::Findings;
@@ -7,6 +9,8 @@ use super::routes::Route;
 
 /// Producers that routes' `linger_ms` and `compression` may come to: each has connections and threads of its own.
 pub const PRODUCERS_MAX: usize = 8;
+/// The most topics: each is asked for, and has counters.
+const TOPICS_MAX: usize = 10_000;
 
 /// What is done about a topic that Kafka does not have.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq)]
@@ -107,7 +111,7 @@ impl Topic {
         }
     }
 
-    fn of(route: &Route, defaults: &Topics) -> Self {
+    fn of(name: &str, route: &Route, defaults: &Topics) -> Self {
         Self {
             dead_letter: route.dead_letter.clone(),
             missing: route.missing.unwrap_or(defaults.missing),
@@ -115,7 +119,7 @@ impl Topic {
             replication: route.replication.or(defaults.replication),
             linger_ms: route.linger_ms,
             compression: route.compression,
-            ..Self::new(&route.topic, defaults)
+            ..Self::new(name, defaults)
         }
     }
 }
@@ -123,17 +127,16 @@ impl Topic {
 /// The topics of `routes` in their order, each once, and after them their dead-letter topics.
 pub(super) fn all(routes: &[Route], defaults: &Topics) -> Vec<Topic> {
     let mut topics: Vec<Topic> = Vec::new();
-    let named = |topics: &[Topic], name: &str| topics.iter().any(|topic| topic.name == name);
+    let mut known = HashSet::new();
     for route in routes {
-        if !named(&topics, &route.topic) {
-            topics.push(Topic::of(route, defaults));
-        }
+        let new = route.leads_to().iter().filter(|name| known.insert(*name));
+        topics.extend(new.map(|name| Topic::of(name, route, defaults)));
     }
     if topics.is_empty() {
         topics.push(Topic::new(&Route::to_events().topic, defaults));
     }
     for name in routes.iter().filter_map(|route| route.dead_letter.as_ref()) {
-        if !named(&topics, name) {
+        if known.insert(name) {
             topics.push(Topic::new(name, defaults));
         }
     }
@@ -163,8 +166,18 @@ pub(super) fn check(topics: Option<&Topics>, routes: &[Route], findings: &mut Fi
         }
     }
     let defaults = topics.cloned().unwrap_or_default();
+    let mut first = HashMap::new();
     for (index, route) in routes.iter().enumerate() {
-        check_route(index, route, routes, &defaults, findings);
+        for name in route.leads_to() {
+            first.entry(name.as_str()).or_insert((index, route));
+        }
+    }
+    if first.len() > TOPICS_MAX {
+        let help = format!("each is asked for, and has counters: at most {TOPICS_MAX}");
+        findings.refuse("routes", format!("{} topics", first.len()), help);
+    }
+    for (index, route) in routes.iter().enumerate() {
+        check_route(index, route, &first, &defaults, findings);
     }
     let mut ways: Vec<_> = routes.iter().map(|route| (route.linger_ms, route.compression)).collect();
     ways.push((None, None));
@@ -182,7 +195,7 @@ pub(super) fn check(topics: Option<&Topics>, routes: &[Route], findings: &mut Fi
 fn check_route(
     index: usize,
     route: &Route,
-    routes: &[Route],
+    first: &HashMap<&str, (usize, &Route)>,
     defaults: &Topics,
     findings: &mut Findings<'_>,
 ) {
@@ -191,7 +204,7 @@ fn check_route(
         if !Route::is_topic(dead_letter) {
             let help = "write 1 to 249 letters, digits, `.`, `_` or `-`";
             findings.refuse(&at, format!("`{dead_letter}` cannot be a Kafka topic"), help);
-        } else if routes.iter().any(|other| other.topic == *dead_letter) {
+        } else if first.contains_key(dead_letter.as_str()) {
             findings.refuse(
                 &at,
                 format!(
@@ -205,12 +218,14 @@ fn check_route(
         let help = "0 to 10000; a client waits for its acknowledgement meanwhile";
         findings.refuse(&format!("routes.{index}.linger_ms"), "linger_ms is too long".to_owned(), help);
     }
-    let first = routes.iter().position(|other| other.topic == route.topic).filter(|first| *first < index);
-    let Some((above, first)) = first.and_then(|above| Some((above, routes.get(above)?))) else { return };
-    if Topic::of(first, defaults) != Topic::of(route, defaults) {
+    let differs = route.leads_to().iter().find_map(|name| {
+        let (above, first) = first.get(name.as_str()).filter(|(above, _)| *above < index)?;
+        (Topic::of(name, first, defaults) != Topic::of(name, route, defaults)).then_some((above, name))
+    });
+    if let Some((above, name)) = differs {
         findings.refuse(
             &format!("routes.{index}"),
-            format!("route {} leads to `{}` too, with other settings of the topic", above + 1, route.topic),
+            format!("route {} leads to `{name}` too, with other settings of the topic", above + 1),
             "dead_letter, missing, partitions, replication, linger_ms and compression belong to the topic: write the same \
              in all routes to it",
         );

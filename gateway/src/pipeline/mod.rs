@@ -13,6 +13,7 @@ mod route;
 mod seen;
 mod stamp;
 mod tally;
+mod topic;
 mod trace;
 
 use std::cell::RefCell;
@@ -50,6 +51,8 @@ struct Scratch {
     edited: Edited,
     /// The record's key, where an expression says it.
     key: String,
+    /// The topic, where a template gives it.
+    topic: String,
     /// The record's value, where it names its schema.
     frame: Frame,
 }
@@ -191,7 +194,7 @@ impl Rules<'_> {
         if let Some(target) = self.routes.only() {
             return self.run_straight(target, raw, index, sender, stamp, records);
         }
-        SCRATCH.with_borrow_mut(|Scratch { findings, edited, key: own_key, frame }| {
+        SCRATCH.with_borrow_mut(|Scratch { findings, edited, key: own_key, topic: topic_name, frame }| {
             let mut event = Event::default();
             event.fill_unchecked(raw, sender.aliases, self.limits, self.routes.looks_at_payload)?;
             let admitted = admit(&event, stamp.now_ms());
@@ -219,9 +222,10 @@ impl Rules<'_> {
             let (has_key, mark) =
                 self.routes.complete(route, &mut event, findings, judged, own_key, trace)?;
             let target = &route.target;
+            let topic = target.leads.topic(&event, sender.grant, &target.name, topic_name)?;
             if let Some(aggregate) = route.aggregate() {
                 let mut sight = self.routes.sight(route, &event, findings, judged);
-                let to = Destined { index, topic: target.topic };
+                let to = Destined { index, topic };
                 aggregate.contribute(&mut sight, to, own_key, records, trace)?;
                 passed.goes_on();
                 mark.into_iter().for_each(Mark::stay);
@@ -240,7 +244,7 @@ impl Rules<'_> {
             };
             let encoding = self.encodes.encoding(target.encoding);
             let timestamp_ms = stamp.timestamp_ms(event.time_ms(), target.tolerance_ms);
-            let draft = records.draft(index, target.topic, encoding, timestamp_ms);
+            let draft = records.draft(index, topic, encoding, timestamp_ms);
             encode::encode(draft, encoding, &event, framed, own_key.or(key.as_deref()));
             passed.goes_on();
             mark.into_iter().for_each(Mark::stay);
@@ -252,7 +256,7 @@ impl Rules<'_> {
     #[inline]
     fn run_straight(
         &self,
-        target: &Target,
+        (target, topic): (&Target, TopicId),
         raw: &Raw<'_>,
         index: u32,
         sender: Sender<'_>,
@@ -267,7 +271,7 @@ impl Rules<'_> {
         let (stamp, key) = stamp.complete(&mut event, index);
         let encoding = self.encodes.encoding(target.encoding);
         let timestamp_ms = stamp.timestamp_ms(event.time_ms(), target.tolerance_ms);
-        let draft = records.draft(index, target.topic, encoding, timestamp_ms);
+        let draft = records.draft(index, topic, encoding, timestamp_ms);
         encode::encode(draft, encoding, &event, None, key.as_deref());
         Ok(())
     }
@@ -305,11 +309,7 @@ impl DeadLetters<'_> {
 }
 
 fn permit(grant: &Grant, target: &Target) -> Result<(), Reject> {
-    if grant.allows_topic(target.topic) {
-        return Ok(());
-    }
-    let message = format!("this token does not reach topic `{}`", target.name).into();
-    Err(Reject { code: Code::Forbidden, message })
+    if target.leads.is_open_to(grant) { Ok(()) } else { Err(topic::forbidden(&target.name)) }
 }
 
 fn admit(event: &Event<'_>, now_ms: u64) -> Result<(), Reject> {

@@ -13,6 +13,7 @@ use super::operators::deadband::Last;
 use super::operators::{Aggregate, Frame, Mark, Operators, Passed, Validate};
 use super::stamp::Stamp;
 use super::tally::Tally;
+use super::topic::Leads;
 use super::trace::{Cost, Outline, Trace};
 use crate::config::Route;
 use crate::record::{Aggregation, Encoding, TopicId};
@@ -33,9 +34,10 @@ pub(super) struct Table {
 /// Where a route leads.
 #[derive(Debug)]
 pub(super) struct Target {
-    pub(super) topic: TopicId,
+    pub(super) leads: Leads,
     /// Where what does not fit its schema goes.
     pub(super) dead_letter: Option<TopicId>,
+    /// The topic's name, or the template.
     pub(super) name: String,
     pub(super) encoding: Encoding,
     pub(super) tolerance_ms: u64,
@@ -59,6 +61,8 @@ impl Table {
     pub(super) fn new(routes: &[Route], topics: &[String], subjects: &Subjects) -> Result<Self, Problem> {
         let to_first = [Route { topic: topics.first().cloned().unwrap_or_default(), ..Route::to_events() }];
         let routes = if routes.is_empty() { &to_first } else { routes };
+        let ids =
+            topics.iter().enumerate().rev().map(|(position, name)| (name.as_str(), id(position))).collect();
         let mut compiler = Compiler::default();
         let conditions = routes.iter().map(|route| route.when.as_ref());
         let whens: Vec<_> = conditions
@@ -71,7 +75,6 @@ impl Table {
             let operators = Operators::new(route, subjects, compiler)?;
             let mut after = operators.has_edits().then(Compiler::default);
             let onward = Onward::new(route, index, after.as_mut().unwrap_or(compiler))?;
-            let id = |name: &String| topics.iter().position(|topic| topic == name).map(id);
             Ok(Compiled {
                 name: route.name.clone().unwrap_or_else(|| (index + 1).to_string()),
                 when,
@@ -80,8 +83,8 @@ impl Table {
                 look: (!is_read_first).then(|| Look::new(&own)),
                 after: after.as_ref().map(Look::new),
                 target: Target {
-                    topic: id(&route.topic).unwrap_or(TopicId(0)),
-                    dead_letter: route.dead_letter.as_ref().and_then(id),
+                    leads: Leads::new(route, &ids),
+                    dead_letter: route.dead_letter.as_ref().and_then(|name| ids.get(name.as_str()).copied()),
                     name: route.topic.clone(),
                     encoding: route.encoding,
                     tolerance_ms: route.tolerance_ms,
@@ -140,9 +143,10 @@ impl Table {
 
     /// Where everything goes as it came: without rules, which is how most begin.
     #[inline]
-    pub(super) fn only(&self) -> Option<&Target> {
-        match self.routes.as_slice() {
-            [route] if route.takes_all_as_it_is() => Some(&route.target),
+    pub(super) fn only(&self) -> Option<(&Target, TopicId)> {
+        let [route] = self.routes.as_slice() else { return None };
+        match &route.target.leads {
+            Leads::To(topic) if route.takes_all_as_it_is() => Some((&route.target, *topic)),
             _ => None,
         }
     }
@@ -326,6 +330,6 @@ fn unrouted(event: &Event<'_>) -> Reject {
 }
 
 /// As much of a client's word as an answer repeats.
-fn shortened(word: &str) -> String {
+pub(super) fn shortened(word: &str) -> String {
     word.chars().take(64).collect()
 }

@@ -17,6 +17,15 @@ impl Asked {
             None => Self::Extension(name.into()),
         }
     }
+
+    /// Its value, if the event has it.
+    #[inline]
+    pub(super) fn of<'e>(&self, event: &Event<'e>) -> Option<Sent<'e>> {
+        match self {
+            Self::Known(attribute) => event.get(*attribute),
+            Self::Extension(name) => event.attribute(name),
+        }
+    }
 }
 
 /// An event, and the attributes that are asked for by their position.
@@ -26,11 +35,7 @@ impl<'e> Attributes<'e> for Seen<'_, 'e> {
     #[inline]
     fn get(&self, position: u16) -> Option<Value<'e>> {
         let Self(event, asked) = self;
-        let sent = match asked.get(usize::from(position))? {
-            Asked::Known(attribute) => event.get(*attribute),
-            Asked::Extension(name) => event.attribute(name),
-        };
-        sent.map(value)
+        asked.get(usize::from(position))?.of(event).map(value)
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod edits;
 mod memory;
+mod topics;
 mod whole_events;
 
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use rustix::process::{Signal, kill_process};
 use serde_json::Value;
+use tidegate::deliver::log::Cursor;
 use tidegate_wire::Code;
 
 use crate::client::{Carrier, Sender};
@@ -193,4 +194,22 @@ async fn the_example_keeps_of_recorded_events_what_it_says() {
         );
         assert_eq!(metrics.get(&series), count, "{series}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_topic_that_an_event_gives_is_one_of_the_list() {
+    let rules = "[[routes]]\ntopic = \"web-{shop}\"\ntopics = [\"web-a\", \"web-b\"]\n";
+    let gateway = Gateway::start(rules).await;
+    let shops = ["a", "b", "c", "a"];
+    let events = shops.map(|shop| format!(r#"{{"type":"t","shop":"{shop}","data":1}}"#).into_bytes());
+    let mut sender = Sender::new("web-1", &events, 2);
+    sender.run(&gateway, Carrier::WebSocket, u64::MAX).await.unwrap();
+    assert_eq!(sender.refused.values().copied().collect::<Vec<_>>(), [Code::Unrouted]);
+    let mut cursor = Cursor::open(&gateway.path("log"), 1).unwrap();
+    let mut topics = Vec::new();
+    while let Some(record) = cursor.next().unwrap() {
+        topics.push(record.topic.to_owned());
+    }
+    assert_eq!(topics, ["web-a", "web-b", "web-a"]);
+    gateway.assert_accounted().await;
 }

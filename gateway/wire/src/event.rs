@@ -42,6 +42,17 @@ impl<'a> Event<'a> {
         self.attributes.take_away(attribute);
     }
 
+    /// Gives an extension a value, whatever the client said of it. `name` must be one that [`crate::is_name`] allows and
+    /// that is not known here; the value is not judged.
+    pub fn set_extension(&mut self, name: &'a str, value: Value<'a>) {
+        self.attributes.put_extension(name, value);
+    }
+
+    /// Takes an extension away; whether it was there.
+    pub fn remove_extension(&mut self, name: &'a str) -> bool {
+        self.attributes.take_extension_away(name)
+    }
+
     /// Any attribute by its name.
     pub fn attribute(&self, name: &str) -> Option<Value<'a>> {
         match Attribute::from_name(name) {
@@ -134,5 +145,50 @@ mod tests {
         assert_eq!(String::from_utf8(written).unwrap(), r#"{"type":"a","topic":"d","data":1}"#);
         event.set(Attribute::Subject, Value::Text("e"));
         assert_eq!(event.attribute("subject"), Some(Value::Text("e")));
+    }
+
+    #[test]
+    fn extensions_can_be_replaced_and_taken_away_whoever_gave_them() {
+        let limits = Limits::default();
+        let mut aliases = Aliases::default();
+        let attributes = r#"{"type":"a","x":"inherited","y":"inherited"}"#.into();
+        aliases.define(&Define { alias: 1, attributes }, &limits).unwrap();
+        let raw = Raw::Record(Record { alias: 1, payload: b"1", ..Record::default() });
+        let mut event = Event::parse(&raw, &aliases, &limits).unwrap();
+        event.set_extension("x", Value::Text("own"));
+        assert!(event.remove_extension("y") && !event.remove_extension("y") && !event.remove_extension("z"));
+        event.set_extension("z", Value::Text("new"));
+        let written = |event: &Event<'_>| {
+            let mut written = Vec::new();
+            event.write_structured(&mut written);
+            String::from_utf8(written).unwrap()
+        };
+        assert_eq!(written(&event), r#"{"type":"a","x":"own","z":"new","data":1}"#);
+        assert!(event.remove_extension("x") && event.remove_extension("z"));
+        assert_eq!(written(&event), r#"{"type":"a","data":1}"#);
+        event.set_extension("y", Value::Text("again"));
+        assert_eq!(written(&event), r#"{"type":"a","y":"again","data":1}"#);
+    }
+
+    #[test]
+    fn extensions_are_found_however_many_there_are() {
+        // Around the number from which on they are kept sorted.
+        for count in [0, 1, 15, 16, 17, 40] {
+            let others: String = (0..count).rev().map(|n| format!(",\"n{n}\":{n}")).collect();
+            let text = format!(r#"{{"type":"a","m":"theirs"{others}}}"#);
+            let (aliases, limits) = (Aliases::default(), Limits::default());
+            let mut event = Event::parse(&Raw::Structured(text.as_bytes()), &aliases, &limits).unwrap();
+            for name in ["m", "a", "z", "n5x"] {
+                event.set_extension(name, Value::Text("ours"));
+                event.set_extension(name, Value::Text("ours"));
+                assert_eq!(event.attribute(name), Some(Value::Text("ours")), "{count} {name}");
+            }
+            assert_eq!(event.extensions().count(), count + 4);
+            for name in ["m", "a", "z", "n5x"] {
+                assert!(event.remove_extension(name), "{count} {name}");
+                assert_eq!(event.attribute(name), None);
+            }
+            assert!((0..count).all(|n| event.attribute(&format!("n{n}")).is_some()), "{count}");
+        }
     }
 }

@@ -16,6 +16,8 @@ pub(crate) struct Attributes<'a> {
     known: [Option<Value<'a>>; Attribute::ALL.len()],
     own: Vec<(Cow<'a, str>, Value<'a>)>,
     inherited: Option<&'a Defined>,
+    /// Extensions that are not to be inherited.
+    hidden: Vec<&'a str>,
     pub(crate) time_ms: Option<i64>,
     pub(crate) expiry_ms: Option<i64>,
     /// Bits of the known attributes that were sent with this event, `null` or not.
@@ -56,6 +58,35 @@ impl<'a> Attributes<'a> {
         self.gone |= attribute.bit();
     }
 
+    pub(crate) fn put_extension(&mut self, name: &'a str, value: Value<'a>) {
+        match self.place(name) {
+            Ok(at) => {
+                if let Some((_, own)) = self.own.get_mut(at) {
+                    *own = value;
+                }
+            }
+            Err(at) => {
+                self.own.insert(at, (Cow::Borrowed(name), value));
+                if self.own.len() == FEW + 1 {
+                    self.own.sort_unstable_by(|(left, _), (right, _)| left.cmp(right));
+                }
+            }
+        }
+    }
+
+    /// Whether it was there.
+    pub(crate) fn take_extension_away(&mut self, name: &'a str) -> bool {
+        let was_there = self.extensions().any(|(other, _)| other == name);
+        if let Ok(at) = self.place(name) {
+            self.own.remove(at);
+        }
+        let is_inherited = self.inherited.is_some_and(|d| d.extensions().any(|(other, _)| other == name));
+        if is_inherited && !self.hidden.contains(&name) {
+            self.hidden.push(name);
+        }
+        was_there
+    }
+
     /// Extensions, the event's own first.
     pub(crate) fn extensions(&self) -> impl Iterator<Item = (&str, Value<'a>)> + use<'_, 'a> {
         let own = self.own.iter().map(|(name, value)| (&**name, *value));
@@ -63,7 +94,7 @@ impl<'a> Attributes<'a> {
             .inherited
             .into_iter()
             .flat_map(|d| d.extensions().map(|(n, v)| -> (&str, Value<'a>) { (n, v) }))
-            .filter(|(name, _)| !self.has(name));
+            .filter(|(name, _)| !self.has(name) && !self.hidden.contains(name));
         own.chain(inherited)
     }
 
@@ -222,10 +253,15 @@ impl<'a> Attributes<'a> {
     }
 
     fn has(&self, name: &str) -> bool {
+        self.place(name).is_ok()
+    }
+
+    /// Where the event's own extension of this name is, or would be put.
+    fn place(&self, name: &str) -> Result<usize, usize> {
         if self.own.len() > FEW {
-            self.own.binary_search_by(|(own, _)| (**own).cmp(name)).is_ok()
+            self.own.binary_search_by(|(own, _)| (**own).cmp(name))
         } else {
-            self.own.iter().any(|(own, _)| own == name)
+            self.own.iter().position(|(own, _)| own == name).ok_or(self.own.len())
         }
     }
 }
