@@ -1,6 +1,6 @@
 //! An event as a Kafka record (`CloudEvents` Kafka protocol binding 1.0).
 
-use tidegate_wire::{Attribute, Event, Reject};
+use tidegate_wire::{Attribute, Event};
 
 use crate::record::{Draft, Encoding};
 
@@ -26,14 +26,13 @@ pub(super) fn encode(
 }
 
 /// Completes the record for the dead-letter topic of an event that is refused. `draft` is one with headers; `encoding` is what
-/// the event would have had.
+/// the event would have had, `reason` is what headers say of why.
 pub(super) fn letter(
     mut draft: Draft<'_>,
     encoding: Encoding,
     event: &Event<'_>,
     key: Option<&str>,
-    reject: &Reject,
-    topic: &str,
+    reason: &[(&str, &str)],
 ) {
     if let Some(key) = key {
         draft.key(|out| out.extend_from_slice(key.as_bytes()));
@@ -46,8 +45,7 @@ pub(super) fn letter(
         Encoding::Binary => binary(&mut draft, event, None),
     }
     // As `deliver/kafka/refuse` writes them; and why, since Kafka is not the one to ask.
-    let headers = [("reason", reject.code.name()), ("topic", topic), ("message", &*reject.message)];
-    for (name, value) in headers {
+    for (name, value) in reason {
         draft.header(&["tidegate-", name], |out| out.extend_from_slice(value.as_bytes()));
     }
     draft.push();

@@ -20,6 +20,9 @@ pub(super) struct Sight<'s, 'e> {
     pub(super) findings: &'s mut Findings,
     /// When its frame was received, Unix ms.
     pub(super) now_ms: u64,
+    /// Whose clients send it.
+    pub(super) tenant: &'s str,
+    pub(super) limits: &'s Limits,
 }
 
 impl Look {

@@ -200,7 +200,7 @@ impl Rules<'_> {
             let admitted = admit(&event, stamp.now_ms());
             admitted.map_err(|reject| unless_malformed(reject, &mut event, self.limits))?;
             let (stamp, key) = stamp.complete(&mut event, index);
-            let judged = Judged { limits: self.limits, stamp };
+            let judged = Judged { limits: self.limits, stamp, tenant: &sender.grant.tenant };
             let permits = |target: &Target| permit(sender.grant, target);
             let taken = self.routes.take(&mut event, findings, judged, permits, frame, trace);
             let (route, passed) = match taken {
@@ -208,7 +208,7 @@ impl Rules<'_> {
                 Err(Refused { reject, by }) => {
                     if let Some(letters) = by.and_then(|route| self.dead_letters(route, &reject)) {
                         // What a route keeps back of its events it keeps back of these too.
-                        if letters.route.redact(&mut event, edited, judged, trace) {
+                        if letters.route.redact(&mut event, edited, judged) {
                             edited.put_into(&mut event);
                         }
                         letters.add(&event, index, stamp, key.as_deref(), &reject, records);
@@ -232,7 +232,7 @@ impl Rules<'_> {
                 return Ok(());
             }
             let own_key = has_key.then_some(own_key.as_str());
-            let framed = match route.validate().map(|validate| validate.frame(&event, frame)) {
+            let framed = match route.validate().map(|validate| validate.frame(&event, self.limits, frame)) {
                 None => None,
                 Some(Ok(framed)) => framed,
                 Some(Err(reject)) => {
@@ -304,7 +304,10 @@ impl DeadLetters<'_> {
         let target = &self.route.target;
         let timestamp_ms = stamp.timestamp_ms(event.time_ms(), target.tolerance_ms);
         let draft = records.draft(index, self.topic, Encoding::Binary, timestamp_ms);
-        encode::letter(draft, target.encoding, event, key, reject, &target.name);
+        // The whole message says names of members, which may be what is kept back.
+        let message = if self.route.redacts() { "`data` does not fit its schema" } else { &reject.message };
+        let reason = [("reason", reject.code.name()), ("topic", &target.name), ("message", message)];
+        encode::letter(draft, target.encoding, event, key, &reason);
     }
 }
 

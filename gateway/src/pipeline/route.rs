@@ -47,7 +47,10 @@ pub(super) struct Target {
 #[derive(Debug)]
 pub(super) struct Compiled {
     name: String,
+    is_named: bool,
     when: Option<Program>,
+    /// How `when` is written.
+    condition: Option<String>,
     operators: Operators,
     onward: Option<Onward>,
     /// What the operators look at, where it is not in [`Table::conditions`].
@@ -77,7 +80,9 @@ impl Table {
             let onward = Onward::new(route, index, after.as_mut().unwrap_or(compiler))?;
             Ok(Compiled {
                 name: route.name.clone().unwrap_or_else(|| (index + 1).to_string()),
+                is_named: route.name.is_some(),
                 when,
+                condition: route.when.as_ref().map(|when| when.text().to_owned()),
                 operators,
                 onward,
                 look: (!is_read_first).then(|| Look::new(&own)),
@@ -103,7 +108,7 @@ impl Table {
     /// Rules that `before` had too, written the same, go on counting, and know what those knew.
     pub(super) fn succeed(&mut self, before: &Self) {
         for route in &mut self.routes {
-            let Some(same) = before.routes.iter().find(|other| other.name == route.name) else { continue };
+            let Some(same) = before.routes.iter().find(|other| route.is_same(other)) else { continue };
             route.operators.succeed(&same.operators);
             if let (Some(onward), Some(other)) = (&mut route.onward, &same.onward) {
                 onward.succeed(other);
@@ -161,7 +166,7 @@ impl Table {
         frame: &mut Frame,
         trace: &mut impl Trace,
     ) -> Result<(&'a Compiled, Passed<'a>), Refused<'a>> {
-        let Judged { limits, stamp } = judged;
+        let Judged { limits, stamp, .. } = judged;
         self.conditions.read(event, limits, findings)?;
         let taken = self.routes.iter().enumerate().find(|(index, route)| {
             let Some(when) = &route.when else { return true };
@@ -182,7 +187,7 @@ impl Table {
         }
         let look = route.look.as_ref().unwrap_or(&self.conditions);
         trace.begins();
-        let mut sight = Sight { look, event, findings, now_ms: stamp.now_ms() };
+        let mut sight = judged.sight(look, event, findings);
         let passed = route.operators.judge(&mut sight, || stamp.fate(), frame, trace);
         let passed = passed.map_err(|reject| Refused { reject, by: Some(route) })?;
         if let Some(rate) = passed.sampledrate {
@@ -219,10 +224,10 @@ impl Table {
         route: &'s Compiled,
         event: &'s Event<'e>,
         findings: &'s mut Findings,
-        judged: Judged<'_>,
+        judged: Judged<'s>,
     ) -> Sight<'s, 'e> {
         let look = route.after.as_ref().or(route.look.as_ref()).unwrap_or(&self.conditions);
-        Sight { look, event, findings, now_ms: judged.stamp.now_ms() }
+        judged.sight(look, event, findings)
     }
 }
 
@@ -245,6 +250,19 @@ pub(super) struct Judged<'a> {
     pub(super) limits: &'a Limits,
     /// When they came, and what becomes of them.
     pub(super) stamp: &'a Stamp<'a>,
+    /// Whose clients send them.
+    pub(super) tenant: &'a str,
+}
+
+impl<'a> Judged<'a> {
+    /// What rules see of an event.
+    fn sight<'s, 'e>(self, look: &'s Look, event: &'s Event<'e>, findings: &'s mut Findings) -> Sight<'s, 'e>
+    where
+        'a: 's,
+    {
+        let Self { limits, stamp, tenant } = self;
+        Sight { look, event, findings, now_ms: stamp.now_ms(), tenant, limits }
+    }
 }
 
 impl Compiled {
@@ -272,27 +290,34 @@ impl Compiled {
     }
 
     /// Redacts an event that goes elsewhere than its route says; whether it is edited. One that cannot be is left without data.
-    pub(super) fn redact(
-        &self,
-        event: &mut Event<'_>,
-        edited: &mut Edited,
-        judged: Judged<'_>,
-        trace: &mut impl Trace,
-    ) -> bool {
-        if !self.operators.redacts() {
+    pub(super) fn redact(&self, event: &mut Event<'_>, edited: &mut Edited, judged: Judged<'_>) -> bool {
+        if !self.redacts() {
             return false;
         }
         edited.begin();
-        let is_redacted = self.operators.redact(event, edited, judged, trace).is_ok();
+        let is_redacted = self.operators.redact_uncounted(event, edited, judged).is_ok();
         if !is_redacted {
             event.data = Data::None;
         }
         is_redacted
     }
 
+    /// Whether anything of its events' payloads is kept back.
+    pub(super) fn redacts(&self) -> bool {
+        self.operators.redacts()
+    }
+
     /// What the data of its events must be like.
     pub(super) fn validate(&self) -> Option<&Validate> {
         self.operators.validate.as_ref()
+    }
+
+    /// Whether it goes on where `before` is. The position of a route without a name may be another one's by now, so that what
+    /// it takes and where it leads must be the same too.
+    fn is_same(&self, before: &Self) -> bool {
+        let is_called_so = self.is_named == before.is_named && self.name == before.name;
+        is_called_so
+            && (self.is_named || self.condition == before.condition && self.target.name == before.target.name)
     }
 
     fn takes_all_as_it_is(&self) -> bool {

@@ -29,7 +29,7 @@ impl AvroSchema {
         Err(ABSENT.into())
     }
 
-    pub(super) fn encode(&self, _: &Value, _: &mut Vec<u8>) -> Result<(), Mismatch> {
+    pub(super) fn encode(&self, _: &Value, _: usize, _: &mut Vec<u8>) -> Result<(), Mismatch> {
         match *self {}
     }
 }

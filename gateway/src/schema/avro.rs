@@ -70,8 +70,8 @@ impl AvroSchema {
         parse::parse(text, references)
     }
 
-    pub(super) fn encode(&self, data: &Value, out: &mut Vec<u8>) -> Result<(), Mismatch> {
-        encode::encode(&self.nodes, self.root, data, out)
+    pub(super) fn encode(&self, data: &Value, bytes_max: usize, out: &mut Vec<u8>) -> Result<(), Mismatch> {
+        encode::encode(&self.nodes, self.root, data, bytes_max, out)
     }
 }
 

@@ -13,12 +13,25 @@ pub struct Mismatch {
     /// Steps into the data, the innermost first.
     steps: Vec<String>,
     what: String,
+    is_too_large: bool,
 }
 
 impl Mismatch {
     /// A mismatch of the value at hand.
     pub fn new(what: impl Into<String>) -> Self {
-        Self { steps: Vec::new(), what: what.into() }
+        Self { steps: Vec::new(), what: what.into(), is_too_large: false }
+    }
+
+    #[cfg_attr(not(feature = "schemas"), expect(dead_code, reason = "languages say it"))]
+    /// Data that may fit, but not in so many bytes.
+    pub(super) fn too_large(bytes_max: usize) -> Self {
+        let what = format!("has more than {bytes_max} bytes as its schema writes it");
+        Self { is_too_large: true, ..Self::new(what) }
+    }
+
+    /// Whether it is only that.
+    pub fn is_too_large(&self) -> bool {
+        self.is_too_large
     }
 
     #[cfg_attr(not(feature = "schemas"), expect(dead_code, reason = "languages say it"))]

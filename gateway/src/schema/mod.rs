@@ -76,11 +76,11 @@ impl Schema {
     }
 
     /// Whether `data` fits. An Avro schema writes its encoding to the end of `out`, which is as it was if data does not fit; a
-    /// JSON Schema writes nothing.
-    pub fn judge(&self, data: &Value, out: &mut Vec<u8>) -> Result<(), Mismatch> {
+    /// JSON Schema writes nothing. `bytes_max` is how long the encoding may be, defaults included.
+    pub fn judge(&self, data: &Value, bytes_max: usize, out: &mut Vec<u8>) -> Result<(), Mismatch> {
         match &self.0 {
             Kind::Json(schema) => schema.check(data),
-            Kind::Avro(schema) => schema.encode(data, out),
+            Kind::Avro(schema) => schema.encode(data, bytes_max, out),
         }
     }
 }

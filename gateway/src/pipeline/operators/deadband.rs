@@ -70,7 +70,8 @@ impl Deadband {
     ) -> (Did, Option<Mark<'a, Last>>) {
         let now_ms = sight.now_ms;
         let value = sight.value(&self.value, number);
-        let moved = value.and_then(|value| self.key.read(sight, |key| self.moved(key, value, now_ms, fate)));
+        let moved = value
+            .and_then(|value| self.key.read_of_tenant(sight, |key| self.moved(key, value, now_ms, fate)));
         let (is_still, mark) = match moved {
             Ok(mark) => (Ok(mark.is_none()), mark),
             Err(fault) => (Err(fault), None),

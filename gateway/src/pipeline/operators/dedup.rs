@@ -64,7 +64,7 @@ impl Dedup {
         fate: &'a Arc<Fate>,
     ) -> (Did, Option<Mark<'a, First>>) {
         let now_ms = sight.now_ms;
-        let (repeats, mark) = match self.key.read(sight, |key| self.first(key, now_ms, fate)) {
+        let (repeats, mark) = match self.key.read_of_tenant(sight, |key| self.first(key, now_ms, fate)) {
             Ok(mark) => (Ok(mark.is_none()), mark),
             Err(fault) => (Err(fault), None),
         };

@@ -72,16 +72,17 @@ impl Change {
         judged: Judged<'_>,
         trace: &mut impl Trace,
     ) -> Result<(), Reject> {
-        let outcome = self.does.edit(event, edited.draft(event), judged);
-        let outcome = outcome.map_err(|error| refusal(error, judged))?;
-        if outcome == Outcome::Changed && !self.tally.is_shadow() {
-            edited.accept();
-        }
-        let fault = match outcome {
-            Outcome::Fault(fault) => Some(fault),
-            Outcome::Changed | Outcome::Unchanged => None,
+        let is_shadow = self.tally.is_shadow();
+        let (verdict, fault) = match self.does.edit(event, edited.draft(event), judged) {
+            Ok(Done { is_changed, fault }) => {
+                if is_changed && !is_shadow {
+                    edited.accept();
+                }
+                (verdict(is_changed, fault, self.written.on_error, &self.tally), fault)
+            }
+            Err(EditError::TooLong) if is_shadow => (Verdict::WouldDrop, None),
+            Err(error) => return Err(refusal(error, judged)),
         };
-        let verdict = verdict(outcome == Outcome::Changed, fault, self.written.on_error, &self.tally);
         let did = self.tally.end(Did { verdict, fault });
         trace.rule(&self.tally, did);
         match did.verdict {
@@ -123,32 +124,45 @@ impl Change {
     }
 }
 
+/// What came of a change: one of many places may be of another shape than the others.
+struct Done {
+    is_changed: bool,
+    fault: Option<Fault>,
+}
+
+impl From<Outcome> for Done {
+    fn from(outcome: Outcome) -> Self {
+        let fault = match outcome {
+            Outcome::Fault(fault) => Some(fault),
+            Outcome::Changed | Outcome::Unchanged => None,
+        };
+        Self { is_changed: outcome == Outcome::Changed, fault }
+    }
+}
+
 impl Does {
-    fn edit(&self, event: &Event<'_>, draft: Draft<'_>, judged: Judged<'_>) -> Result<Outcome, EditError> {
+    fn edit(&self, event: &Event<'_>, draft: Draft<'_>, judged: Judged<'_>) -> Result<Done, EditError> {
         let Draft { payload, next, buffers, findings } = draft;
         let Some(payload) = payload else {
             return Ok(match (event.data.is_none(), self) {
                 (true, Self::Rename(..) | Self::Drop(_)) => Outcome::Unchanged,
                 (true, Self::Set(..)) => Outcome::Fault(Fault::Absent),
                 (false, _) => Outcome::Fault(Fault::Type),
-            });
+            }
+            .into());
         };
         let (depth, bytes_max) = (judged.limits.max_json_depth, judged.limits.max_event_bytes as usize);
         match self {
-            Self::Rename(field, to) => field.rename(to, payload, bytes_max, buffers, next),
+            Self::Rename(field, to) => field.rename(to, payload, bytes_max, buffers, next).map(Done::from),
             Self::Set(field, program, look) => {
                 match look.value_in(program, event, payload, depth, findings)? {
-                    Ok(value) => field.set(value, payload, bytes_max, buffers, next),
-                    Err(fault) => Ok(Outcome::Fault(fault)),
+                    Ok(value) => field.set(value, payload, bytes_max, buffers, next).map(Done::from),
+                    Err(fault) => Ok(Outcome::Fault(fault).into()),
                 }
             }
             Self::Drop(redactor) => {
                 let done = redactor.run(payload, depth, bytes_max, buffers, next)?;
-                Ok(match (done.is_edited, done.faults) {
-                    (true, _) => Outcome::Changed,
-                    (false, 0) => Outcome::Unchanged,
-                    (false, _) => Outcome::Fault(Fault::Type),
-                })
+                Ok(Done { is_changed: done.is_edited, fault: (done.faults != 0).then_some(Fault::Type) })
             }
         }
     }

@@ -47,9 +47,33 @@ impl Key {
         sight: &mut Sight<'_, '_>,
         with: impl FnOnce(&[u8]) -> T,
     ) -> Result<T, Fault> {
+        self.read_after("", sight, with)
+    }
+
+    /// The same for rules that remember keys, by which tenants must not meet: clients make them up. Without expressions all
+    /// events have the same still.
+    pub(super) fn read_of_tenant<T>(
+        &self,
+        sight: &mut Sight<'_, '_>,
+        with: impl FnOnce(&[u8]) -> T,
+    ) -> Result<T, Fault> {
+        let tenant = if self.programs.is_empty() { "" } else { sight.tenant };
+        self.read_after(tenant, sight, with)
+    }
+
+    fn read_after<T>(
+        &self,
+        tenant: &str,
+        sight: &mut Sight<'_, '_>,
+        with: impl FnOnce(&[u8]) -> T,
+    ) -> Result<T, Fault> {
         BUFFERS.with_borrow_mut(|Buffers { key, part, escaped }| {
             key.clear();
             key.shrink_to(KEEP_BYTES);
+            if !tenant.is_empty() {
+                key.extend_from_slice(tenant.as_bytes());
+                key.push(BETWEEN);
+            }
             for (index, program) in self.programs.iter().enumerate() {
                 part.clear();
                 part.shrink_to(KEEP_BYTES);

@@ -207,7 +207,7 @@ impl Operators {
             did.or_refuse(Code::Throttled)?;
         }
         if let Some(validate) = &self.validate {
-            let (did, fits) = validate.judge(sight.event, frame);
+            let (did, fits) = validate.judge(sight.event, sight.limits, frame);
             trace.rule(&validate.tally, did);
             fits?;
         }
@@ -236,17 +236,15 @@ impl Operators {
         self.redact.is_some()
     }
 
-    /// Takes out of the payload what is kept back: what it is then is in `edited`.
-    #[inline]
-    pub(super) fn redact(
+    /// Takes out of the payload of an event that was refused what is kept back: what it is then is in `edited`.
+    pub(super) fn redact_uncounted(
         &self,
         event: &mut Event<'_>,
         edited: &mut Edited,
         judged: Judged<'_>,
-        trace: &mut impl Trace,
     ) -> Result<(), Reject> {
         match &self.redact {
-            Some(redact) => redact.edit(event, edited, judged, trace),
+            Some(redact) => redact.edit_uncounted(event, edited, judged),
             None => Ok(()),
         }
     }
@@ -260,7 +258,9 @@ impl Operators {
         judged: Judged<'_>,
         trace: &mut impl Trace,
     ) -> Result<(), Reject> {
-        self.redact(event, edited, judged, trace)?;
+        if let Some(redact) = &self.redact {
+            redact.edit(event, edited, judged, trace)?;
+        }
         self.fields.iter().try_for_each(|change| change.edit(event, edited, judged, trace))
     }
 }

@@ -30,14 +30,15 @@ impl Rate {
         Self { period_ns, fill_ns: period_ns.saturating_mul(burst.max(1).into()) }
     }
 
-    /// Takes one of a key's, and says what there is to remember; `None` where none is left. Of a clock that was set back
-    /// the bucket is empty then, and fills from then on.
-    pub(super) fn take(self, before: Option<FullAt>, now_ms: u64) -> Option<FullAt> {
+    /// Takes one of a key's, if there is one left, and says what there is to remember either way. Of a clock that was set
+    /// back the bucket is empty then, and fills from then on.
+    pub(super) fn take(self, before: Option<FullAt>, now_ms: u64) -> (bool, FullAt) {
         let now = now_ms.saturating_mul(MS_NS);
         let fullest = now.saturating_add(self.fill_ns);
         let full_at = before.map_or(0, FullAt::get).clamp(now, fullest);
         let after = full_at.saturating_add(self.period_ns);
-        FullAt::new(after).filter(|after| after.get() <= fullest)
+        let takes = after <= fullest;
+        (takes, FullAt::new(if takes { after } else { full_at }).unwrap_or(FullAt::MIN))
     }
 }
 
@@ -53,9 +54,9 @@ mod tests {
     fn takes(per_second: f64, burst: u32, at_ms: &[i64], expected: &[u8]) {
         let (rate, mut level) = (Rate::new(per_second, burst), None);
         let took = at_ms.iter().map(|ms| {
-            let after = rate.take(level, START_MS.saturating_add_signed(*ms));
-            level = after.or(level);
-            u8::from(after.is_some())
+            let (takes, after) = rate.take(level, START_MS.saturating_add_signed(*ms));
+            level = Some(after);
+            u8::from(takes)
         });
         assert_eq!(took.collect::<Vec<_>>(), expected, "{at_ms:?} at {per_second}/s, burst {burst}");
     }
@@ -75,8 +76,8 @@ mod tests {
     #[test]
     fn a_clock_that_is_set_back_neither_stops_all_nor_lets_all_pass() {
         // An hour back: the bucket is empty, and fills at the rate.
-        takes(1.0, 2, &[0, -3_600_000, -3_600_000, -3_599_001, -3_599_000, -3_599_000], &[1, 0, 0, 0, 0, 0]);
-        takes(1.0, 2, &[0, -3_600_000, -3_599_000, -3_598_000, -3_597_000], &[1, 0, 0, 0, 0]);
+        takes(1.0, 2, &[0, -3_600_000, -3_600_000, -3_599_001, -3_599_000, -3_599_000], &[1, 0, 0, 0, 1, 0]);
+        takes(1.0, 2, &[0, -3_600_000, -3_599_000, -3_598_000, -3_597_000], &[1, 0, 1, 1, 1]);
     }
 
     proptest! {
@@ -90,9 +91,8 @@ mod tests {
             let (rate, mut level, mut now_ms, mut took) = (Rate::new(per_second, burst), None, START_MS, 0_u32);
             for step in steps {
                 now_ms += step;
-                if let Some(after) = rate.take(level, now_ms) {
-                    (level, took) = (Some(after), took + 1);
-                }
+                let (takes, after) = rate.take(level, now_ms);
+                (level, took) = (Some(after), took + u32::from(takes));
                 #[expect(clippy::cast_precision_loss, reason = "hours in milliseconds")]
                 let most = f64::from(burst) + per_second * (now_ms - START_MS) as f64 / 1e3;
                 prop_assert!(f64::from(took) <= most * 1.001 + 1e-6, "{took} of {most}");

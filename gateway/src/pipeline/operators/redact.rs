@@ -70,12 +70,35 @@ impl Redact {
         judged: Judged<'_>,
         trace: &mut impl Trace,
     ) -> Result<(), Reject> {
+        self.run(event, edited, judged, |rule, is_changed, fault| rule.end(is_changed, fault, trace))
+    }
+
+    /// The same for an event that was refused: it is counted where that was.
+    pub(super) fn edit_uncounted(
+        &self,
+        event: &mut Event<'_>,
+        edited: &mut Edited,
+        judged: Judged<'_>,
+    ) -> Result<(), Reject> {
+        self.run(event, edited, judged, |rule, is_changed, fault| {
+            or_refuse(verdict(is_changed, fault, rule.written.on_error, &rule.tally))
+        })
+    }
+
+    /// Asks `end` for each rule, which changed something or cannot be followed, whether the event goes on.
+    fn run(
+        &self,
+        event: &mut Event<'_>,
+        edited: &mut Edited,
+        judged: Judged<'_>,
+        mut end: impl FnMut(&Rule, bool, Option<Fault>) -> Result<(), Reject>,
+    ) -> Result<(), Reject> {
         let limits = judged.limits;
         let Draft { payload: Some(payload), next, buffers, .. } = edited.draft(event) else {
             // It is not even text, or has nothing of what could be redacted.
             event.check(limits)?;
             let fault = (!event.data.is_none()).then_some(Fault::Type);
-            return self.rules.iter().try_for_each(|rule| rule.end(false, fault, trace));
+            return self.rules.iter().try_for_each(|rule| end(rule, false, fault));
         };
         let bytes_max = limits.max_event_bytes as usize;
         let done = match self.redactor.run(payload, limits.max_json_depth, bytes_max, buffers, next) {
@@ -91,7 +114,7 @@ impl Redact {
         }
         for (index, rule) in self.rules.iter().enumerate() {
             let is_in = |rules: u64| rules >> index & 1 == 1;
-            rule.end(is_in(done.changed), is_in(done.faults).then_some(Fault::Type), trace)?;
+            end(rule, is_in(done.changed), is_in(done.faults).then_some(Fault::Type))?;
         }
         Ok(())
     }
@@ -103,10 +126,7 @@ impl Rule {
         let verdict = verdict(is_changed, fault, self.written.on_error, &self.tally);
         let did = self.tally.end(Did { verdict, fault });
         trace.rule(&self.tally, did);
-        match did.verdict {
-            Verdict::Dropped => Err(misshapen()),
-            _ => Ok(()),
-        }
+        or_refuse(did.verdict)
     }
 
     fn step(&self) -> Step {
@@ -130,6 +150,13 @@ impl Rule {
             cost: Cost { steps: 0, looks_at_payload: true },
             does: format!("{verb} {part}{path}{case}; of another shape: {otherwise}"),
         }
+    }
+}
+
+fn or_refuse(verdict: Verdict) -> Result<(), Reject> {
+    match verdict {
+        Verdict::Dropped => Err(misshapen()),
+        Verdict::Kept | Verdict::Changed | Verdict::WouldDrop => Ok(()),
     }
 }
 

@@ -46,20 +46,17 @@ impl Throttle {
     /// Whether an event goes on.
     pub(super) fn judge(&self, sight: &mut Sight<'_, '_>) -> Did {
         let now_ms = sight.now_ms;
-        let takes = self.key.read(sight, |key| self.takes(key, now_ms));
+        let takes = self.key.read_of_tenant(sight, |key| self.takes(key, now_ms));
         self.tally.judge(takes.map(|takes| !takes), self.written.on_error)
     }
 
     fn takes(&self, key: &[u8], now_ms: u64) -> bool {
         let mut place = self.levels.at(key);
         let level = place.get().copied();
-        match self.rate.take(level, now_ms) {
-            Some(after) => {
-                place.put(after);
-                true
-            }
-            None => false,
-        }
+        let (takes, after) = self.rate.take(level, now_ms);
+        // Of a refused event too: the key was seen, and the clock may have been set back.
+        place.put(after);
+        takes
     }
 
     pub(super) fn step(&self) -> Step {
@@ -114,6 +111,24 @@ mod tests {
         let takes = |key: &[u8]| throttle.takes(key, NOW_MS);
         assert_eq!([takes(b"a"), takes(b"b"), takes(b"a"), takes(b"b")], [true, true, false, false]);
         assert_eq!([takes(b"c"), takes(b"b"), takes(b"a")], [true, false, true]);
+    }
+
+    #[test]
+    fn a_key_that_is_refused_was_seen() {
+        let throttle = throttle(1, 2);
+        let takes = |key: &[u8]| throttle.takes(key, NOW_MS);
+        assert_eq!([takes(b"a"), takes(b"b"), takes(b"a")], [true, true, false]);
+        assert_eq!([takes(b"c"), takes(b"a"), takes(b"b")], [true, false, true]);
+    }
+
+    #[test]
+    fn after_the_clock_was_set_back_a_key_passes_at_its_rate() {
+        let throttle = throttle(2, 10);
+        let takes = |seconds: u64| throttle.takes(b"a", NOW_MS + seconds * 1_000);
+        assert_eq!(
+            [takes(3_600), takes(0), takes(9), takes(10), takes(11)],
+            [true, false, false, true, false]
+        );
     }
 
     #[test]

@@ -4,12 +4,15 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use tidegate_cel::Fault;
-use tidegate_wire::{Attribute, Code, Data, Event, Reject};
+use tidegate_wire::{Attribute, Code, Data, Event, Limits, Reject};
 
 use crate::config::{OnError, Route, Validate as Written};
 use crate::pipeline::tally::{Did, Operator, Tally, Verdict};
 use crate::pipeline::trace::{Cost, Step};
 use crate::schema::{Format, Mismatch, Schema, Subject, Subjects, Unreachable, read_value};
+
+/// What is kept of a buffer that a long value has grown.
+const KEEP_BYTES: usize = 65_536;
 
 /// A schema or several, ready to be asked.
 #[derive(Debug)]
@@ -75,8 +78,13 @@ impl Validate {
     }
 
     /// Whether an event goes on, and else what it is told. Its data must have been checked.
-    pub(super) fn judge(&self, event: &Event<'_>, frame: &mut Frame) -> (Did, Result<(), Reject>) {
-        let fits = self.fits(event, frame);
+    pub(super) fn judge(
+        &self,
+        event: &Event<'_>,
+        limits: &Limits,
+        frame: &mut Frame,
+    ) -> (Did, Result<(), Reject>) {
+        let fits = self.fits(event, limits, frame);
         let is_unknown =
             |unreachable| if unreachable == Unreachable::Refuse { OnError::Drop } else { OnError::Keep };
         let (did, why) = match (fits, &self.by) {
@@ -90,7 +98,7 @@ impl Validate {
             (None, By::Files { .. }) => (self.tally.judge(Ok(false), OnError::Keep), None),
         };
         match why.filter(|_| did.verdict == Verdict::Dropped) {
-            Some(why) => (did, Err(Reject { code: Code::Schema, message: why.to_string().into() })),
+            Some(why) => (did, Err(refusal("", &why))),
             None => (did, Ok(())),
         }
     }
@@ -100,17 +108,15 @@ impl Validate {
     pub(in crate::pipeline) fn frame<'f>(
         &self,
         event: &Event<'_>,
+        limits: &Limits,
         frame: &'f mut Frame,
     ) -> Result<Option<(&'f [u8], &'static str)>, Reject> {
         let By::Subject { is_framed: true, .. } = self.by else { return Ok(None) };
         if frame.of.is_none() || frame.of != place(event) {
-            let fits =
-                self.fits(event, frame).unwrap_or_else(|| Err(Mismatch::new("its schema is not known yet")));
-            fits.map_err(|why| {
-                let message =
-                    format!("what the route's rules made of it does not fit its schema: {why}").into();
-                Reject { code: Code::Schema, message }
-            })?;
+            let fits = self
+                .fits(event, limits, frame)
+                .unwrap_or_else(|| Err(Mismatch::new("its schema is not known yet")));
+            fits.map_err(|why| refusal("what the route's rules made of it does not fit its schema: ", &why))?;
         }
         let content_type = match self.written.format {
             Some(Format::Avro) => "application/vnd.confluent.avro",
@@ -120,22 +126,24 @@ impl Validate {
     }
 
     /// Whether the data fits; `None` if there is no schema to say so.
-    fn fits(&self, event: &Event<'_>, frame: &mut Frame) -> Option<Result<(), Mismatch>> {
+    fn fits(&self, event: &Event<'_>, limits: &Limits, frame: &mut Frame) -> Option<Result<(), Mismatch>> {
         frame.of = None;
+        let bytes_max = limits.max_event_bytes as usize;
         match &self.by {
             By::Files { by_type, other } => {
                 let kind = event.get(Attribute::Type).map(|value| value.text()).unwrap_or_default();
                 let schema = by_type.get(&*kind).or(other.as_ref())?;
-                Some(read(event).and_then(|(_, data)| schema.judge(&data, &mut Vec::new())))
+                Some(read(event).and_then(|(_, data)| schema.judge(&data, bytes_max, &mut Vec::new())))
             }
             By::Subject { subject, is_framed, .. } => {
                 let known = subject.as_ref()?.known()?;
                 frame.value.clear();
+                frame.value.shrink_to(KEEP_BYTES);
                 frame.value.push(0);
                 frame.value.extend_from_slice(&known.id.to_be_bytes());
                 let fits = read(event).and_then(|(json, data)| {
                     let before = frame.value.len();
-                    known.schema.judge(&data, &mut frame.value)?;
+                    known.schema.judge(&data, bytes_max, &mut frame.value)?;
                     if *is_framed && self.written.format == Some(Format::Json) && before == frame.value.len()
                     {
                         frame.value.extend_from_slice(json);
@@ -165,6 +173,12 @@ impl Validate {
         let cost = Cost { steps: 0, looks_at_payload: true };
         Step { operator: Operator::Validate, name, is_shadow: self.tally.is_shadow(), cost, does }
     }
+}
+
+/// What the client is told; `what` comes before the reason.
+fn refusal(what: &str, why: &Mismatch) -> Reject {
+    let code = if why.is_too_large() { Code::TooLarge } else { Code::Schema };
+    Reject { code, message: format!("{what}{why}").into() }
 }
 
 /// Which bytes the event's data is.

@@ -208,3 +208,24 @@ fn rules_that_stay_go_on_counting() {
     replace(&rules("data.user.name"));
     assert_eq!(edits.counts(), [[0, 0, 0, 0]]);
 }
+
+#[test]
+fn what_is_dropped_from_some_places_and_not_from_others_is_a_fault_too() {
+    let rules = "[[routes.fields]]\ndrop = \"data.items[*].x.y\"\n";
+    let data = r#"{"items":[{"x":{"y":1}},{"x":5}]}"#;
+    let lenient = Edits::new(rules);
+    assert_eq!(lenient.data(data).unwrap(), r#"{"items":[{"x":{}},{"x":5}]}"#);
+    assert_eq!(lenient.counts(), [[0, 1, 0, 1]]);
+    let strict = Edits::new(&format!("{rules}on_error = \"drop\"\n"));
+    assert_eq!(strict.data(data), Err(Code::Schema));
+    assert_eq!(strict.counts(), [[0, 0, 1, 1]]);
+}
+
+#[test]
+fn what_a_shadow_would_make_too_large_goes_on() {
+    let set = "[[routes.fields]]\nset = \"data.b\"\nvalue = 'data.a'\nshadow = true\n";
+    let edits = Edits::new(set);
+    let data = format!(r#"{{"a":"{}"}}"#, "x".repeat(200_000));
+    assert_eq!(edits.data(&data), Ok(data));
+    assert_eq!(edits.counts(), [[0, 0, 1, 0]]);
+}

@@ -34,10 +34,19 @@ impl Lane {
     /// One frame of these events, from the numbering `origin`, which ends as `is_durable` says, if it ends. What became of
     /// each: the record's value or the code.
     fn frame(&self, events: &[&str], origin: u64, is_durable: Option<bool>) -> Vec<Result<Value, Code>> {
+        self.frame_of(&Grant::open(), events, origin, is_durable)
+    }
+
+    fn frame_of(
+        &self,
+        grant: &Grant,
+        events: &[&str],
+        origin: u64,
+        is_durable: Option<bool>,
+    ) -> Vec<Result<Value, Code>> {
         let ids = Ids::Numbered { prefix: "web-1-9-", first_seq: 1 };
         let mut stamp = Stamp::new(self.now_ms, "/shop/web-1", Some("web-1"), ids).of(Origin(origin));
-        let (grant, aliases) = (Grant::open(), Aliases::default());
-        let sender = Sender { grant: &grant, aliases: &aliases };
+        let sender = Sender { grant, aliases: &Aliases::default() };
         let mut became = Vec::new();
         for (index, event) in (0..).zip(events) {
             let mut records = Records::default();
@@ -75,6 +84,12 @@ impl Lane {
         });
         counts.collect()
     }
+}
+
+fn grant_of(tenant: &str) -> Grant {
+    let mut grant = Grant::open();
+    grant.tenant = tenant.into();
+    grant
 }
 
 fn config(rules: &str) -> Config {
@@ -281,4 +296,50 @@ fn windows_follow_the_clock_of_the_gateway() {
         lane.now_ms = NOW_MS + after_ms;
         assert_eq!(lane.event(EVENT).map(drop), expected, "after {after_ms} ms");
     }
+}
+
+#[test]
+fn what_a_client_makes_up_drops_nothing_of_another_tenant() {
+    const EVENT: &str = r#"{"type":"t","source":"/a","id":"1","data":{"celsius":20}}"#;
+    for (rule, code) in [
+        ("dedup = { window = \"10m\" }", Code::Duplicate),
+        ("deadband = { key = 'source', value = 'data.celsius', change = 1 }", Code::Filtered),
+        ("throttle = [{ key = 'source', events_per_second = 0.1 }]", Code::Throttled),
+    ] {
+        let lane = Lane::new(rule);
+        let event = |tenant: &str| {
+            let grant = grant_of(tenant);
+            lane.frame_of(&grant, &[EVENT], 1, Some(true)).remove(0).map(drop)
+        };
+        assert_eq!([event("a"), event("b")], [Ok(()), Ok(())], "{rule}");
+        assert_eq!([event("a"), event("b")], [Err(code), Err(code)], "{rule}");
+    }
+    let whole = Lane::new("throttle = [{ events_per_second = 0.1 }]");
+    let event = |tenant: &str| {
+        let grant = grant_of(tenant);
+        whole.frame_of(&grant, &[EVENT], 1, Some(true)).remove(0).map(drop)
+    };
+    assert_eq!([event("a"), event("b")], [Ok(()), Err(Code::Throttled)], "without a key: of the route");
+}
+
+#[test]
+fn a_route_without_a_name_inherits_nothing_from_another() {
+    const EVENT: &str = r#"{"type":"b","source":"/a","id":"1"}"#;
+    const OTHER: &str = r#"{"type":"a","source":"/a","id":"1"}"#;
+    let routes = |text: &str| Config::parse("t.toml", text).unwrap();
+    let of = |kind: &str| {
+        format!(
+            "[[routes]]\nwhen = 'type == \"{kind}\"'\ntopic = \"events\"\ndedup = {{ window = \"10m\" }}\n"
+        )
+    };
+    let both = routes(&[of("a"), of("b")].concat());
+    let pipeline = Pipeline::new(Limits::default(), &both.routes, &both.topics(), Encodes::ByRoute).unwrap();
+    let lane = Lane { pipeline, now_ms: NOW_MS };
+    lane.codes(&[OTHER, OTHER], &[Ok(()), Err(Code::Duplicate)]);
+    // The second is the first now.
+    lane.pipeline.replace(&routes(&of("b")).routes).unwrap();
+    lane.codes(&[EVENT], &[Ok(())]);
+    assert_eq!(lane.counts(), [("dedup", [1, 0, 0, 0])]);
+    lane.pipeline.replace(&routes(&of("b")).routes).unwrap();
+    lane.codes(&[EVENT], &[Err(Code::Duplicate)]);
 }

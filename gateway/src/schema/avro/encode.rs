@@ -12,12 +12,18 @@ const DEPTH_MAX: usize = 256;
 /// Steps for each value of the data. A union tries its types one after the other, and unions in unions would take for ever.
 const STEPS_PER_VALUE: usize = 64;
 
-/// Appends the encoding of `data` by the node at `root`; where it does not fit, `out` stays as it is.
-pub(super) fn encode(nodes: &[Node], root: usize, data: &Value, out: &mut Vec<u8>) -> Result<(), Mismatch> {
+/// Appends the encoding of `data` by the node at `root`, at most `bytes_max`; where it does not fit, `out` stays as it is.
+pub(super) fn encode(
+    nodes: &[Node],
+    root: usize,
+    data: &Value,
+    bytes_max: usize,
+    out: &mut Vec<u8>,
+) -> Result<(), Mismatch> {
     let begin = out.len();
     // Defaults that are written in place of what is absent take steps too, and are as many as the schema has nodes.
     let steps = (count(data) + nodes.len()).saturating_mul(STEPS_PER_VALUE);
-    let mut writer = Writer { nodes, out, steps, depth: 0 };
+    let mut writer = Writer { nodes, out, begin, bytes_max, steps, depth: 0 };
     let written = writer.write(root, data);
     if written.is_err() {
         out.truncate(begin);
@@ -36,6 +42,9 @@ fn count(data: &Value) -> usize {
 struct Writer<'a> {
     nodes: &'a [Node],
     out: &'a mut Vec<u8>,
+    /// Where in `out` it begins.
+    begin: usize,
+    bytes_max: usize,
     steps: usize,
     depth: usize,
 }
@@ -51,7 +60,14 @@ impl Writer<'_> {
         self.depth += 1;
         let written = self.node(node, data);
         self.depth -= 1;
-        written
+        // After each value: defaults are written as often as data calls for them.
+        written.and_then(|()| self.room(0))
+    }
+
+    /// Whether there is room for `more` bytes.
+    fn room(&self, more: usize) -> Result<(), Mismatch> {
+        let bytes = (self.out.len() - self.begin).saturating_add(more);
+        if bytes > self.bytes_max { Err(Mismatch::too_large(self.bytes_max)) } else { Ok(()) }
     }
 
     fn node(&mut self, node: &Node, data: &Value) -> Result<(), Mismatch> {
@@ -204,6 +220,7 @@ impl Writer<'_> {
             self.size(position);
             match self.write(*branch, data) {
                 Ok(()) => return Ok(()),
+                Err(mismatch) if mismatch.is_too_large() => return Err(mismatch),
                 Err(mismatch) => why = Some(mismatch),
             }
             self.out.truncate(begin);
@@ -235,6 +252,7 @@ impl Writer<'_> {
         let spare = size
             .checked_sub(bytes.len())
             .ok_or_else(|| Mismatch::new(format!("does not fit {size} bytes")))?;
+        self.room(size)?;
         let sign = if bytes.first().is_some_and(|byte| byte & 0x80 != 0) { 0xff } else { 0 };
         self.out.extend(std::iter::repeat_n(sign, spare));
         self.out.extend_from_slice(&bytes);

@@ -25,14 +25,17 @@ pub(super) fn parse(text: &str, references: &[Reference]) -> Result<AvroSchema, 
     Ok(AvroSchema { nodes, root })
 }
 
+/// What a default takes at most: no event could hold more.
+const DEFAULT_BYTES_MAX: usize = 1 << 24;
+
 fn check_defaults(nodes: &[Node]) -> Result<(), String> {
     for node in nodes {
         let Node::Record { name, fields } = node else { continue };
         for field in fields {
             let Some(default) = &field.default else { continue };
-            encode::encode(nodes, field.node, default, &mut Vec::new()).map_err(|why| {
-                format!("the default of field `{}` of `{name}` does not fit: {why}", field.name)
-            })?;
+            encode::encode(nodes, field.node, default, DEFAULT_BYTES_MAX, &mut Vec::new()).map_err(
+                |why| format!("the default of field `{}` of `{name}` does not fit: {why}", field.name),
+            )?;
         }
     }
     Ok(())

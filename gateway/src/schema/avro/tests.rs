@@ -6,12 +6,14 @@ use serde_json::{Value, json};
 
 use super::*;
 
+const BYTES_MAX: usize = 1_000;
+
 /// What a reader finds.
 #[track_caller]
 fn read(schema: &Value, data: &Value) -> Avro {
     let text = schema.to_string();
     let mut out = vec![7];
-    AvroSchema::parse(&text, &[]).unwrap().encode(data, &mut out).unwrap();
+    AvroSchema::parse(&text, &[]).unwrap().encode(data, BYTES_MAX, &mut out).unwrap();
     let reader = apache_avro::Schema::parse_str(&text).unwrap();
     let mut bytes = &out[1..];
     let value = GenericDatumReader::builder(&reader).build().unwrap().read_value(&mut bytes).unwrap();
@@ -22,7 +24,8 @@ fn read(schema: &Value, data: &Value) -> Avro {
 #[track_caller]
 fn misfit(schema: &Value, data: &Value) -> String {
     let mut out = vec![7];
-    let said = AvroSchema::parse(&schema.to_string(), &[]).unwrap().encode(data, &mut out).unwrap_err();
+    let said =
+        AvroSchema::parse(&schema.to_string(), &[]).unwrap().encode(data, BYTES_MAX, &mut out).unwrap_err();
     assert_eq!(out, [7], "nothing is left of it");
     said.to_string()
 }
@@ -152,7 +155,7 @@ fn recursive_and_named_types_are_found() {
     let text = record(&json!([{"name": "to", "type": "shop.Address"}])).to_string();
     let mut out = Vec::new();
     let schema = AvroSchema::parse(&text, &[address]).unwrap();
-    schema.encode(&json!({"to": {"city": "x"}}), &mut out).unwrap();
+    schema.encode(&json!({"to": {"city": "x"}}), BYTES_MAX, &mut out).unwrap();
     assert_eq!(out, [2, b'x']);
 }
 
@@ -186,4 +189,24 @@ fn what_cannot_be_a_schema_is_refused() {
         let said = AvroSchema::parse(text, &[]).unwrap_err();
         assert!(said.to_lowercase().contains(&why.to_lowercase()), "{text}: {said}");
     }
+}
+
+#[test]
+fn defaults_and_fixed_sizes_make_nothing_larger_than_it_may_be() {
+    let item = json!({"type": "record", "name": "I", "fields": [
+        {"name": "note", "type": "string", "default": "x".repeat(99)}]});
+    let schema = json!({"type": "array", "items": item});
+    let items = |count: usize| Value::Array(vec![json!({}); count]);
+    let bytes = |schema: &Value, data: &Value| {
+        let mut out = vec![7];
+        let said = AvroSchema::parse(&schema.to_string(), &[]).unwrap().encode(data, BYTES_MAX, &mut out);
+        said.map(|()| out.len() - 1).map_err(|why| (why.is_too_large(), out.len(), out.capacity() < 4_000))
+    };
+    assert_eq!(bytes(&schema, &items(9)), Ok(9 * 101 + 2));
+    assert_eq!(bytes(&schema, &items(10_000)), Err((true, 1, true)));
+    // No other type of a union is tried then.
+    assert_eq!(bytes(&json!([schema, {"type": "map", "values": "int"}]), &items(10)), Err((true, 1, true)));
+    let decimal =
+        json!({"type": "fixed", "name": "D", "size": 100_000, "logicalType": "decimal", "precision": 5});
+    assert_eq!(bytes(&decimal, &json!(1)), Err((true, 1, true)));
 }

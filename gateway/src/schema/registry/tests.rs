@@ -126,7 +126,7 @@ async fn references_are_fetched_each_once_and_within_bounds() {
     let subject = subject(Format::Json);
     assert_eq!(registry.refresh(&subject, || 0).await, Answer::Fetched, "{:?}", subject.state());
     let judge = |json: &str| {
-        subject.known().unwrap().schema.judge(&read_value(json.as_bytes()).unwrap(), &mut Vec::new())
+        subject.known().unwrap().schema.judge(&read_value(json.as_bytes()).unwrap(), 1_000, &mut Vec::new())
     };
     assert_eq!(judge(r#"{"a":"x"}"#), Ok(()));
     assert!(judge(r#"{"a":1}"#).is_err());

@@ -203,3 +203,52 @@ fn what_does_not_fit_goes_to_the_dead_letters_as_it_came() {
         assert_eq!(judge.run(r#"{"type":"t","data":{"n":}}"#).0.len(), 0, "what is no event is no letter");
     }
 }
+
+#[test]
+fn what_a_route_keeps_back_is_in_no_letter_and_letters_are_counted_where_they_were_refused() {
+    let route = format!(
+        "{KAFKA}[[routes]]\ntopic = \"a\"\ndead_letter = \"dead\"\nvalidate = {{ json_schema = \"text.json\" }}\n\
+         [[routes.redact]]\npath = \"data.secret\"\naction = \"remove\"\n"
+    );
+    let judge = Judge::new(&route, Unreachable::Hold, Encodes::ByRoute);
+    for (data, left) in
+        [(r#"{"a":1,"secret":2,"secret":2}"#, None), (r#"{"a":1,"secret":2}"#, Some(r#"{"a":1}"#))]
+    {
+        let (records, ran) = judge.run(&format!(r#"{{"type":"t","data":{data}}}"#));
+        assert_eq!(ran.unwrap_err().code, Code::Schema);
+        let letter = records.get(0).unwrap();
+        assert_eq!(header(&letter, "tidegate-message"), Some("`data` does not fit its schema"));
+        let value = std::str::from_utf8(letter.value.unwrap()).unwrap();
+        assert!(!value.contains("secret") && left.is_none_or(|left| value.contains(left)), "{value}");
+    }
+    let rules = judge.pipeline.rules();
+    let counted = |operator: &str| -> u64 {
+        let tallies = rules.tallies().filter(|(_, tally)| tally.operator().name() == operator);
+        tallies
+            .map(|(_, tally)| {
+                let counts = tally.counts();
+                [&counts.kept, &counts.changed, &counts.dropped].map(|count| count.load(Ordering::Relaxed))
+            })
+            .flatten()
+            .sum()
+    };
+    assert_eq!((counted("validate"), counted("redact")), (2, 0));
+}
+
+#[test]
+fn what_a_schema_makes_too_large_is_refused_as_that() {
+    let route = format!(
+        "{KAFKA}{REGISTRY}[[routes]]\ntopic = \"a\"\nencoding = \"binary\"\ndead_letter = \"dead\"\n\
+         validate = {{ registry = true, format = \"avro\" }}\n"
+    );
+    let judge = Judge::new(&route, Unreachable::Refuse, Encodes::ByRoute);
+    let note = "x".repeat(1_000);
+    let schema = format!(
+        r#"{{"type":"array","items":{{"type":"record","name":"I","fields":[{{"name":"n","type":"string","default":"{note}"}}]}}}}"#
+    );
+    judge.learn("a-value", Format::Avro, &schema);
+    let event = |count: usize| format!(r#"{{"type":"t","data":[{}]}}"#, vec!["{}"; count].join(","));
+    assert_eq!(judge.run(&event(100)).1, Ok(()));
+    let (records, ran) = judge.run(&event(50_000));
+    assert_eq!((records.len(), ran.unwrap_err().code), (0, Code::TooLarge));
+}
