@@ -174,7 +174,8 @@ mod tests {
     fn extensions_are_found_however_many_there_are() {
         // Around the number from which on they are kept sorted.
         for count in [0, 1, 15, 16, 17, 40] {
-            let others: String = (0..count).rev().map(|n| format!(",\"n{n}\":{n}")).collect();
+            let others: Vec<_> = (0..count).rev().map(|n| format!(",\"n{n}\":{n}")).collect();
+            let others = others.concat();
             let text = format!(r#"{{"type":"a","m":"theirs"{others}}}"#);
             let (aliases, limits) = (Aliases::default(), Limits::default());
             let mut event = Event::parse(&Raw::Structured(text.as_bytes()), &aliases, &limits).unwrap();
