@@ -225,11 +225,10 @@ fn what_a_route_keeps_back_is_in_no_letter_and_letters_are_counted_where_they_we
     let counted = |operator: &str| -> u64 {
         let tallies = rules.tallies().filter(|(_, tally)| tally.operator().name() == operator);
         tallies
-            .map(|(_, tally)| {
+            .flat_map(|(_, tally)| {
                 let counts = tally.counts();
                 [&counts.kept, &counts.changed, &counts.dropped].map(|count| count.load(Ordering::Relaxed))
             })
-            .flatten()
             .sum()
     };
     assert_eq!((counted("validate"), counted("redact")), (2, 0));
