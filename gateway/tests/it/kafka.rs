@@ -13,6 +13,7 @@ use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::message::{Headers as _, Message as _};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
+use rdkafka::types::RDKafkaErrorCode;
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
@@ -150,8 +151,20 @@ impl Cluster {
         let topic = NewTopic::new(name, partitions, TopicReplication::Fixed(replicas));
         let topic = settings.iter().fold(topic, |topic, (key, value)| topic.set(key, value));
         let options = AdminOptions::new().operation_timeout(Some(PATIENCE));
-        let made = admin.create_topics([&topic], &options).await.unwrap();
-        made.into_iter().for_each(|made| drop(made.unwrap()));
+        // librdkafka gives a question up where the broker that it asks gets another name meanwhile; it may have been heard.
+        let deadline = Instant::now() + PATIENCE;
+        let mut is_repeated = false;
+        let made = loop {
+            match admin.create_topics([&topic], &options).await {
+                Ok(made) => break made,
+                Err(error) => assert!(Instant::now() < deadline, "{name}: {error}"),
+            }
+            is_repeated = true;
+        };
+        for made in made {
+            let is_there = matches!(made, Err((_, RDKafkaErrorCode::TopicAlreadyExists)));
+            assert!(made.is_ok() || is_there && is_repeated, "{name}: {made:?}");
+        }
     }
 
     /// How many partitions a topic has.
