@@ -1,4 +1,4 @@
-//! What happens to an event that goes on: edits, what is added, and where it goes under which key.
+//! What happens to an event that goes on, as edits leave it: whether it has changed enough, its key, or its aggregate.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! Which topic an event goes to, and whether it goes: the first route whose condition holds, and its filters.
+//! Which topic an event goes to, and whether it goes: the first route whose condition holds, and its operators.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

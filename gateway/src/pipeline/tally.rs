@@ -27,8 +27,6 @@ pub enum Operator {
     Redact,
     /// Renames, sets and drops fields of the payload.
     Fields,
-    /// Adds attributes.
-    Enrich,
     /// Values that have hardly changed.
     Deadband,
     /// Many events to one.
@@ -47,7 +45,6 @@ impl Operator {
             Self::Dedup => "dedup",
             Self::Redact => "redact",
             Self::Fields => "fields",
-            Self::Enrich => "enrich",
             Self::Deadband => "deadband",
             Self::Aggregate => "aggregate",
         }

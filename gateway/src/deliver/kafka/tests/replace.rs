@@ -41,6 +41,16 @@ fn what_a_failed_producer_held_is_handed_over_in_order_and_nothing_is_lost() {
     assert!(once.is_sorted_by_key(last_of), "out of order: {written:?}");
 }
 
+/// Waits until there is a second producer.
+#[track_caller]
+fn until_replaced(bench: &Bench) {
+    let deadline = watch::now() + LONG;
+    while bench.sink.shared.in_flight.generation() == 0 {
+        assert!(watch::now() < deadline, "not replaced: {:?}", bench.sink.health());
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
 #[test]
 fn a_wedged_producer_is_replaced_and_its_events_are_handed_over() {
     let short = Duration::from_millis(200);
@@ -49,11 +59,7 @@ fn a_wedged_producer_is_replaced_and_its_events_are_handed_over() {
     bench.produce_errors(&[MockError::RD_KAFKA_RESP_ERR_NOT_ENOUGH_REPLICAS; 50]);
     let (ticket, settled) = ticket(1);
     assert_eq!(bench.sink.submit(&records([&b"{}"[..]]), 0, &ticket), 1);
-    let deadline = watch::now() + LONG;
-    while bench.sink.shared.in_flight.generation() == 0 {
-        assert!(watch::now() < deadline, "not replaced: {:?}", bench.sink.health());
-        thread::sleep(Duration::from_millis(5));
-    }
+    until_replaced(&bench);
     bench.cluster.clear_request_errors(RDKafkaApiKey::Produce);
     assert_eq!(told(&settled).committed, 1);
     bench.becomes("ready again", |health| *health == Health::Ready);
@@ -66,11 +72,7 @@ fn a_producer_that_gets_no_id_is_replaced_and_its_events_are_handed_over() {
     let bench = Setup { patience, refused_ids: 10_000, ..Setup::default() }.start();
     let (ticket, settled) = ticket(1);
     assert_eq!(bench.sink.submit(&records([&b"{}"[..]]), 0, &ticket), 1);
-    let deadline = watch::now() + LONG;
-    while bench.sink.shared.in_flight.generation() == 0 {
-        assert!(watch::now() < deadline, "not replaced: {:?}", bench.sink.health());
-        thread::sleep(Duration::from_millis(5));
-    }
+    until_replaced(&bench);
     bench.cluster.clear_request_errors(RDKafkaApiKey::InitProducerId);
     assert_eq!(told(&settled).committed, 1);
     bench.becomes("ready", |health| *health == Health::Ready);
